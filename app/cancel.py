@@ -1,0 +1,69 @@
+"""A run's stop signal.
+
+Whoever does something slow for a run (waits in a lane, reads from a provider, pauses) registers how to
+be woken; `cancel()` wakes all of them. Plain threads and greenlets behave alike: nothing is killed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.errors import GatewayError
+
+
+class Cancel:
+    """Set once, by the first who wants the run to stop; `error` says why."""
+
+    def __init__(self) -> None:
+        self.error: GatewayError | None = None
+        self._lock = threading.Lock()
+        self._wakers: dict[object, Callable[[], object]] = {}
+
+    def cancel(self, error: GatewayError) -> bool:
+        """Stop the run because of `error`. False if somebody else has already stopped it."""
+        with self._lock:
+            if self.error is not None:
+                return False
+            self.error = error
+            wakers = list(self._wakers.values())
+        for wake in wakers:
+            wake()
+        return True
+
+    @property
+    def cancelled(self) -> bool:
+        return self.error is not None
+
+    def check(self) -> None:
+        """Raise the reason to stop, if there is one."""
+        if self.error is not None:
+            raise self.error
+
+    @contextmanager
+    def waking(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Call `wake` if the signal comes inside the block; raises at once if it has come before.
+
+        The block must end soon after `wake` and may fail in any way: on leaving it, the reason to stop
+        is raised in place of whatever the interruption caused.
+        """
+        token = object()
+        with self._lock:
+            self.check()
+            self._wakers[token] = wake
+        try:
+            yield
+        except Exception:
+            self.check()
+            raise
+        finally:
+            with self._lock:
+                self._wakers.pop(token, None)
+        self.check()
+
+    def sleep(self, seconds: float) -> None:
+        """Pause; ends early, with the reason to stop, when the run is cancelled."""
+        bell = threading.Event()
+        with self.waking(bell.set):
+            bell.wait(seconds)

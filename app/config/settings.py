@@ -1,0 +1,218 @@
+"""What the operator's file says, checked and complete: frozen values that anybody may read.
+
+Made by `app/config/loader.py`; the keys and defaults are in `docs/config.md`. Sizes are bytes and times
+are seconds, whatever unit the file uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+AuthMode = Literal["token", "password", "none", "trusted-proxy"]
+MiB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRateLimit:
+    max_attempts: int = 10
+    window_seconds: float = 60.0
+    lockout_seconds: float = 300.0
+    exempt_loopback: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxySettings:
+    user_header: str = ""
+    required_headers: tuple[str, ...] = ()
+    allow_users: tuple[str, ...] = ()
+    allow_loopback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    mode: AuthMode = "token"
+    token: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    rate_limit: AuthRateLimit | None = None
+    trusted_proxy: TrustedProxySettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    allow_url: bool = False
+    url_allowlist: tuple[str, ...] = ()
+    allowed_mimes: tuple[str, ...] = (
+        "image/jpeg",
+        "image/png",
+        "image/gif",
+        "image/webp",
+        "image/heic",
+        "image/heif",
+    )
+    max_bytes: int = 10 * MiB
+    max_redirects: int = 3
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCompletionsSettings:
+    enabled: bool = False
+    max_body_bytes: int = 20 * MiB
+    max_image_parts: int = 8
+    max_total_image_bytes: int = 20 * MiB
+    images: ImageSettings = ImageSettings()
+    unknown_model: Literal["reject", "default"] = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class SseSettings:
+    keepalive: Literal["comment", "chunk", "off"] = "comment"
+    keepalive_seconds: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class ControlUiSettings:
+    enabled: bool = True
+    allowed_origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """`host` and `port` are where to listen, with `bind`, `customBindHost` and `$PORT` already weighed."""
+
+    host: str = "127.0.0.1"
+    port: int = 18789
+    auth: AuthSettings = AuthSettings()
+    trusted_proxies: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    metrics_public: bool = False
+    chat_completions: ChatCompletionsSettings = ChatCompletionsSettings()
+    responses_enabled: bool = False
+    cors_origins: tuple[str, ...] = ()
+    sse: SseSettings = SseSettings()
+    control_ui: ControlUiSettings = ControlUiSettings()
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentIdentity:
+    name: str | None = None
+    emoji: str | None = None
+    avatar: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """One agent, with `agents.defaults` merged in. `model` None: the gateway's default model.
+
+    `params` has OpenAI's names (`temperature`, `max_tokens`, `top_p`…).
+    """
+
+    id: str
+    default: bool = False
+    name: str | None = None
+    identity: AgentIdentity = AgentIdentity()
+    workspace: Path | None = None
+    model: str | None = None
+    fallbacks: tuple[str, ...] = ()
+    system_prompt: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tools: Mapping[str, Any] = field(default_factory=dict)
+    timeout_seconds: float = 600.0
+    max_turns: int = 16
+    max_concurrent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTimeouts:
+    """Seconds. `first_token` and `idle` are silences; `total` bounds one model call, None for no bound."""
+
+    connect: float = 10.0
+    first_token: float = 120.0
+    idle: float = 60.0
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    id: str
+    name: str | None = None
+    input: tuple[str, ...] = ("text",)
+    context_window: int | None = None
+    max_tokens: int | None = None
+    reasoning: bool = False
+    cost: Mapping[str, float] = field(default_factory=dict)
+    compat: Mapping[str, Any] = field(default_factory=dict)
+
+
+ProviderApi = Literal["openai-completions", "local", "builtin", "scripted"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """`scripts` belongs to api `scripted` only: a script's name -> its steps."""
+
+    name: str
+    api: ProviderApi = "openai-completions"
+    base_url: str = ""
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeouts: ProviderTimeouts = ProviderTimeouts()
+    models: tuple[ModelSettings, ...] = ()
+    default_model: str | None = None  # the catalogue's suggestion
+    scripts: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+
+    def model(self, model_id: str) -> ModelSettings:
+        """The listed model of that id, or a bare one: a provider may serve models nobody listed."""
+        for model in self.models:
+            if model.id == model_id:
+                return model
+        return ModelSettings(id=model_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    main_key: str = "main"
+    queue_mode: Literal["wait", "reject"] = "wait"
+    queue_cap: int = 20
+    prune_after_seconds: float = 30 * 86400.0
+    max_entries: int = 5000
+    ephemeral_after_seconds: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingSettings:
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] | None = None  # None: text on a terminal, else JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything. `agents` has at least one entry and exactly one with `default` true.
+
+    `notes` are lines worth telling the operator once (unused sections, guesses made).
+    """
+
+    state_dir: Path
+    config_path: Path | None = None
+    gateway: GatewaySettings = GatewaySettings()
+    agents: tuple[AgentSettings, ...] = (AgentSettings(id="main", default=True),)
+    providers: Mapping[str, ProviderSettings] = field(default_factory=dict)
+    session: SessionSettings = SessionSettings()
+    storage_url: str = field(default="", repr=False)
+    redis_url: str | None = field(default=None, repr=False)
+    logging: LoggingSettings = LoggingSettings()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def default_agent(self) -> AgentSettings:
+        return next(agent for agent in self.agents if agent.default)
+
+    def agent(self, agent_id: str) -> AgentSettings | None:
+        return next((agent for agent in self.agents if agent.id == agent_id), None)

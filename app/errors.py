@@ -1,0 +1,211 @@
+"""Every error the gateway raises on purpose.
+
+An error carries a stable `code` and a message that tells its reader what to do. It never carries a
+status: each transport has one table from code to status (`app/http/errors.py`), and a test walks both.
+
+    GatewayError
+    ├── InvalidRequest                  the caller can mend it
+    │   ├── InvalidJson
+    │   ├── MissingMessage
+    │   ├── UnknownAgent
+    │   ├── InvalidSessionKey
+    │   ├── UnsupportedValue
+    │   ├── ContextLengthExceeded
+    │   ├── BodyTooLarge · BodyTimeout · UnsupportedMediaType
+    │   ├── NotFound · ModelNotFound · EndpointDisabled
+    │   ├── MethodNotAllowed
+    │   └── IdempotencyKeyReused
+    ├── Unauthorized
+    ├── Forbidden
+    │   ├── OriginNotAllowed · HostNotAllowed · MissingScope
+    ├── TooManyRequests                 try again after a while
+    │   ├── SessionBusy · Overloaded · AuthRateLimited
+    ├── ProviderError                   the model's side failed
+    │   ├── UpstreamError · UpstreamTruncated · UpstreamUnavailable
+    │   ├── UpstreamTimeout
+    │   ├── UpstreamRateLimited · InsufficientQuota
+    │   └── ToolChoiceUnmet
+    ├── ServiceUnavailable              the gateway cannot serve now
+    │   ├── StorageUnavailable · Draining
+    ├── RunAborted                      somebody stopped the run
+    ├── InternalError                   a fault of ours
+    └── ConfigError                     the operator's file; never on the wire
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """The root. `param` names the offending field, `retry_after` is in seconds."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+
+class InvalidRequest(GatewayError):
+    code = "invalid_request"
+
+
+class InvalidJson(InvalidRequest):
+    code = "invalid_json"
+
+
+class MissingMessage(InvalidRequest):
+    code = "missing_message"
+
+
+class UnknownAgent(InvalidRequest):
+    code = "unknown_agent"
+
+
+class InvalidSessionKey(InvalidRequest):
+    code = "invalid_session_key"
+
+
+class UnsupportedValue(InvalidRequest):
+    code = "unsupported_value"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    code = "context_length_exceeded"
+
+
+class BodyTooLarge(InvalidRequest):
+    code = "body_too_large"
+
+
+class BodyTimeout(InvalidRequest):
+    code = "body_timeout"
+
+
+class UnsupportedMediaType(InvalidRequest):
+    code = "unsupported_media_type"
+
+
+class NotFound(InvalidRequest):
+    code = "not_found"
+
+
+class ModelNotFound(InvalidRequest):
+    code = "model_not_found"
+
+
+class EndpointDisabled(InvalidRequest):
+    code = "endpoint_disabled"
+
+
+class MethodNotAllowed(InvalidRequest):
+    code = "method_not_allowed"
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    code = "idempotency_key_reused"
+
+
+class Unauthorized(GatewayError):
+    code = "unauthorized"
+
+
+class Forbidden(GatewayError):
+    code = "forbidden"
+
+
+class OriginNotAllowed(Forbidden):
+    code = "origin_not_allowed"
+
+
+class HostNotAllowed(Forbidden):
+    code = "host_not_allowed"
+
+
+class MissingScope(Forbidden):
+    code = "missing_scope"
+
+
+class TooManyRequests(GatewayError):
+    code = "too_many_requests"
+
+
+class SessionBusy(TooManyRequests):
+    code = "session_busy"
+
+
+class Overloaded(TooManyRequests):
+    code = "overloaded"
+
+
+class AuthRateLimited(TooManyRequests):
+    code = "auth_rate_limited"
+
+
+class ProviderError(GatewayError):
+    """The model's side failed. `retryable`: the same call may succeed when made again at once."""
+
+    code = "provider_error"
+    retryable = False
+
+
+class UpstreamError(ProviderError):
+    code = "upstream_error"
+
+
+class UpstreamTruncated(ProviderError):
+    code = "upstream_truncated"
+    retryable = True
+
+
+class UpstreamUnavailable(ProviderError):
+    code = "upstream_unavailable"
+    retryable = True
+
+
+class UpstreamTimeout(ProviderError):
+    code = "timeout"
+
+
+class UpstreamRateLimited(ProviderError):
+    code = "rate_limit_exceeded"
+    retryable = True
+
+
+class InsufficientQuota(ProviderError):
+    code = "insufficient_quota"
+
+
+class ToolChoiceUnmet(ProviderError):
+    code = "tool_choice_unmet"
+
+
+class ServiceUnavailable(GatewayError):
+    code = "service_unavailable"
+
+
+class StorageUnavailable(ServiceUnavailable):
+    code = "storage_unavailable"
+
+
+class Draining(ServiceUnavailable):
+    code = "draining"
+
+
+class RunAborted(GatewayError):
+    code = "run_aborted"
+
+
+class InternalError(GatewayError):
+    code = "internal_error"
+
+
+class ConfigError(GatewayError):
+    """The configuration is wrong. `problems` has one line for each mistake, with its key path."""
+
+    code = "config_error"
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems

@@ -1,0 +1,80 @@
+"""What happens in a run, in the order it happens: the only output a run has.
+
+A run starts with `RunStarted` and ends with exactly one of `RunFinished`, `RunFailed`. Providers speak in
+`TextDelta`, `ReasoningDelta`, `ToolCallDelta` and end each model call with `ModelFinished`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from app.errors import GatewayError
+from app.messages import ToolCall, Usage
+
+NO_USAGE = Usage()
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    run_id: str
+    agent_id: str
+    session_key: str
+    started_at: float  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer. All pieces in order are the answer, byte for byte."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the model's thinking; never part of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """A fragment of a tool call: `id` and `name` come with the first one of an `index`."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFinished:
+    """One model call ended as the model wished. `usage` is None if the provider told nothing."""
+
+    reason: FinishReason
+    usage: Usage | None = None
+    model: str | None = None  # "provider/model" that really answered
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The answer is complete, and stored if its session is."""
+
+    reason: FinishReason
+    usage: Usage
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The run ended without a complete answer: a fault, or somebody stopped it (`aborted`)."""
+
+    error: GatewayError
+    aborted: bool = False
+    usage: Usage = NO_USAGE
+
+
+ModelEvent = TextDelta | ReasoningDelta | ToolCallDelta | ModelFinished
+Event = RunStarted | TextDelta | ReasoningDelta | ToolCallDelta | ModelFinished | RunFinished | RunFailed
