@@ -144,24 +144,30 @@ class AuthRateLimited(TooManyRequests):
 
 
 class ProviderError(GatewayError):
-    """The model's side failed. `retryable`: the same call may succeed when made again at once."""
+    """The model's side failed. `retries`: how often the same call is worth making again at once."""
 
     code = "provider_error"
-    retryable = False
+    retries = 0
 
 
 class UpstreamError(ProviderError):
+    """The provider failed or answered nonsense; `retries` is set where trying again may help."""
+
     code = "upstream_error"
+
+    def __init__(self, message: str, *, retries: int = 0) -> None:
+        super().__init__(message)
+        self.retries = retries
 
 
 class UpstreamTruncated(ProviderError):
     code = "upstream_truncated"
-    retryable = True
+    retries = 1
 
 
 class UpstreamUnavailable(ProviderError):
-    code = "upstream_unavailable"
-    retryable = True
+    code = "service_unavailable"
+    retries = 2
 
 
 class UpstreamTimeout(ProviderError):
@@ -170,7 +176,7 @@ class UpstreamTimeout(ProviderError):
 
 class UpstreamRateLimited(ProviderError):
     code = "rate_limit_exceeded"
-    retryable = True
+    retries = 2
 
 
 class InsufficientQuota(ProviderError):
@@ -186,11 +192,11 @@ class ServiceUnavailable(GatewayError):
 
 
 class StorageUnavailable(ServiceUnavailable):
-    code = "storage_unavailable"
+    pass
 
 
 class Draining(ServiceUnavailable):
-    code = "draining"
+    pass
 
 
 class RunAborted(GatewayError):
