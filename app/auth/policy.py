@@ -1,0 +1,51 @@
+"""What a gateway may be started with (contract, HTTP section 3)."""
+
+from __future__ import annotations
+
+from app.config.settings import AuthSettings, GatewaySettings
+from app.errors import ConfigError
+
+PLACEHOLDERS = frozenset(
+    {"your_token", "your-token", "yourtoken", "your_password", "your-password", "changeme", "change-me"}
+    | {"change_me", "secret", "token", "password", "default", "example", "test", "admin", "openclaw"}
+    | {"clawdbot", "try-me-on-loopback", "replace-me", "replace_me", "todo", "my-token", "mytoken"}
+    | {"my-secret", "123456", "12345678", "123456789", "qwerty", "letmein"}
+)
+MIN_SECRET = 16
+
+
+def check_start(gateway: GatewaySettings) -> None:
+    """Raises ConfigError, saying what to set, when nobody or anybody could get in."""
+    auth = gateway.auth
+    if auth.mode == "none":
+        if not gateway.is_loopback:
+            raise ConfigError(
+                f"gateway.auth.mode is `none`, but the gateway would listen on {gateway.host}. "
+                "Without a secret it may only listen on loopback: set gateway.auth.token, or gateway.bind to `loopback`."
+            )
+        return
+    if auth.mode == "trusted-proxy":
+        raise ConfigError("gateway.auth.mode `trusted-proxy` is not served yet: use `token` or `password`.")
+    _check_secret(auth, gateway.is_loopback)
+
+
+def _check_secret(auth: AuthSettings, is_loopback: bool) -> None:
+    secret = auth.password if auth.mode == "password" else auth.token
+    if not secret:
+        raise ConfigError(
+            f"The gateway has no {auth.mode}. Set gateway.auth.{auth.mode} in the configuration or "
+            f"OPENCLAW_GATEWAY_{auth.mode.upper()} in the environment; "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(32))'` makes a good one."
+        )
+    if is_loopback:
+        return
+    if secret.strip().lower() in PLACEHOLDERS:
+        raise ConfigError(
+            f"gateway.auth.{auth.mode} is a well-known placeholder, and the gateway would listen beyond "
+            "loopback. Set one of your own."
+        )
+    if len(secret) < MIN_SECRET:
+        raise ConfigError(
+            f"gateway.auth.{auth.mode} has fewer than {MIN_SECRET} characters, and the gateway would listen "
+            "beyond loopback. Set a longer one."
+        )

@@ -1,0 +1,16 @@
+"""Who is calling, once that is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """An authenticated caller. The shared secret makes a full operator; `user` is set by a trusted proxy."""
+
+    kind: str  # "token" | "password" | "none" | "trusted-proxy" | "local"
+    user: str | None = None
+
+
+LOCAL_OPERATOR = Principal("local")

@@ -1,0 +1,107 @@
+"""Connections to one provider: made when needed, kept while idle, never shared at one time."""
+
+from __future__ import annotations
+
+import time
+
+import certifi
+import gevent.socket
+import gevent.ssl
+
+from app.errors import UpstreamError, UpstreamTimeout
+
+IDLE_CONNECTIONS = 64
+IDLE_SECONDS = 60.0
+
+
+class Connection:
+    """A connected socket. `used`: an earlier call has left it here, so the other side may have closed it."""
+
+    def __init__(self, sock: gevent.socket.socket) -> None:
+        self.sock = sock
+        self.used = False
+        self.idle_since = 0.0
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class ConnectionPool:
+    """The idle connections to one host, newest first, and how to make another. One TLS context for all."""
+
+    def __init__(self, host: str, port: int, tls: bool, connect_seconds: float) -> None:
+        self._host = host
+        self._port = port
+        self._tls = gevent.ssl.create_default_context(cafile=certifi.where()) if tls else None
+        self._seconds = connect_seconds
+        self._idle: list[Connection] = []
+
+    def take(self) -> Connection:
+        """An idle connection that looks alive, or a new one.
+
+        Raises UpstreamTimeout and UpstreamError (name unknown, connection refused, broken TLS).
+        """
+        now = time.monotonic()
+        while self._idle:
+            connection = self._idle.pop()
+            if now - connection.idle_since < IDLE_SECONDS and self._is_quiet(connection):
+                return connection
+            connection.close()
+        return Connection(self._connect())
+
+    def keep(self, connection: Connection) -> None:
+        connection.used = True
+        connection.idle_since = time.monotonic()
+        if len(self._idle) >= IDLE_CONNECTIONS:
+            self._idle.pop(0).close()
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+    def _is_quiet(self, connection: Connection) -> bool:
+        """An idle connection with something to read has been closed by the other side, or is confused."""
+        if self._tls is not None:
+            return True  # TLS sockets cannot peek; a stale one shows on first use and is replaced then
+        connection.sock.settimeout(0.0)
+        try:
+            connection.sock.recv(1, gevent.socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def _connect(self) -> gevent.socket.socket:
+        where = f"{self._host}:{self._port}"
+        try:
+            sock = gevent.socket.create_connection((self._host, self._port), timeout=self._seconds)
+        except TimeoutError as error:
+            raise self._late(f"No connection to the provider at {where}") from error
+        except OSError as error:
+            why = _reason(error)
+            raise UpstreamError(f"Cannot connect to the provider at {where}: {why}.", retries=2) from error
+        try:
+            sock.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            return self._wrap(sock, where)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _wrap(self, sock: gevent.socket.socket, where: str) -> gevent.socket.socket:
+        if self._tls is None:
+            return sock
+        try:
+            return self._tls.wrap_socket(sock, server_hostname=self._host)
+        except TimeoutError as error:
+            raise self._late(f"No TLS handshake with the provider at {where}") from error
+        except OSError as error:
+            raise UpstreamError(f"TLS with the provider at {where} failed: {_reason(error)}.") from error
+
+    def _late(self, what: str) -> UpstreamTimeout:
+        return UpstreamTimeout(f"{what} within {self._seconds:g} s.")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,0 +1,88 @@
+"""A model call as the body of a Chat Completions request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.config.settings import ModelSettings
+from app.messages import ImagePart, Message, TextPart, ToolSpec
+from app.providers.base import ModelCall
+
+# What is sent on as it stands. `max_tokens` is not here: its name differs between servers.
+PASSED_ON = (
+    "temperature",
+    "top_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "seed",
+    "stop",
+    "response_format",
+    "reasoning_effort",
+    "parallel_tool_calls",
+)
+
+
+def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> dict[str, Any]:
+    """The body to send, always streaming: a run is told piece by piece, whoever asked for it."""
+    body: dict[str, Any] = {
+        "model": call.model,
+        "messages": [_message(message) for message in call.messages],
+        "stream": True,
+    }
+    if model.compat.get("supportsUsageInStreaming", True):
+        body["stream_options"] = {"include_usage": True}
+    for name in PASSED_ON:
+        if name in call.params:
+            body[name] = call.params[name]
+    limit = call.params.get("max_tokens", model.max_tokens)
+    if limit is not None:
+        body[model.compat.get("maxTokensField", max_tokens_field)] = limit
+    if call.tools:
+        body["tools"] = [_tool(tool) for tool in call.tools]
+        if call.tool_choice is not None:
+            body["tool_choice"] = _tool_choice(call.tool_choice)
+    else:
+        body.pop("parallel_tool_calls", None)  # refused by OpenAI where there are no tools
+    return body
+
+
+def _message(message: Message) -> dict[str, Any]:
+    role, content, tool_calls, tool_call_id, name = message
+    wire: dict[str, Any] = {
+        "role": role,
+        "content": content if isinstance(content, str) else [_part(part) for part in content],
+    }
+    if tool_calls:
+        wire["content"] = content or None
+        wire["tool_calls"] = [
+            {"id": one.id, "type": "function", "function": {"name": one.name, "arguments": one.arguments}}
+            for one in tool_calls
+        ]
+    if tool_call_id is not None:
+        wire["tool_call_id"] = tool_call_id
+    if name is not None and role != "tool":
+        wire["name"] = name
+    return wire
+
+
+def _part(part: TextPart | ImagePart) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    return {"type": "image_url", "image_url": {"url": part.data_uri}}
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: str) -> str | Mapping[str, Any]:
+    kind, _, name = choice.partition(":")
+    return {"type": "function", "function": {"name": name}} if name else kind

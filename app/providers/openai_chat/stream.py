@@ -1,0 +1,151 @@
+"""A Chat Completions answer, whole or as server-sent events, as model events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from app.errors import UpstreamError, UpstreamTruncated
+from app.events.types import FinishReason, ModelEvent, ModelFinished, ReasoningDelta, TextDelta, ToolCallDelta
+from app.messages import Usage
+from app.providers.openai_chat.errors import error_from_body
+
+MAX_EVENT_BYTES = 32 * 1024 * 1024
+
+_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+class SseDecoder:
+    """Bytes in any pieces -> the `data` of each complete event. Comments and other fields are dropped."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        text = self._rest + data
+        if b"\r" in text:
+            held = b"\r" if text.endswith(b"\r") else b""  # may be half of a CRLF
+            text = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
+        *events, self._rest = text.split(b"\n\n")
+        if len(self._rest) > MAX_EVENT_BYTES:
+            raise UpstreamError("The provider sent an event of more than 32 MiB.")
+        return [payload for event in events if (payload := _data(event))]
+
+    def end(self) -> list[bytes]:
+        """The last event, if the stream ended without the blank line behind it."""
+        rest, self._rest = self._rest, b""
+        return [payload] if (payload := _data(rest.rstrip(b"\r\n"))) else []
+
+
+def _data(event: bytes) -> bytes:
+    if event.startswith(b"data: ") and b"\n" not in event:
+        return event[6:]
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines)
+
+
+class ChatStream:
+    """Reads one answer. `done` is set by `[DONE]`; `begun` once any output has come."""
+
+    def __init__(self, secret: str | None = None) -> None:
+        self.done = False
+        self.begun = False
+        self._secret = secret
+        self._reason: FinishReason | None = None
+        self._usage: Usage | None = None
+        self._calls: dict[str, int] = {}
+
+    def read(self, payload: bytes) -> Iterator[ModelEvent]:
+        """The events of one chunk. Raises the provider's error when the chunk is one."""
+        if payload == b"[DONE]":
+            self.done = True
+            return
+        chunk = _load(payload)
+        if (error := chunk.get("error")) is not None:
+            raise error_from_body({"error": error}, self._secret)
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = _usage(usage)
+        for choice in chunk.get("choices") or ():
+            if not isinstance(choice, dict) or choice.get("index"):
+                continue  # we ask for one choice only
+            yield from self._delta(choice.get("delta") or choice.get("message") or {})
+            if reason := choice.get("finish_reason"):
+                self._reason = _REASONS.get(reason, "stop")
+
+    def finish(self) -> ModelFinished:
+        """What the call ended in. Raises UpstreamTruncated if neither a reason nor `[DONE]` has come."""
+        if self._reason is None and not self.done:
+            raise UpstreamTruncated("The provider's answer ended in the middle.")
+        reason = self._reason or "stop"
+        if self._calls and reason == "stop":
+            reason = "tool_calls"  # some servers say "stop" beside tool calls
+        return ModelFinished(reason, self._usage)
+
+    def _delta(self, delta: dict[str, Any]) -> Iterator[ModelEvent]:
+        text = delta.get("content")
+        if text and isinstance(text, str):
+            self.begun = True
+            yield TextDelta(text)
+        thinking = delta.get("reasoning_content") or delta.get("reasoning")
+        if thinking and isinstance(thinking, str):
+            self.begun = True
+            yield ReasoningDelta(thinking)
+        for position, call in enumerate(delta.get("tool_calls") or ()):
+            if isinstance(call, dict):
+                self.begun = True
+                yield self._tool_call(call, position)
+
+    def _tool_call(self, call: dict[str, Any], position: int) -> ToolCallDelta:
+        function = call.get("function") or {}
+        index = call.get("index")
+        if not isinstance(index, int):
+            # Some servers send whole calls without an index: a new id is a new call.
+            index = self._calls.get(call.get("id") or "", len(self._calls) if call.get("id") else position)
+        if call.get("id"):
+            self._calls.setdefault(call["id"], index)
+        arguments = function.get("arguments") or ""
+        if not isinstance(arguments, str):
+            arguments = orjson.dumps(arguments).decode()
+        return ToolCallDelta(index, call.get("id"), function.get("name"), arguments)
+
+
+def _load(payload: bytes) -> dict[str, Any]:
+    try:
+        chunk = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamError("The provider sent something that is not JSON.") from error
+    if not isinstance(chunk, dict):
+        raise UpstreamError("The provider sent JSON that is no chat completion.")
+    return chunk
+
+
+def read_whole(body: bytes, secret: str | None) -> Iterator[ModelEvent]:
+    """The events of an answer that came as one JSON document although a stream was asked for."""
+    stream = ChatStream(secret)
+    chunk = _load(body)
+    if "error" not in chunk and not isinstance(chunk.get("choices"), list):
+        raise UpstreamError("The provider answered with JSON that is no chat completion.")
+    yield from stream.read(body)
+    yield stream.finish()
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    def count(value: object) -> int:
+        return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+    prompt_details = usage.get("prompt_tokens_details") or {}
+    completion_details = usage.get("completion_tokens_details") or {}
+    return Usage(
+        prompt_tokens=count(usage.get("prompt_tokens")),
+        completion_tokens=count(usage.get("completion_tokens")),
+        cached_tokens=count(prompt_details.get("cached_tokens")),
+        reasoning_tokens=count(completion_details.get("reasoning_tokens")),
+    )

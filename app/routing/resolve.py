@@ -1,0 +1,100 @@
+"""Which agent answers, and in which session: pure choices (contract, HTTP sections 4 and 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.config.settings import AgentSettings
+from app.errors import InvalidRequest, ModelNotFound, UnknownAgent
+from app.sessions.keys import is_agent_id, requested_key, stateless_key, user_key
+
+SessionSource = Literal["new", "user", "key"]
+
+_BRANDS = ("openclaw", "clawdbot")
+_AGENT_MODEL = re.compile(
+    r"(?:(?:openclaw|clawdbot)[:/]|agent:)(?P<agent>[a-z0-9][a-z0-9_-]{0,63})", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a run goes. `source` says what chose the session; a `new` one is stateless: never stored."""
+
+    agent_id: str
+    session_key: str
+    source: SessionSource
+    label: str | None = None
+
+    @property
+    def stateless(self) -> bool:
+        return self.source == "new"
+
+
+def resolve_agent(
+    model: object,
+    header: str | None,
+    agents: Sequence[AgentSettings],
+    unknown_model: Literal["reject", "default"] = "reject",
+) -> str:
+    """The agent's id: header beats model, model beats default.
+
+    Raises InvalidRequest (`model` is no string), ModelNotFound and UnknownAgent.
+    """
+    if model is not None and not isinstance(model, str):
+        raise InvalidRequest("`model` must be a string.", param="model")
+    if header and header.strip():
+        return _known(header.strip().lower(), agents, "x-openclaw-agent-id")
+    named = (model or "").strip().lower()
+    if named in ("", *_BRANDS) or named in _default_names():
+        return _default(agents)
+    if match := _AGENT_MODEL.fullmatch(named):
+        return _known(match["agent"], agents, "model")
+    if unknown_model == "default":
+        return _default(agents)
+    raise ModelNotFound(
+        f"The model {str(model)[:100]!r} does not exist. Use `openclaw` for the default agent or "
+        f"`openclaw:<agent id>` with one of: {_names(agents)}.",
+        param="model",
+    )
+
+
+def resolve_session(
+    agent_id: str,
+    user: object,
+    key_header: str | None,
+    main_key: str,
+    surface: Literal["openai", "openresponses"] = "openai",
+) -> Route:
+    """The session: the key a caller names, else the one of `user`, else a new one for this call alone.
+
+    Raises InvalidRequest (`user` is no string) and InvalidSessionKey.
+    """
+    if user is not None and not isinstance(user, str):
+        raise InvalidRequest("`user` must be a string.", param="user")
+    label = user.strip() if user else ""
+    if key_header and key_header.strip():
+        return Route(agent_id, requested_key(key_header, agent_id, main_key), "key", label or None)
+    if label:
+        return Route(agent_id, user_key(agent_id, surface, label), "user", label)
+    return Route(agent_id, stateless_key(agent_id, surface), "new")
+
+
+def _default_names() -> tuple[str, ...]:
+    return tuple(f"{brand}{mark}default" for brand in _BRANDS for mark in "/:")
+
+
+def _default(agents: Sequence[AgentSettings]) -> str:
+    return next(agent.id for agent in agents if agent.default)
+
+
+def _known(agent_id: str, agents: Sequence[AgentSettings], param: str) -> str:
+    if is_agent_id(agent_id) and any(agent.id == agent_id for agent in agents):
+        return agent_id
+    raise UnknownAgent(f"Unknown agent {agent_id[:80]!r}. Configured agents: {_names(agents)}.", param=param)
+
+
+def _names(agents: Sequence[AgentSettings]) -> str:
+    return ", ".join(f"`{agent.id}`" for agent in agents)

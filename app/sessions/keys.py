@@ -1,0 +1,86 @@
+"""Session keys `agent:<agent id>:<rest>`: made, read and refused here, purely (contract, HTTP section 5).
+
+A key names a stored conversation. The agent id is lower-cased and so is the rest, because OpenClaw's own
+clients compare keys as lower-cased text; only what stands behind `openai-user:` and `openresponses-user:`
+keeps its case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+
+from app.errors import InvalidSessionKey
+
+MAX_KEY = 512
+RESERVED = ("subagent:", "cron:", "acp:", "harness:")
+
+_AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CASED = ("openai-user:", "openresponses-user:")
+
+
+def is_agent_id(text: str) -> bool:
+    return _AGENT_ID.fullmatch(text) is not None
+
+
+def stateless_key(agent_id: str, surface: str) -> str:
+    """A key nobody has used. `surface` is `openai` or `openresponses`."""
+    return f"agent:{agent_id}:{surface}:{uuid.uuid4()}"
+
+
+def user_key(agent_id: str, surface: str, user: str) -> str:
+    """The one key of `user`: a hash of the exact text, so that any text is harmless in it."""
+    digest = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"agent:{agent_id}:{surface}-user:{digest}"
+
+
+def requested_key(text: str, agent_id: str, main_key: str) -> str:
+    """The canonical key for what a caller asked for by name.
+
+    Raises InvalidSessionKey: malformed, reserved, too long, or another agent's.
+    """
+    text = text.strip()
+    _refuse_malformed(text)
+    lowered = text.lower()
+    if lowered == "main":
+        return f"agent:{agent_id}:{main_key}"
+    if not lowered.startswith("agent:"):
+        return f"agent:{agent_id}:{_fold(text)}"
+    owner, _, rest = text[len("agent:") :].partition(":")
+    owner = owner.lower()
+    if not is_agent_id(owner) or not rest.strip():
+        raise InvalidSessionKey(
+            f"Malformed session key {_shown(text)}: a full key is `agent:<agent id>:<name>`."
+        )
+    if owner != agent_id:
+        raise InvalidSessionKey(
+            f"The session key belongs to agent `{owner}`, but the request selects agent `{agent_id}`. "
+            f"Select agent `{owner}`, or use a key of `{agent_id}`."
+        )
+    return f"agent:{owner}:{_fold(rest)}"
+
+
+def _refuse_malformed(text: str) -> None:
+    if not text:
+        raise InvalidSessionKey("The session key is empty.")
+    if len(text) > MAX_KEY:
+        raise InvalidSessionKey(f"The session key is longer than {MAX_KEY} characters.")
+    if _CONTROL.search(text):
+        raise InvalidSessionKey("The session key has control characters in it.")
+    lowered = text.lower()
+    for word in RESERVED:
+        if word in lowered:
+            raise InvalidSessionKey(f"Session keys with `{word}` are reserved for the gateway's own use.")
+
+
+def _fold(rest: str) -> str:
+    for prefix in _CASED:
+        if rest.lower().startswith(prefix):
+            return prefix + rest[len(prefix) :]
+    return rest.lower()
+
+
+def _shown(text: str) -> str:
+    return repr(text[:80])
