@@ -21,7 +21,8 @@ def check_start(gateway: GatewaySettings) -> None:
         if not gateway.is_loopback:
             raise ConfigError(
                 f"gateway.auth.mode is `none`, but the gateway would listen on {gateway.host}. "
-                "Without a secret it may only listen on loopback: set gateway.auth.token, or gateway.bind to `loopback`."
+                "Without a secret it may only listen on loopback: set gateway.auth.token, or set "
+                "gateway.bind to `loopback`."
             )
         return
     if auth.mode == "trusted-proxy":

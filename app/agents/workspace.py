@@ -1,0 +1,52 @@
+"""The files in an agent's workspace that shape how it speaks."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+logger = logging.getLogger("app.agents")
+
+FILES = ("AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md")
+MAX_CHARS = 20_000
+CUT = "\n\n[The rest of this file is left out: it is longer than {limit} characters.]"
+
+Stamp = tuple[int, int, int]
+
+
+class Workspace:
+    """One folder. A file is read again when its time, size or inode has changed; a missing one is skipped."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[str, tuple[Stamp, str]] = {}
+
+    def files(self) -> list[tuple[str, str]]:
+        """(name, text) of each file there is, in a fixed order, each at most MAX_CHARS long."""
+        if not self._folder.is_dir():
+            return []
+        return [(name, text) for name in FILES if (text := self._text(name)) is not None]
+
+    def _text(self, name: str) -> str | None:
+        path = self._folder / name
+        try:
+            stat = os.stat(path)
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            known = self._read.get(name)
+            if known is None or known[0] != stamp:
+                known = self._read[name] = (stamp, _load(path))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            logger.warning("workspace file %s cannot be read: %s", path, error.strerror)
+            return None
+        return known[1]
+
+
+def _load(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(MAX_CHARS + 1)
+    if len(text) > MAX_CHARS:
+        return text[:MAX_CHARS] + CUT.format(limit=MAX_CHARS)
+    return text

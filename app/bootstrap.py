@@ -1,0 +1,172 @@
+"""Settings -> Gateway: the only file that names concrete classes and puts them together.
+
+Building opens nothing: files, connections and processes wait for their first use.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from app.config.settings import ProviderSettings, Settings
+from app.config.watch import ConfigWatch
+from app.errors import InvalidRequest, StorageUnavailable
+from app.hub import OffHub, spawn
+from app.providers.base import Provider
+from app.providers.builtin import BuiltinProvider
+from app.providers.local import weights
+from app.providers.local.provider import LocalProvider
+from app.providers.local.supervisor import LocalModel
+from app.providers.openai_chat.provider import OpenAIChatProvider
+from app.providers.registry import BuildProvider, ProviderRegistry
+from app.providers.scripted import ScriptedProvider
+from app.runs.service import RunService
+from app.sessions.lanes import Lanes
+from app.sessions.store import SessionStore
+from app.storage.database import Database
+from app.storage.owners import OwnerLock
+
+logger = logging.getLogger("app")
+
+PRUNE_SECONDS = 3600.0
+STORAGE_CHECK_SECONDS = 2.0
+
+
+class Gateway:
+    """Everything a transport needs: the present settings, the door to runs, and how it all is."""
+
+    def __init__(
+        self,
+        watch: ConfigWatch,
+        runs: RunService,
+        providers: ProviderRegistry,
+        store: SessionStore,
+        database: Database,
+    ) -> None:
+        self._watch = watch
+        self.runs = runs
+        self._providers = providers
+        self.store = store
+        self._database = database
+        self.started_at = time.time()
+        self._stopped = threading.Event()
+        self._storage_seen = (0.0, True)
+
+    @property
+    def settings(self) -> Settings:
+        return self._watch.settings
+
+    def known_model(self, name: str) -> str:
+        """`name` if the configuration knows that model. Raises InvalidRequest."""
+        self._providers.resolve(name)
+        if not self._providers.is_listed(name):
+            raise InvalidRequest(
+                f"Unknown model {name[:100]!r}: its provider does not list it.", param="model"
+            )
+        return name
+
+    def default_model(self) -> tuple[str, str]:
+        """The model of agents that name none, and why it is that one."""
+        return self._providers.default_model()
+
+    def readiness(self, verbose: bool = False) -> dict[str, Any]:
+        """The document of `/ready` (contract, HTTP section 1)."""
+        failing = ["draining"] if self.runs.draining else []
+        if not self._storage_works():
+            failing.append("storage")
+        document: dict[str, Any] = {
+            "ready": not failing,
+            "failing": failing,
+            "uptimeMs": int((time.time() - self.started_at) * 1000),
+        }
+        if verbose:
+            document["config"] = "stale" if self._watch.stale else "current"
+            document["activeRuns"] = len(self.runs.active)
+        return document
+
+    def start_housekeeping(self) -> None:
+        """Begin what happens by itself: mark what an earlier process left, watch the file, end late runs."""
+        for note in self.settings.notes:
+            logger.info("configuration: %s", note)
+        if any(agent.model is None for agent in self.settings.agents):
+            model, why = self.default_model()
+            logger.info("default model: %s (%s)", model, why)
+        spawn(self._keep_house)
+        spawn(self._watch.run, self._stopped)
+
+    def drain(self, seconds: float) -> None:
+        """Let what runs end for `seconds`, refusing anything new; then stop the rest."""
+        self.runs.drain(seconds)
+
+    def close(self) -> None:
+        """Give everything back. The gateway cannot be used after it."""
+        self._stopped.set()
+        self._providers.close()
+        self._database.close()
+
+    def _keep_house(self) -> None:
+        next_prune = time.monotonic()
+        while True:
+            if time.monotonic() >= next_prune:
+                next_prune += PRUNE_SECONDS
+                self._tidy_sessions()
+            if self._stopped.wait(1.0):
+                return
+            self.runs.stop_overdue()
+
+    def _tidy_sessions(self) -> None:
+        limits = self.settings.session
+        try:
+            interrupted = self.store.interrupt_orphans()
+            if interrupted:
+                logger.warning("%d runs of an earlier process were marked as interrupted", interrupted)
+            self.store.prune(time.time(), limits.prune_after_seconds, limits.max_entries)
+        except StorageUnavailable as error:
+            logger.warning("sessions could not be tidied: %s", error.message)
+
+    def _storage_works(self) -> bool:
+        """Whether sessions can be stored; asked at most every STORAGE_CHECK_SECONDS, as anybody may ask."""
+        checked, works = self._storage_seen
+        if time.monotonic() - checked > STORAGE_CHECK_SECONDS:
+            try:
+                self.store.ping()
+                works = True
+            except StorageUnavailable as error:
+                logger.warning("storage does not work: %s", error.message)
+                works = False
+            self._storage_seen = (time.monotonic(), works)
+        return works
+
+
+def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
+    """`load` reads the configuration again when its files have changed."""
+    database = Database(settings.storage_url)
+    owner = OwnerLock(settings.state_dir)
+    store = SessionStore(database, owner)
+    providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
+    off_hub = OffHub()
+    watch = ConfigWatch(lambda: off_hub.call(load), settings, lambda new: providers.update(new.providers))
+    lanes = Lanes(settings.session.queue_cap, settings.session.queue_mode)
+    runs = RunService(lambda: watch.settings, providers, store, lanes, spawn)
+    return Gateway(watch, runs, providers, store, database)
+
+
+def provider_builders(settings: Settings) -> Mapping[str, BuildProvider]:
+    """The literal table from a provider's `api` to what serves it."""
+
+    def build_local(provider: ProviderSettings) -> Provider:
+        def chat(base_url: str, api_key: str) -> Provider:
+            return OpenAIChatProvider(replace(provider, base_url=base_url, api_key=api_key))
+
+        return LocalProvider(provider.name, LocalModel(settings.state_dir), chat)
+
+    return {
+        "openai-completions": OpenAIChatProvider,
+        "local": build_local,
+        "builtin": lambda provider: BuiltinProvider(provider.name),
+        "scripted": ScriptedProvider,
+    }

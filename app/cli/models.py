@@ -1,0 +1,63 @@
+"""`python -m app models list`: which models agents can use, and which one is the default."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from functools import partial
+from typing import Any
+
+import orjson
+
+from app.bootstrap import build_gateway
+from app.cli.exit_codes import EXIT_OK
+from app.config.loader import load_settings
+from app.config.settings import Settings
+
+Commands = Any  # argparse keeps the type of its sub-parsers to itself
+
+
+def add_commands(commands: Commands) -> None:
+    parser = commands.add_parser("models", help="the models that agents can use")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="list providers, their models and who uses them")
+    listing.add_argument("--json", action="store_true", help="print a JSON object")
+    listing.set_defaults(run=list_models)
+
+
+def list_models(args: argparse.Namespace) -> int:
+    load = partial(load_settings, os.environ)
+    settings = load()
+    gateway = build_gateway(settings, load)
+    try:
+        name, why = gateway.default_model()
+    finally:
+        gateway.close()
+    rows = _rows(settings, name)
+    if args.json:
+        print(orjson.dumps({"default": name, "why": why, "models": rows}).decode())
+        return EXIT_OK
+    width = max(len(row["model"]) for row in rows)
+    for row in rows:
+        users = f"used by {', '.join(row['agents'])}" if row["agents"] else ""
+        print(f"{'*' if row['default'] else ' '} {row['model']:<{width}}  {users}".rstrip())
+    print(f"\n* default: {name} ({why})")
+    return EXIT_OK
+
+
+def _rows(settings: Settings, default: str) -> list[dict[str, Any]]:
+    names = [
+        f"{provider.name}/{one.id}" for provider in settings.providers.values() for one in provider.models
+    ]
+    suggested = [
+        f"{one.name}/{one.default_model}" for one in settings.providers.values() if one.default_model
+    ]
+    used = [model for agent in settings.agents for model in (agent.model, *agent.fallbacks) if model]
+    return [
+        {
+            "model": name,
+            "default": name == default,
+            "agents": [one.id for one in settings.agents if name in (one.model or default, *one.fallbacks)],
+        }
+        for name in dict.fromkeys([default, *used, *names, *suggested])
+    ]

@@ -1,0 +1,47 @@
+"""A sign of life on a terminal while there is nothing to show; silent anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import TracebackType
+
+FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+SECONDS_A_FRAME = 0.1
+CLEAR = "\r\x1b[2K"
+
+
+class Spinner:
+    """Spins on standard error from `with` until `stop`."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Spinner:
+        if sys.stderr.isatty():
+            self._thread = threading.Thread(target=self._spin, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ends the spinning and leaves a clean line. May be called again."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _spin(self) -> None:
+        turn = 0
+        while not self._stopped.wait(SECONDS_A_FRAME):
+            sys.stderr.write(f"\r{FRAMES[turn % len(FRAMES)]} {self._text}")
+            sys.stderr.flush()
+            turn += 1
+        sys.stderr.write(CLEAR)
+        sys.stderr.flush()

@@ -1,0 +1,49 @@
+"""The Flask application: an explicit list of blueprints, and what holds for every answer."""
+
+from __future__ import annotations
+
+from flask import Flask, Response, g, request
+
+from app.bootstrap import Gateway
+from app.errors import EndpointDisabled
+from app.http import health, models
+from app.http.access import EXTENSION, current_gateway, name_request
+from app.http.chat_completions import routes as chat_completions
+from app.http.errors import register_error_handlers
+
+CHAT_PATHS = ("/v1/chat/completions", "/v1/models")
+
+
+def create_app(gateway: Gateway) -> Flask:
+    app = Flask(__name__, static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # exact paths: a double slash is another address
+    app.extensions[EXTENSION] = gateway
+    app.before_request(name_request)
+    app.before_request(_refuse_disabled)
+    app.after_request(_finish_headers)
+    register_error_handlers(app)
+    for blueprint in (health.bp, models.bp, chat_completions.bp):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _refuse_disabled() -> None:
+    """A switched-off address does not exist, whatever the method; the answer names the switch."""
+    path = request.path
+    switched = path in CHAT_PATHS or path.startswith("/v1/models/")
+    if switched and not current_gateway().settings.gateway.chat_completions.enabled:
+        raise EndpointDisabled(
+            "This endpoint is switched off. Set gateway.http.endpoints.chatCompletions.enabled to true "
+            "in the configuration."
+        )
+
+
+def _finish_headers(response: Response) -> Response:
+    headers = response.headers
+    headers["X-Request-Id"] = g.get("request_id", "")
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    if response.mimetype == "application/json":
+        headers["Cache-Control"] = "no-store"
+    return response

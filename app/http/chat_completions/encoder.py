@@ -1,0 +1,96 @@
+"""A run's events as Chat Completions objects, whole or in chunks (contract, HTTP section 7). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
+
+from app.events.types import Event, RunFailed, RunFinished, TextDelta, ToolCallDelta
+from app.http.errors import envelope
+from app.messages import ToolCall, Usage
+from app.runs.run import RunResult
+
+DONE = b"data: [DONE]\n\n"
+
+
+def dump_usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+    }
+
+
+def dump_completion(run_id: str, created: int, model: str, result: RunResult) -> dict[str, Any]:
+    """The answer in one piece. Text beside tool calls stays; none beside them is null, as OpenAI has it."""
+    message: dict[str, Any] = {"role": "assistant", "content": result.text}
+    if result.tool_calls:
+        message["content"] = result.text or None
+        message["tool_calls"] = [_tool_call(call) for call in result.tool_calls]
+    choice = {"index": 0, "message": message, "finish_reason": result.reason, "logprobs": None}
+    return {
+        "id": run_id,
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": [choice],
+        "usage": dump_usage(result.usage),
+    }
+
+
+class ChunkEncoder:
+    """One stream's events -> its bytes. All chunks share their beginning, so it is made once."""
+
+    def __init__(self, run_id: str, created: int, model: str, include_usage: bool) -> None:
+        head = {"id": run_id, "object": "chat.completion.chunk", "created": created, "model": model}
+        self._head = b"data: " + orjson.dumps(head)[:-1]
+        self._delta = self._head + b',"choices":[{"index":0,"delta":'
+        self._text = self._delta + b'{"content":'
+        usage = b',"usage":null' if include_usage else b""
+        self._open_end = b',"finish_reason":null}]' + usage + b"}\n\n"
+        self._text_end = b"}" + self._open_end
+        self._usage_end = usage + b"}\n\n"
+        self._include_usage = include_usage
+
+    def begin(self) -> bytes:
+        """The role chunk, sent before the model has answered."""
+        return self._delta + b'{"role":"assistant","content":""}' + self._open_end
+
+    def encode(self, events: Iterable[Event]) -> bytes:
+        """The chunks of a batch in one piece of bytes."""
+        return b"".join([piece for event in events for piece in self._encode(event)])
+
+    def keepalive(self) -> bytes:
+        """A chunk that says nothing, for clients that choke on comments."""
+        return self._delta + b"{}" + self._open_end
+
+    def _encode(self, event: Event) -> Iterator[bytes]:
+        match event:
+            case TextDelta(text):
+                yield self._text + orjson.dumps(text) + self._text_end
+            case ToolCallDelta():
+                yield self._delta + orjson.dumps({"tool_calls": [_fragment(event)]}) + self._open_end
+            case RunFinished(reason, usage):
+                finish = b'{},"finish_reason":' + orjson.dumps(reason) + b"}]" + self._usage_end
+                yield self._delta + finish
+                if self._include_usage:
+                    yield self._head + b',"choices":[],"usage":' + orjson.dumps(dump_usage(usage)) + b"}\n\n"
+                yield DONE
+            case RunFailed(error):
+                yield b"data: " + orjson.dumps(envelope(error)) + b"\n\n"
+                yield DONE
+
+
+def _fragment(delta: ToolCallDelta) -> dict[str, Any]:
+    if delta.id is None:
+        return {"index": delta.index, "function": {"arguments": delta.arguments}}
+    function = {"name": delta.name, "arguments": delta.arguments}
+    return {"index": delta.index, "id": delta.id, "type": "function", "function": function}
+
+
+def _tool_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}

@@ -1,0 +1,160 @@
+"""The `messages` of a request -> a conversation and its instructions (contract, HTTP section 6).
+
+Read by hand, one pass, because a chat client resends everything: thousands of messages are ordinary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.config.settings import ChatCompletionsSettings
+from app.errors import InvalidRequest, MissingMessage
+from app.http.chat_completions.images import ImageBudget, load_image
+from app.messages import ImagePart, Message, Role, TextPart, ToolCall
+
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
+
+Content = str | tuple[TextPart | ImagePart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """`messages` has no system messages; their texts are joined in `instructions`."""
+
+    messages: tuple[Message, ...]
+    instructions: str | None
+
+
+def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversation:
+    """Raises MissingMessage when there is nothing to answer, InvalidRequest for a malformed message."""
+    if not isinstance(raw, list) or not raw:
+        raise _nothing_to_answer()
+    budget = ImageBudget(limits)
+    messages: list[Message] = []
+    instructions: list[str] = []
+    for index, one in enumerate(raw):
+        # By far the most common shape, worth its own short way.
+        if type(one) is dict and len(one) == 2 and type(text := one.get("content")) is str:
+            role = ROLES.get(one["role"]) if type(one.get("role")) is str else None
+            if role in ("user", "assistant"):
+                messages.append(Message(role, text))
+                continue
+        message = _load_message(one, f"messages[{index}]", budget)
+        if message.role == "system":
+            instructions.append(message.text)
+        else:
+            messages.append(message)
+    if not any(_asks(message) for message in messages):
+        raise _nothing_to_answer()
+    budget.check_newest(messages)
+    return Conversation(tuple(messages), "\n\n".join(instructions) or None)
+
+
+def _nothing_to_answer() -> MissingMessage:
+    return MissingMessage("Missing user message in `messages`.", param="messages")
+
+
+def _asks(message: Message) -> bool:
+    """A person's words or picture, or a tool's result, which may well be empty."""
+    if message.role == "user":
+        return bool(message.text.strip() or message.images)
+    return message.role == "tool"
+
+
+def _load_message(raw: object, path: str, budget: ImageBudget) -> Message:
+    if not isinstance(raw, dict):
+        raise InvalidRequest(f"`{path}` must be an object.", param=path)
+    given = raw.get("role")
+    role = ROLES.get(given) if isinstance(given, str) else None
+    if role is None:
+        raise InvalidRequest(f"`{path}.role` must be one of: {', '.join(ROLES)}.", param=f"{path}.role")
+    calls = _tool_calls(raw, path) if role == "assistant" else ()
+    content = _content(
+        raw.get("content"), role, f"{path}.content", budget, bool(calls) or given == "function"
+    )
+    return Message(role, content, calls, _tool_call_id(raw, role, path), _name(raw, path))
+
+
+def _content(raw: object, role: Role, path: str, budget: ImageBudget, may_be_null: bool) -> Content:
+    if isinstance(raw, str):
+        return raw
+    if raw is None and may_be_null:
+        return ""
+    if not isinstance(raw, list):
+        raise InvalidRequest(f"`{path}` must be a string or a list of parts.", param=path)
+    parts = tuple(_part(part, role, f"{path}[{index}]", budget) for index, part in enumerate(raw))
+    if any(isinstance(part, ImagePart) for part in parts):
+        return parts
+    return "\n".join(part.text for part in parts if isinstance(part, TextPart))
+
+
+def _part(raw: object, role: Role, path: str, budget: ImageBudget) -> TextPart | ImagePart:
+    kind = raw.get("type") if isinstance(raw, dict) else None
+    if isinstance(raw, dict) and kind in ("text", "input_text"):
+        return TextPart(_string(raw.get("text"), f"{path}.text"))
+    if isinstance(raw, dict) and kind == "image_url":
+        if role != "user":
+            raise InvalidRequest(f"`{path}`: only user messages may have images.", param=path)
+        return load_image(raw.get("image_url"), f"{path}.image_url", budget)
+    raise InvalidRequest(f"`{path}.type` must be one of: text, input_text, image_url.", param=f"{path}.type")
+
+
+def _tool_calls(raw: dict[str, Any], path: str) -> tuple[ToolCall, ...]:
+    legacy = raw.get("function_call")
+    if isinstance(legacy, dict):
+        return (_tool_call({"id": _legacy_id(legacy), "function": legacy}, f"{path}.function_call"),)
+    calls = raw.get("tool_calls")
+    if calls is None:
+        return ()
+    if not isinstance(calls, list):
+        raise InvalidRequest(f"`{path}.tool_calls` must be a list.", param=f"{path}.tool_calls")
+    return tuple(_tool_call(call, f"{path}.tool_calls[{index}]") for index, call in enumerate(calls))
+
+
+def _tool_call(raw: object, path: str) -> ToolCall:
+    function = raw.get("function") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or not isinstance(function, dict):
+        raise InvalidRequest(f"`{path}.function` must be an object.", param=path)
+    return ToolCall(
+        _string(raw.get("id"), f"{path}.id"),
+        _string(function.get("name"), f"{path}.function.name"),
+        _string(function.get("arguments", ""), f"{path}.function.arguments"),
+    )
+
+
+def _string(value: object, path: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest(f"`{path}` must be a string.", param=path)
+    return value
+
+
+def _tool_call_id(raw: dict[str, Any], role: Role, path: str) -> str | None:
+    if role != "tool":
+        return None
+    if raw.get("role") == "function":
+        return _legacy_id(raw)
+    call_id = raw.get("tool_call_id")
+    if not isinstance(call_id, str) or not call_id:
+        raise InvalidRequest(
+            f"`{path}.tool_call_id` must name the call that this is the result of.",
+            param=f"{path}.tool_call_id",
+        )
+    return call_id
+
+
+def _legacy_id(named: dict[str, Any]) -> str:
+    """Function results of the old form are bound by name; tool messages need an id."""
+    return f"call_{named.get('name')}"
+
+
+def _name(raw: dict[str, Any], path: str) -> str | None:
+    name = raw.get("name")
+    return None if name is None else _string(name, f"{path}.name")

@@ -1,0 +1,80 @@
+"""The endpoint: who asks, which agent, which session, then one run and its answer."""
+
+from __future__ import annotations
+
+import time
+
+import orjson
+from flask import Blueprint, Response, request
+
+from app.http.access import current_gateway, current_principal, current_request_id, require_principal
+from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
+from app.http.chat_completions.schema import ChatRequest, load_chat_request
+from app.http.headers import brand_header
+from app.http.request_body import read_json
+from app.http.sse import sse_response
+from app.routing.resolve import Route, resolve_agent, resolve_session
+from app.runs.request import RunRequest
+from app.runs.run import Run
+
+bp = Blueprint("chat_completions", __name__)
+bp.before_request(require_principal)
+
+
+@bp.post("/v1/chat/completions")
+def create_chat_completion() -> Response:
+    gateway = current_gateway()
+    limits = gateway.settings.gateway.chat_completions
+    body = load_chat_request(read_json(request, limits.max_body_bytes), limits)
+    run = gateway.runs.start(_run_request(body, _route(body)))
+    created, model = int(time.time()), str(body.model or "openclaw")
+    if body.stream:
+        encoder = ChunkEncoder(run.id, created, model, body.include_usage)
+        return sse_response(run, encoder, gateway.settings.gateway.sse)
+    return _whole_answer(run, created, model)
+
+
+def _route(body: ChatRequest) -> Route:
+    """The agent that the caller selects, and the session: hashed from `user` unless a key is given."""
+    settings = current_gateway().settings
+    agent_id = resolve_agent(
+        body.model,
+        brand_header(request, "agent-id") or brand_header(request, "agent"),
+        settings.agents,
+        settings.gateway.chat_completions.unknown_model,
+    )
+    key = brand_header(request, "session-key")
+    return resolve_session(agent_id, body.user, key, settings.session.main_key)
+
+
+def _run_request(body: ChatRequest, route: Route) -> RunRequest:
+    return RunRequest(
+        route=route,
+        messages=body.conversation.messages,
+        source="http",
+        instructions=body.conversation.instructions,
+        params=body.params,
+        tools=body.tools.specs,
+        tool_choice=body.tools.choice,
+        model=_model_override(),
+        principal=current_principal(),
+        request_id=current_request_id(),
+    )
+
+
+def _model_override() -> str | None:
+    """`x-openclaw-model` replaces the agent's model, by one the configuration knows."""
+    name = brand_header(request, "model")
+    if not name or not name.strip():
+        return None
+    return current_gateway().known_model(name.strip())
+
+
+def _whole_answer(run: Run, created: int, model: str) -> Response:
+    result = run.result()
+    answer = Response(
+        orjson.dumps(dump_completion(run.id, created, model, result)), content_type="application/json"
+    )
+    if result.usage.estimated:
+        answer.headers["X-OpenClaw-Usage"] = "estimated"
+    return answer

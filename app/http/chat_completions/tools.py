@@ -1,0 +1,84 @@
+"""The caller's own tools: what the model may ask the caller to do (contract, HTTP section 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.errors import InvalidRequest, UnsupportedValue
+from app.messages import ToolSpec
+
+CHOICES = ("none", "auto", "required")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTools:
+    """`choice` as in `app.providers.base.ModelCall`; with `none` no tool is offered at all."""
+
+    specs: tuple[ToolSpec, ...] = ()
+    choice: str | None = None
+
+
+def load_tools(tools: object, choice: object) -> ClientTools:
+    """Raises InvalidRequest for tools that cannot be offered and choices that cannot be honoured."""
+    specs = _load_specs(tools)
+    if choice is None:
+        return ClientTools(specs)
+    wanted = _load_choice(choice)
+    if not specs:
+        raise InvalidRequest("`tool_choice` needs `tools`.", param="tool_choice")
+    kind, _, name = wanted.partition(":")
+    if name and all(spec.name != name for spec in specs):
+        raise InvalidRequest(
+            f"`tool_choice` names {name[:80]!r}, which is not in `tools`.", param="tool_choice"
+        )
+    return ClientTools() if kind == "none" else ClientTools(specs, wanted)
+
+
+def _load_specs(tools: object) -> tuple[ToolSpec, ...]:
+    if tools is None:
+        return ()
+    if not isinstance(tools, list):
+        raise InvalidRequest("`tools` must be a list.", param="tools")
+    specs = tuple(_load_spec(tool, f"tools[{index}]") for index, tool in enumerate(tools))
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidRequest(f"`tools` has two tools named {name[:80]!r}.", param="tools")
+    return specs
+
+
+def _load_spec(raw: object, path: str) -> ToolSpec:
+    if not isinstance(raw, dict) or raw.get("type", "function") != "function":
+        raise UnsupportedValue(f"`{path}.type` must be `function`.", param=f"{path}.type")
+    function = raw.get("function")
+    if not isinstance(function, dict):
+        raise InvalidRequest(f"`{path}.function` must be an object.", param=f"{path}.function")
+    name, description = function.get("name"), function.get("description")
+    parameters, strict = function.get("parameters"), function.get("strict")
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidRequest(f"`{path}.function.name` must be a string.", param=f"{path}.function.name")
+    if description is not None and not isinstance(description, str):
+        raise InvalidRequest(f"`{path}.function.description` must be a string.", param=path)
+    if parameters is not None and not isinstance(parameters, dict):
+        raise InvalidRequest(f"`{path}.function.parameters` must be a JSON schema.", param=path)
+    if strict is not None and not isinstance(strict, bool):
+        raise InvalidRequest(f"`{path}.function.strict` must be true or false.", param=path)
+    return ToolSpec(name, description, parameters, strict)
+
+
+def _load_choice(choice: object) -> str:
+    if isinstance(choice, str) and choice in CHOICES:
+        return choice
+    function = choice.get("function") if isinstance(choice, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if (
+        isinstance(choice, dict)
+        and choice.get("type", "function") == "function"
+        and isinstance(name, str)
+        and name
+    ):
+        return f"function:{name}"
+    raise UnsupportedValue(
+        '`tool_choice` must be none, auto, required or {"type": "function", "function": {"name": …}}.',
+        param="tool_choice",
+    )

@@ -1,0 +1,102 @@
+"""The one reader of request bodies (contract, HTTP section 6).
+
+Werkzeug cuts a chunked body at its limit without a word, and the worker hands over a short one as if it
+were whole; so every route that takes a body reads it here.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import orjson
+from flask import Request
+from gunicorn.http.errors import ParseException
+
+from app.errors import BodyTimeout, BodyTooLarge, InvalidJson, InvalidRequest, UnsupportedMediaType
+from app.http.connection import time_limit
+
+PIECE = 64 * 1024
+PIECE_SECONDS = 15.0
+BOM = b"\xef\xbb\xbf"
+
+
+def read_json(request: Request, limit: int) -> dict[str, Any]:
+    """The JSON object in the body. Raises what is wrong with it, as an error for the caller."""
+    body = read_body(request, limit).removeprefix(BOM)
+    if not body.strip():
+        raise InvalidJson("The request body is empty; it must be a JSON object.")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJson(f"The request body is not valid JSON: {_where(error)}.") from error
+    if not isinstance(document, dict):
+        raise InvalidJson("The request body must be a JSON object.")
+    return document
+
+
+def read_body(request: Request, limit: int) -> bytes:
+    """The whole body, decoded, at most `limit` bytes.
+
+    Raises BodyTooLarge, BodyTimeout (it stalls), InvalidRequest (short, or badly chunked) and
+    UnsupportedMediaType.
+    """
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "", "gzip", "x-gzip"):
+        raise UnsupportedMediaType(f"Content-Encoding {encoding[:40]!r} is not supported; use gzip or none.")
+    length = request.content_length
+    if length is not None and length > limit:
+        raise _too_large(limit)
+    body = _read(request, length, limit)
+    return _gunzip(body, limit) if "gzip" in encoding else body
+
+
+def _read(request: Request, length: int | None, limit: int) -> bytes:
+    source = request.environ["wsgi.input"]
+    pieces: list[bytes] = []
+    size = 0
+    while length is None or size < length:
+        wanted = min(PIECE, (limit + 1 if length is None else length) - size)
+        piece = _read_piece(source, wanted)
+        if not piece:
+            break
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise _too_large(limit)
+    if length is not None and size < length:
+        raise InvalidRequest(f"The request body ended after {size} of {length} bytes.")
+    return b"".join(pieces)
+
+
+def _read_piece(source: Any, wanted: int) -> bytes:
+    late = BodyTimeout(f"The request body stalled for {PIECE_SECONDS:g} s.")
+    with time_limit(PIECE_SECONDS, late):
+        try:
+            return bytes(source.read(wanted))
+        except (OSError, EOFError, ParseException) as error:
+            raise InvalidRequest("The request body is broken off or wrongly chunked.") from error
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    decoder = zlib.decompressobj(wbits=31)
+    try:
+        text = decoder.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise InvalidRequest("The request body is not valid gzip.") from error
+    if len(text) > limit:
+        raise _too_large(limit)
+    if not decoder.eof:
+        raise InvalidRequest("The gzip request body is not complete.")
+    return text
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The request body is larger than {limit} bytes "
+        "(gateway.http.endpoints.chatCompletions.maxBodyBytes)."
+    )
+
+
+def _where(error: orjson.JSONDecodeError) -> str:
+    return f"{error.msg} (line {error.lineno}, column {error.colno})"

@@ -1,0 +1,65 @@
+"""A run as a stream of server-sent events: headers at once, bytes as they come, a sign of life in silence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from flask import Response
+
+from app.config.settings import SseSettings
+from app.errors import InternalError, RunAborted
+from app.events.types import Event, RunFailed
+from app.runs.run import Run
+
+logger = logging.getLogger("app.http")
+
+KEEPALIVE = b": keepalive\n\n"
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+
+
+class Encoder(Protocol):
+    def begin(self) -> bytes: ...
+    def encode(self, events: Iterable[Event]) -> bytes: ...
+    def keepalive(self) -> bytes: ...
+
+
+def sse_response(run: Run, encoder: Encoder, sse: SseSettings) -> Response:
+    """Streams `run`. If the client leaves before the end, the run is aborted."""
+    return Response(SseBody(run, encoder, sse), headers=HEADERS, direct_passthrough=True)
+
+
+class SseBody:
+    """The WSGI body. The server calls `close` however the response ends."""
+
+    def __init__(self, run: Run, encoder: Encoder, sse: SseSettings) -> None:
+        self._run = run
+        self._pieces = _pieces(run, encoder, sse)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        self._run.abort(RunAborted("The client closed the connection."))
+
+
+def _pieces(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
+    alive: Callable[[], bytes] = encoder.keepalive if sse.keepalive == "chunk" else lambda: KEEPALIVE
+    wake_every = None if sse.keepalive == "off" else sse.keepalive_seconds
+    yield encoder.begin()
+    try:
+        for batch in run.follow(wake_every=wake_every):
+            if not batch:
+                yield alive()
+            elif piece := encoder.encode(batch):
+                yield piece
+    except Exception:
+        # The headers are out, so the fault must be told in the stream: a silent end looks like success.
+        logger.exception("a stream failed on a fault of the gateway")
+        yield encoder.encode([RunFailed(InternalError("The gateway failed on this request."))])

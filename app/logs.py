@@ -1,0 +1,104 @@
+"""Log lines: text for a person at a terminal, JSON otherwise; the request id on every line, no secrets.
+
+Fields go beside the message: `log_event(logger, logging.INFO, "run finished", run_id=run.id)`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from contextvars import ContextVar
+from typing import Any, Literal
+
+import orjson
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+REDACTED = "[redacted]"
+MAX_FIELD = 2000
+
+_SECRETS = re.compile(
+    r"(?P<lead>\bBearer\s+|[?&#](?:token|password|key)=|\"?(?:authorization|api[-_]?key)\"?\s*[:=]\s*\"?)"
+    r"[^\s\"'&]+|\b(?:sk|gsk|xai|pk)-[-_A-Za-z0-9]{8,}",
+    re.IGNORECASE,
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def redact(text: str) -> str:
+    """`text` without anything that looks like a credential."""
+    return _SECRETS.sub(lambda match: (match["lead"] or "") + REDACTED, text)
+
+
+def log_event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
+    """Log `message` with named values; those that are None are left out."""
+    if logger.isEnabledFor(level):
+        kept = {name: value for name, value in fields.items() if value is not None}
+        logger.log(level, message, extra={"fields": kept})
+
+
+class TextFormatter(logging.Formatter):
+    """`12:00:01 INFO app.runs run finished run_id=… · request_id`, one line each, but for tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        parts = [f"{clock} {record.levelname:<7} {record.name}: {_one_line(record.getMessage())}"]
+        parts += [f"{name}={_one_line(str(value))}" for name, value in _fields(record).items()]
+        line = redact(" ".join(parts))
+        if record.exc_info:
+            line += "\n" + redact(self.formatException(record.exc_info))
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "ts": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage())[:MAX_FIELD],
+        }
+        for name, value in _fields(record).items():
+            line[name] = redact(value)[:MAX_FIELD] if isinstance(value, str) else value
+        if record.exc_info:
+            line["exception"] = redact(self.formatException(record.exc_info))
+        return orjson.dumps(line, default=str).decode()
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields = dict(getattr(record, "fields", ()))
+    if (current := request_id.get()) is not None:
+        fields.setdefault("request_id", current)
+    return fields
+
+
+def _one_line(text: str) -> str:
+    """A line break in a value must not look like a log line of its own."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)[:MAX_FIELD]
+
+
+def logging_config(level: str, style: Literal["text", "json"] | None) -> dict[str, Any]:
+    """The dictionary for `logging.config.dictConfig`, gunicorn's loggers included."""
+    style = style or ("text" if sys.stderr.isatty() else "json")
+    formatter = TextFormatter if style == "text" else JsonFormatter
+    # Gunicorn's access log tells an end only, and only of answers that ended: our own lines replace it.
+    quiet = {"handlers": [], "propagate": False, "level": "CRITICAL"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"()": formatter}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}
+        },
+        "root": {"handlers": ["stderr"], "level": level.upper()},
+        "loggers": {
+            "gunicorn.error": {"handlers": [], "propagate": True, "level": level.upper()},
+            "gunicorn.access": quiet,
+            "alembic": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,34 @@
+"""What a transport asks for: everything a run needs, already validated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from app.auth.principal import LOCAL_OPERATOR, Principal
+from app.messages import Message, ToolSpec
+from app.routing.resolve import Route
+
+Source = Literal["http", "ws", "cli"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """`messages` is the conversation without system messages; those are joined in `instructions`.
+
+    `params`, `tools` and `tool_choice` are as in `app.providers.base.ModelCall`. `model` overrides the
+    agent's model. `run_id` is given by transports whose callers choose it.
+    """
+
+    route: Route
+    messages: tuple[Message, ...]
+    source: Source
+    instructions: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: str | None = None
+    model: str | None = None
+    principal: Principal = LOCAL_OPERATOR
+    request_id: str | None = None
+    run_id: str | None = None

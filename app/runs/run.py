@@ -1,0 +1,69 @@
+"""A run: one request being answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from app.cancel import Cancel
+from app.config.settings import AgentSettings
+from app.errors import GatewayError
+from app.events.log import EventLog
+from app.events.types import Event, FinishReason, RunFailed, RunFinished, TextDelta
+from app.ids import new_run_id
+from app.messages import ToolCall, Usage
+from app.runs.request import RunRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run that ended well, as one piece."""
+
+    text: str
+    reason: FinishReason
+    usage: Usage
+    tool_calls: tuple[ToolCall, ...]
+
+
+class Run:
+    """Handed out by `RunService.start`. Whoever has it may follow it and stop it."""
+
+    def __init__(self, request: RunRequest, agent: AgentSettings) -> None:
+        self.id = request.run_id or new_run_id()
+        self.request = request
+        self.agent = agent
+        self.cancel = Cancel()
+        self.log = EventLog()
+        self.started_at = time.time()
+        self.deadline: float | None = None  # on the monotonic clock, once it has left the queue
+
+    @property
+    def session_key(self) -> str:
+        return self.request.route.session_key
+
+    @property
+    def ended(self) -> bool:
+        return self.log.end is not None
+
+    def follow(self, position: int = 0, wake_every: float | None = None) -> Iterator[Sequence[Event]]:
+        """See `EventLog.follow`."""
+        return self.log.follow(position, wake_every)
+
+    def abort(self, error: GatewayError) -> bool:
+        """Ask the run to stop because of `error`. False if it has ended or is stopping already."""
+        return not self.ended and self.cancel.cancel(error)
+
+    def result(self) -> RunResult:
+        """Wait for the end. Raises the run's error if it did not end well."""
+        text: list[str] = []
+        for batch in self.follow():
+            for event in batch:
+                match event:
+                    case TextDelta(piece):
+                        text.append(piece)
+                    case RunFailed(error):
+                        raise error
+                    case RunFinished(reason, usage, tool_calls):
+                        return RunResult("".join(text), reason, usage, tool_calls)
+        raise AssertionError("a run's log ended without its last event")

@@ -1,0 +1,93 @@
+"""What `gunicorn.conf.py` needs: settings or a plain refusal, and the hooks of a worker's life.
+
+The worker's class and the patching are asserted, because a wrong one serves one stream at a time without
+a word. Stopping is ours too: the server cuts open streams at its deadline and tells nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from gevent import monkey
+
+from app.auth.policy import check_start
+from app.bootstrap import Gateway
+from app.config.loader import load_settings
+from app.config.settings import Settings
+from app.errors import ConfigError
+from app.hub import spawn
+
+logger = logging.getLogger("app.runtime")
+
+EX_CONFIG = 78
+NOTICE_SECONDS = 0.2
+SAVE_SECONDS = 8  # kept back from the server's deadline, for telling the last clients and closing
+
+
+def start_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings to start with. Exits with 78, saying what to mend, if they will not do."""
+    try:
+        settings = load_settings(environ)
+        check_start(settings.gateway)
+    except ConfigError as error:
+        refuse(error)
+    return settings
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    lines = [f"The gateway does not start: {error.message}", *(f"  {line}" for line in error.problems)]
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201  # no logging is set up yet
+    sys.exit(EX_CONFIG)
+
+
+def worker_count(environ: Mapping[str, str], settings: Settings) -> int:
+    """One: lanes and runs live in one process until they are shared through Redis."""
+    wanted = environ.get("WEB_CONCURRENCY", "1").strip() or "1"
+    if wanted != "1":
+        why = "Redis is not used yet" if settings.redis_url else "redis.url is not configured"
+        print(  # noqa: T201
+            f"WEB_CONCURRENCY={wanted} is clamped to 1 worker: several workers would need to share their "
+            f"sessions' queues, and {why}.",
+            file=sys.stderr,
+        )
+    return 1
+
+
+def check_server(server: Any) -> None:
+    """Refuse what the command line may have overridden. (gunicorn's `on_starting`)"""
+    if server.cfg.worker_class_str != "gevent":
+        refuse(ConfigError(f"it needs gunicorn's gevent worker, not `{server.cfg.worker_class_str}`."))
+    if server.cfg.workers != 1:
+        refuse(ConfigError(f"it runs with one worker, not {server.cfg.workers}."))
+
+
+def start_worker(worker: Any) -> None:
+    """The worker is ready to serve. (gunicorn's `post_worker_init`)"""
+    for module in ("socket", "ssl", "threading"):
+        if not monkey.is_module_patched(module):
+            raise RuntimeError(f"{module} is not patched by gevent: start with -c gunicorn.conf.py")
+    gateway = _gateway(worker)
+    gateway.start_housekeeping()
+    spawn(_drain_when_stopping, worker, gateway)
+
+
+def stop_worker(_server: Any, worker: Any) -> None:
+    """The worker's last moment. (gunicorn's `worker_exit`)"""
+    if getattr(worker, "wsgi", None) is not None:
+        _gateway(worker).close()
+
+
+def _drain_when_stopping(worker: Any, gateway: Gateway) -> None:
+    while worker.alive:
+        time.sleep(NOTICE_SECONDS)
+    logger.info("stopping: %d runs to end", len(gateway.runs.active))
+    gateway.drain(max(0.0, worker.cfg.graceful_timeout - SAVE_SECONDS))
+
+
+def _gateway(worker: Any) -> Gateway:
+    gateway: Gateway = worker.wsgi.extensions["gateway"]
+    return gateway

@@ -1,0 +1,240 @@
+"""A model provider for tests: a real HTTP server on loopback that plays scripts and remembers its requests.
+
+A script is a list of steps made by the functions below. Each request takes the next script of its model's
+queue (`plays`), or the standing one (`always`), or an echo of the last user message.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Step = tuple[str, Any]
+
+
+def text(piece: str) -> Step:
+    return ("delta", {"content": piece})
+
+
+def reasoning(piece: str) -> Step:
+    return ("delta", {"reasoning_content": piece})
+
+
+def tool_call(
+    index: int = 0, call_id: str | None = None, name: str | None = None, arguments: str = ""
+) -> Step:
+    call: dict[str, Any] = {"index": index, "function": {"arguments": arguments}}
+    if call_id is not None:
+        call |= {"id": call_id, "type": "function"}
+    if name is not None:
+        call["function"]["name"] = name
+    return ("delta", {"tool_calls": [call]})
+
+
+def pause(seconds: float) -> Step:
+    return ("pause", seconds)
+
+
+def finish(reason: str = "stop") -> Step:
+    return ("finish", reason)
+
+
+def usage(prompt: int, completion: int) -> Step:
+    return ("usage", {"prompt_tokens": prompt, "completion_tokens": completion})
+
+
+def done() -> Step:
+    return ("raw", b"data: [DONE]\n\n")
+
+
+def raw(data: bytes) -> Step:
+    """Bytes of the stream as they stand."""
+    return ("raw", data)
+
+
+def cut() -> Step:
+    """Close the connection in the middle of the answer."""
+    return ("cut", None)
+
+
+def hang() -> Step:
+    """Say nothing more until the other side has gone."""
+    return ("hang", None)
+
+
+def respond(status: int, body: bytes | dict[str, Any], **headers: str) -> Step:
+    """A whole answer instead of a stream. Header names are written with underscores."""
+    return ("respond", (status, body, headers))
+
+
+def says(*pieces: str, prompt: int = 7, completion: int | None = None) -> list[Step]:
+    """An ordinary answer."""
+    return [*map(text, pieces), finish(), usage(prompt, completion or len(pieces)), done()]
+
+
+class ScriptedProvider:
+    """Start with `with`; `url` is the base URL for a configuration."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.left = 0  # how often the other side closed while we were still speaking
+        self.open = 0  # answers under way
+        self._queues: dict[str, deque[list[Step]]] = defaultdict(deque)
+        self._standing: dict[str, list[Step]] = {}
+        self._lock = threading.Lock()
+        self._server = _Server(self)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def __enter__(self) -> ScriptedProvider:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def plays(self, *scripts: Iterable[Step], model: str = "test") -> None:
+        for script in scripts:
+            self._queues[model].append(list(script))
+
+    def always(self, script: Iterable[Step], model: str = "test") -> None:
+        self._standing[model] = list(script)
+
+    def reset(self) -> None:
+        with self._lock:
+            self.requests.clear()
+            self.headers.clear()
+            self._queues.clear()
+            self._standing.clear()
+            self.left = 0
+
+    def messages(self, number: int = -1) -> list[tuple[str, Any]]:
+        """(role, content) of what one request showed the model."""
+        return [(one["role"], one["content"]) for one in self.requests[number]["messages"]]
+
+    def wait_for_requests(self, count: int, seconds: float = 5.0) -> None:
+        wait_until(lambda: len(self.requests) >= count, seconds, f"{count} requests")
+
+    def wait_for_leaving(self, count: int = 1, seconds: float = 3.0) -> None:
+        wait_until(lambda: self.left >= count, seconds, f"{count} closed connections")
+
+    def script_for(self, body: dict[str, Any], headers: dict[str, str]) -> list[Step]:
+        with self._lock:
+            self.requests.append(body)
+            self.headers.append(headers)
+            model = str(body.get("model"))
+            if self._queues[model]:
+                return self._queues[model].popleft()
+            if model in self._standing:
+                return self._standing[model]
+        last = next((one["content"] for one in reversed(body["messages"]) if one["role"] == "user"), "")
+        return says("echo: ", str(last))
+
+
+def wait_until(condition: Any, seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        time.sleep(0.01)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 256
+
+    def __init__(self, provider: ScriptedProvider) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.provider = provider
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    server: _Server
+
+    def do_POST(self) -> None:
+        provider = self.server.provider
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        script = provider.script_for(body, headers)
+        provider.open += 1
+        try:
+            self._play(script, body)
+        except (BrokenPipeError, ConnectionResetError):
+            provider.left += 1
+            self.close_connection = True
+        finally:
+            provider.open -= 1
+
+    def _play(self, script: list[Step], body: dict[str, Any]) -> None:
+        if script and script[0][0] == "respond":
+            return self._respond(*script[0][1])
+        began = False
+        for kind, value in script:
+            if kind in ("pause", "hang"):
+                self._wait(value)
+                continue
+            if kind == "cut":
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return None
+            if not began:
+                began = True
+                self._begin()
+            self._send(kind, value, body)
+        if not began:
+            self._begin()
+        self.wfile.write(b"0\r\n\r\n")
+        return None
+
+    def _begin(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def _send(self, kind: str, value: Any, body: dict[str, Any]) -> None:
+        if kind == "raw":
+            data = value
+        else:
+            chunk: dict[str, Any] = {"id": "x", "object": "chat.completion.chunk", "model": body["model"]}
+            if kind == "usage":
+                total = value["prompt_tokens"] + value["completion_tokens"]
+                chunk |= {"choices": [], "usage": {**value, "total_tokens": total}}
+            else:
+                delta = value if kind == "delta" else {}
+                reason = value if kind == "finish" else None
+                chunk["choices"] = [{"index": 0, "delta": delta, "finish_reason": reason}]
+            data = b"data: " + json.dumps(chunk).encode() + b"\n\n"
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def _wait(self, seconds: float | None) -> None:
+        """A pause, or for ever; ends when the other side closes."""
+        readable, _, _ = select.select([self.connection], [], [], seconds)
+        if readable:
+            raise ConnectionResetError
+
+    def _respond(self, status: int, body: bytes | dict[str, Any], headers: dict[str, str]) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.send_header("Content-Type", given.pop("content-type", "application/json"))
+        for name, value in given.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass

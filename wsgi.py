@@ -1,0 +1,11 @@
+"""What gunicorn serves: `gunicorn -c gunicorn.conf.py wsgi:app`."""
+
+import os
+from functools import partial
+
+from app.bootstrap import build_gateway
+from app.config.loader import load_settings
+from app.factory import create_app
+
+_load = partial(load_settings, os.environ)
+app = create_app(build_gateway(_load(), _load))
