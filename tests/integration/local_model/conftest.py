@@ -1,0 +1,47 @@
+"""The real model in its own process. Every process is found by its id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.config.settings import ProviderSettings
+from app.providers.local.provider import LocalProvider
+from app.providers.local.supervisor import LocalModel
+from app.providers.openai_chat.provider import OpenAIChatProvider
+
+
+def chat(base_url: str, api_key: str) -> OpenAIChatProvider:
+    return OpenAIChatProvider(ProviderSettings("local", base_url=base_url, api_key=api_key))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Iterator[LocalModel]:
+    model = LocalModel(tmp_path)
+    yield model
+    model.close()
+
+
+@pytest.fixture
+def provider(model: LocalModel) -> Iterator[LocalProvider]:
+    """A provider with a process of its own, for tests that look at the process."""
+    provider = LocalProvider("local", model, chat)
+    yield provider
+    provider.close()
+
+
+@pytest.fixture(scope="module")
+def lasting_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProvider]:
+    """One for all tests that only ask."""
+    provider = LocalProvider("local", LocalModel(tmp_path_factory.mktemp("state")), chat)
+    yield provider
+    provider.close()
+
+
+@pytest.fixture
+def child_pid(tmp_path: Path) -> Callable[[], int]:
+    """The id of the process that serves `model`."""
+    return lambda: int(json.loads((tmp_path / "local-model.json").read_text())["pid"])

