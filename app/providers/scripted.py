@@ -4,10 +4,10 @@ A model's name is a script's name. Each call plays the whole script; a step has 
 
     text        a delta; `{last}` is the last user message's text, `{count}` the number of messages
     reasoning   a delta of the model's thinking
-    toolCall    {id?, name, arguments: text or object}
+    toolCall    {id?, name, arguments?: text or object}
     pauseMs     silence
     hang        silence until the run is stopped
-    usage       {promptTokens, completionTokens}
+    usage       {promptTokens?, completionTokens?}
     finish      the reason the answer ends with; without it `stop`, or `tool_calls` after a tool call
     error       {status, message?, code?, retryAfter?}: fails as a provider that answers so
     cut         the connection breaks
@@ -84,7 +84,7 @@ class _Play:
             case {"toolCall": wanted}:
                 yield from self._tool_call(wanted)
             case {"usage": usage}:
-                self._usage = Usage(usage["promptTokens"], usage["completionTokens"])
+                self._usage = Usage(usage.get("promptTokens", 0), usage.get("completionTokens", 0))
             case {"finish": reason}:
                 self._reason = reason
             case _:
@@ -106,7 +106,7 @@ class _Play:
         """As models stream it: who is called first, the arguments after."""
         index = self._tool_calls
         self._tool_calls += 1
-        arguments = wanted["arguments"]
+        arguments = wanted.get("arguments", {})
         if not isinstance(arguments, str):
             arguments = orjson.dumps(arguments).decode()
         # The count keeps the ids of one conversation apart, however often it calls the script.

@@ -87,6 +87,11 @@ def test_finish_and_usage_are_told_at_the_end():
     assert events == [TextDelta("and so on"), ModelFinished("length", Usage(7, 3))]
 
 
+def test_what_a_step_leaves_out_is_empty():
+    events = play({"toolCall": {"name": "now"}}, {"usage": {}})
+    assert events[1:] == [ToolCallDelta(0, arguments="{}"), ModelFinished("tool_calls", Usage())]
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
