@@ -80,11 +80,24 @@ class ControlUiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """The gateway that the command line talks to, where it is not this one."""
+
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class GatewaySettings:
     """`host` and `port` are where to listen, with `bind`, `customBindHost` and `$PORT` already weighed."""
 
     host: str = "127.0.0.1"
     port: int = 18789
+    bind: Literal["loopback", "lan", "custom", "auto"] = "loopback"
+    custom_bind_host: str | None = None
+    mode: Literal["local", "remote"] = "local"
+    remote: RemoteSettings = RemoteSettings()
     auth: AuthSettings = AuthSettings()
     trusted_proxies: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
@@ -196,7 +209,9 @@ class LoggingSettings:
 class Settings:
     """Everything. `agents` has at least one entry and exactly one with `default` true.
 
-    `notes` are lines worth telling the operator once (unused sections, guesses made).
+    `tools` is the policy for all agents; an agent's own `tools` comes on top of it. `notes` are lines
+    worth telling the operator once (unused sections, guesses made). `sources` are the files that were
+    looked at, also those that do not exist: a change to one of them may change the settings.
     """
 
     state_dir: Path
@@ -208,7 +223,9 @@ class Settings:
     storage_url: str = field(default="", repr=False)
     redis_url: str | None = field(default=None, repr=False)
     logging: LoggingSettings = LoggingSettings()
+    tools: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    sources: tuple[Path, ...] = ()
 
     @property
     def default_agent(self) -> AgentSettings:

@@ -1,0 +1,141 @@
+"""Whether a text is the address, name or URL it should be. Each gives the tidied text, or refuses it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from urllib.parse import SplitResult, urlsplit
+
+from marshmallow import ValidationError
+
+_AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def filled(text: str) -> str:
+    if not text.strip():
+        raise ValidationError("must not be blank")
+    return text
+
+
+def agent_id(text: str) -> str:
+    if not _AGENT_ID.fullmatch(text.strip().lower()):
+        raise ValidationError(
+            "must be letters, digits, `_` and `-`, at most 64, and not begin with `_` or `-`"
+        )
+    return text.strip().lower()
+
+
+def provider_name(text: str) -> str:
+    if not _PROVIDER_NAME.fullmatch(text.strip().lower()):
+        raise ValidationError("must be letters, digits, `.`, `_` and `-`, at most 64: no slash, no space")
+    return text.strip().lower()
+
+
+def header_name(text: str) -> str:
+    if not _HEADER_NAME.fullmatch(text):
+        raise ValidationError("is not the name of an HTTP header")
+    return text.lower()
+
+
+def header_value(text: str) -> str:
+    if any(char in text for char in "\r\n\0"):
+        raise ValidationError("must be one line")
+    return text.strip()
+
+
+def network(text: str) -> str:
+    """An address or a CIDR."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValidationError('must be an address or a CIDR such as "10.0.0.0/8"') from None
+    return text
+
+
+def host(text: str) -> str:
+    """A host name or an address to listen on."""
+    name = text.strip().lower()
+    try:
+        return str(ipaddress.ip_address(name.strip("[]")))
+    except ValueError:
+        if not _HOST_NAME.fullmatch(name):
+            raise ValidationError('must be an address or a host name such as "192.168.1.5"') from None
+    return name
+
+
+def allowed_host(text: str) -> str:
+    """A name in a `Host` header, with or without a port."""
+    name = text.lower()
+    bare = re.sub(r":\d{1,5}$", "", name) if name.count(":") < 2 or name.startswith("[") else name
+    host(bare)
+    return name
+
+
+def origin(text: str) -> str:
+    """`scheme://host[:port]` as a browser writes it."""
+    parts = _split(text)
+    hint = 'must be one exact origin such as "https://chat.example.com", without a path'
+    if "*" in text:
+        raise ValidationError(f"{hint}; `*` is not served")
+    is_bare = not (parts.path or parts.query or parts.fragment or "@" in parts.netloc)
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", parts.scheme) or not parts.hostname or not is_bare:
+        raise ValidationError(hint)
+    port = _port(parts)
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    shown = "" if port is None or _DEFAULT_PORTS.get(parts.scheme) == port else f":{port}"
+    return f"{parts.scheme}://{name}{shown}"
+
+
+def base_url(text: str) -> str:
+    """The address of a provider, without a slash at its end."""
+    parts = _split(text.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text.strip()):
+        raise ValidationError('must be an http or https URL such as "https://api.example.com/v1"')
+    if "@" in parts.netloc:
+        raise ValidationError("must not hold a user or password; use `apiKey` or `headers`")
+    if parts.query or parts.fragment:
+        raise ValidationError("must end with its path: no `?` and no `#`")
+    _port(parts)
+    return text.strip().rstrip("/")
+
+
+def remote_url(text: str) -> str:
+    parts = _split(text.strip())
+    if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValidationError('must be a URL such as "wss://gateway.example.com"')
+    _port(parts)
+    return text.strip()
+
+
+def storage_url(text: str) -> str:
+    """A database's URL with the driver this project uses; Heroku writes `postgres://`."""
+    scheme, separator, rest = text.strip().partition("://")
+    if separator and scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+        return f"postgresql+psycopg://{rest}"
+    if separator and scheme in ("sqlite", "sqlite+pysqlite"):
+        return f"sqlite://{rest}"
+    raise ValidationError("must begin with `sqlite:///`, `postgresql://` or `postgres://`")
+
+
+def redis_url(text: str) -> str:
+    if not re.match(r"(redis|rediss|unix)://\S+$", text.strip()):
+        raise ValidationError("must begin with `redis://`, `rediss://` or `unix://`")
+    return text.strip()
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ValidationError("is not a URL") from None
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError:
+        raise ValidationError("has a port that is none: a port is from 1 to 65535") from None

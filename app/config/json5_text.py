@@ -1,0 +1,189 @@
+"""JSON5 text into containers that remember where each of their values was written."""
+
+from __future__ import annotations
+
+import bisect
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import json5
+
+MAX_DEPTH = 64
+
+_TOKEN = re.compile(
+    r"""(?P<skip>[\s\ufeff]+|//[^\n\r\u2028\u2029]*|/\*.*?\*/)
+      | (?P<string>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')
+      | (?P<mark>[{}\[\],:])
+      | (?P<word>(?:\\.|[^\s\ufeff{}\[\],:"'/\\])+)""",
+    re.VERBOSE | re.DOTALL,
+)
+_JSON5_ERROR = re.compile(r"<string>:(\d+) (.*) at column (\d+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    file: Path
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+class Table(dict[str, Any]):
+    """An object of the file; `places` has the spot of each key."""
+
+    def __init__(self, values: dict[str, Any], places: dict[str, Place]) -> None:
+        super().__init__(values)
+        self.places = places
+
+
+class Array(list[Any]):
+    """A list of the file; `places` has the spot of each element."""
+
+    def __init__(self, values: list[Any], places: list[Place]) -> None:
+        super().__init__(values)
+        self.places = places
+
+
+class TextError(Exception):
+    """The text cannot be taken as it stands. `mistakes` are (place, sentence)."""
+
+    def __init__(self, mistakes: list[tuple[Place, str]]) -> None:
+        super().__init__(mistakes[0][1])
+        self.mistakes = mistakes
+
+
+def parse(text: str, file: Path) -> Any:
+    """The value of a JSON5 document with `Table` and `Array` for containers, or `TextError`."""
+    lines = _Lines(text, file)
+    value = _load(text, lines)
+    places, mistakes = _scan(text, lines)
+    if mistakes:
+        raise TextError(mistakes)
+    return _placed(value, places, (), lines.at(0))
+
+
+def _load(text: str, lines: _Lines) -> Any:
+    try:
+        # Plain JSON is JSON5, and the C parser is a thousand times faster than the JSON5 one.
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return json5.loads(text)
+    except RecursionError as error:
+        raise TextError([(lines.at(0), "nested too deeply")]) from error
+    except ValueError as error:
+        raise TextError([_syntax_error(str(error), lines)]) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _syntax_error(message: str, lines: _Lines) -> tuple[Place, str]:
+    found = _JSON5_ERROR.fullmatch(message)
+    if not found:
+        return lines.at(0), "is not JSON5: " + " ".join(message.split())
+    place = Place(lines.file, int(found[1]), int(found[3]))
+    return place, f"is not JSON5: {' '.join(found[2].split())}"
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Offsets into the text as lines and columns, both counted from 1."""
+
+    text: str
+    file: Path
+    starts: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.starts = [0, *(found.end() for found in re.finditer(r"\r\n|\n|\r", self.text))]
+
+    def at(self, offset: int) -> Place:
+        line = bisect.bisect_right(self.starts, offset)
+        return Place(self.file, line, offset - self.starts[line - 1] + 1)
+
+
+_Path = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A container whose end has not been reached."""
+
+    path: _Path
+    is_object: bool
+    step: str | int | None = None  # the key or index that the next value belongs to
+    seen: set[str] = field(default_factory=set)
+
+    @property
+    def awaits_key(self) -> bool:
+        return self.is_object and self.step is None
+
+    @property
+    def next_path(self) -> _Path:
+        return self.path if self.step is None else (*self.path, self.step)
+
+
+def _scan(text: str, lines: _Lines) -> tuple[dict[_Path, Place], list[tuple[Place, str]]]:
+    """The place of each key and element of a text that has been parsed, and the keys given twice."""
+    places: dict[_Path, Place] = {}
+    mistakes: list[tuple[Place, str]] = []
+    stack: list[_Open] = []
+    for token in _TOKEN.finditer(text):
+        kind, written = token.lastgroup, token[0]
+        if kind == "skip" or written == ":":
+            continue
+        top = stack[-1] if stack else None
+        if top and top.awaits_key and kind in ("string", "word"):
+            _take_key(top, written, lines.at(token.start()), places, mistakes)
+            continue
+        if top and not top.is_object and written not in ("]", ","):
+            places.setdefault(top.next_path, lines.at(token.start()))
+        _step(stack, written, lines.at(token.start()))
+    return places, mistakes
+
+
+def _take_key(
+    top: _Open, written: str, place: Place, places: dict[_Path, Place], mistakes: list[tuple[Place, str]]
+) -> None:
+    key = _key(written)
+    if key in top.seen:
+        mistakes.append((place, f"the key {json.dumps(key)} is given twice in the same object"))
+    top.seen.add(key)
+    top.step = key
+    places[(*top.path, key)] = place
+
+
+def _key(written: str) -> str:
+    if "\\" in written:
+        return str(next(iter(json5.loads("{" + written + ":0}"))))
+    return written[1:-1] if written[0] in "\"'" else written
+
+
+def _step(stack: list[_Open], written: str, place: Place) -> None:
+    top = stack[-1] if stack else None
+    if written in ("{", "["):
+        if len(stack) >= MAX_DEPTH:
+            raise TextError([(place, f"nested more than {MAX_DEPTH} deep")])
+        stack.append(_Open(top.next_path if top else (), written == "{", None if written == "{" else 0))
+    elif written in ("}", "]"):
+        stack.pop()
+    elif written == "," and top:
+        top.step = top.step + 1 if isinstance(top.step, int) else None
+
+
+def _placed(value: Any, places: dict[_Path, Place], path: _Path, around: Place) -> Any:
+    around = places.get(path, around)
+    if isinstance(value, dict):
+        values = {key: _placed(item, places, (*path, key), around) for key, item in value.items()}
+        return Table(values, {key: places.get((*path, key), around) for key in value})
+    if isinstance(value, list):
+        items = [_placed(item, places, (*path, index), around) for index, item in enumerate(value)]
+        return Array(items, [places.get((*path, index), around) for index in range(len(value))])
+    return value

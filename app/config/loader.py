@@ -1,0 +1,148 @@
+"""The operator's file and environment into `Settings`, or every mistake in them at once.
+
+Above it: whoever starts the gateway, and the watch. Reads files; never changes `os.environ`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marshmallow import ValidationError
+
+from app.config import checks
+from app.config.agents import AgentBuilder
+from app.config.dotenv import fill_from_dotenv
+from app.config.environment import with_env_section
+from app.config.gateway import GatewayBuilder, from_environ
+from app.config.includes import TreeReader
+from app.config.json5_text import Table
+from app.config.paths import ConfigPaths, expand, find_paths
+from app.config.problems import Problems
+from app.config.providers import ProviderBuilder
+from app.config.schema.root import RootSchema
+from app.config.settings import LoggingSettings, SessionSettings, Settings
+from app.config.substitute import Substitution
+from app.config.survey import Survey
+
+
+def load_settings(environ: Mapping[str, str], cwd: Path | None = None) -> Settings:
+    """The settings, complete and checked. `ConfigError` names the file and lists every mistake."""
+    return _Loading(_readable(environ), (cwd or Path.cwd()).absolute()).run()
+
+
+def _readable(environ: Mapping[str, str]) -> dict[str, str]:
+    """Bytes that are not UTF-8 come as half surrogates, which no text may hold: read them as Latin-1."""
+    return {name: _as_text(value) for name, value in environ.items()}
+
+
+def _as_text(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return value
+
+
+@dataclass(slots=True)
+class _Loading:
+    """One load, from the search for the file to the settings."""
+
+    environ: dict[str, str]
+    cwd: Path
+    problems: Problems = field(default_factory=Problems)
+    sources: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)  # sections with mistakes
+
+    def run(self) -> Settings:
+        self._dotenv(self.cwd / ".env")
+        paths = find_paths(self.environ, self.cwd)
+        self._dotenv((paths.config.parent if paths.config else paths.state_dir) / ".env")
+        survey = Survey(self.problems)
+        loaded = self._loaded(self._tree(paths), survey)
+        settings = self._settings(loaded, paths)
+        self.problems.raise_any(self._all_sources())
+        notes = (*self.notes, *survey.notes())
+        return Settings(**settings, notes=notes, sources=self._all_sources())
+
+    def _dotenv(self, file: Path) -> None:
+        if file in self.sources:
+            return
+        self.sources.append(file)
+        self.environ, note = fill_from_dotenv(self.environ, file)
+        if note:
+            self.notes.append(note)
+
+    def _tree(self, paths: ConfigPaths) -> Table:
+        self.sources += paths.candidates
+        if paths.config is None:
+            self.notes.append(f"no configuration file at {paths.candidates[0]}: built-in defaults")
+            return Table({}, {})
+        self.problems.file = str(paths.config)
+        reader = TreeReader(self.problems)
+        tree = reader.read(paths.config)
+        self.sources += reader.files
+        # A file that cannot be read leaves holes, and what is missing there is not a mistake of its own.
+        self.problems.raise_any(self._all_sources())
+        return tree
+
+    def _loaded(self, tree: Table, survey: Survey) -> dict[str, Any]:
+        schema = RootSchema()
+        self.problems.tree = tree
+        kept = survey.section(schema, tree)
+        self.problems.tree = kept
+        self.environ = with_env_section(self.environ, kept.pop("env", Table({}, {})), self.problems)
+        substituted = Substitution(self.environ, self.problems).apply(kept)
+        loaded: dict[str, Any] = {}
+        for name, section in schema.fields.items():
+            if section.data_key in substituted:
+                self._load_section(loaded, name, section, substituted[section.data_key])
+        return loaded
+
+    def _load_section(self, loaded: dict[str, Any], name: str, section: Any, value: Any) -> None:
+        try:
+            values = section.deserialize(value)
+        except ValidationError as error:
+            self.problems.add_messages(error.messages, (section.data_key,))
+            self.broken.add(name)
+        else:
+            loaded.update(values if section.group else {name: values})
+
+    def _settings(self, loaded: Mapping[str, Any], paths: ConfigPaths) -> dict[str, Any]:
+        agents = AgentBuilder(loaded.get("agents", {}), paths.state_dir, self._expander(paths), self.problems)
+        providers = ProviderBuilder(loaded.get("models", {}), self.environ, self.problems)
+        built = providers.build()
+        # A provider that is configured wrongly is not one that is missing.
+        for path, model in () if "models" in self.broken else agents.paths_of_models():
+            if what := providers.for_model(model, built):
+                self.problems.add(path, f"`{model}` {what}")
+        return {
+            "state_dir": paths.state_dir,
+            "config_path": paths.config,
+            "gateway": GatewayBuilder(loaded.get("gateway", {}), self.environ, self.problems).build(),
+            "agents": agents.build(),
+            "providers": built,
+            "session": loaded.get("session", SessionSettings()),
+            "storage_url": self._storage_url(loaded, paths),
+            "redis_url": self._url("REDIS_URL", checks.redis_url) or loaded.get("redis_url"),
+            "logging": loaded.get("logging", LoggingSettings()),
+            "tools": {"profile": "minimal", **loaded.get("tools", {})},
+        }
+
+    def _expander(self, paths: ConfigPaths) -> Any:
+        return lambda written: expand(written, paths.home, self.cwd)
+
+    def _storage_url(self, loaded: Mapping[str, Any], paths: ConfigPaths) -> str:
+        url = self._url("DATABASE_URL", checks.storage_url) or loaded.get("storage_url")
+        if not url:
+            return f"sqlite:///{paths.state_dir / 'gateway.sqlite'}"
+        return str(url).replace("sqlite:///~/", f"sqlite:///{paths.home}/", 1)
+
+    def _url(self, name: str, check: Any) -> Any:
+        return from_environ(name, self.environ.get(name, "").strip(), check, self.problems)
+
+    def _all_sources(self) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(self.sources))

@@ -1,0 +1,149 @@
+"""`agents`: who answers, in both of OpenClaw's forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError, validates_schema
+
+from app.config import checks
+from app.config.fields import FilePath, Flag, Number, OneOf, Setting, Text, Texts, Whole
+from app.config.nesting import Anything, Keyed, Many, Nested
+from app.config.schema import openclaw
+from app.config.schema.section import Section
+from app.config.settings import AgentSettings
+
+
+class ModelChoice(Setting):
+    """`"provider/model"` or `{primary, fallbacks[]}`; loads into a dict of `primary` and `fallbacks`."""
+
+    kind = '"provider/model" or {primary, fallbacks[]}'
+
+    @property
+    def schema(self) -> Section:
+        return ModelChoiceSchema()
+
+    def take(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, str):
+            return {"primary": _model_name(value)}
+        if not isinstance(value, dict):
+            raise ValidationError(f"must be {self.kind}")
+        taken: dict[str, Any] = self.schema.load(value)
+        return taken
+
+    def _serialize(self, value: Any, *around: Any, **_: Any) -> Any:
+        _, agent = around
+        fallbacks = getattr(agent, "fallbacks", ())
+        return {"primary": value, "fallbacks": list(fallbacks)} if value else None
+
+
+def _model_name(text: str) -> str:
+    provider, slash, model = text.strip().partition("/")
+    if not slash or not provider.strip() or not model.strip():
+        raise ValidationError('must be "provider/model", such as "openai/gpt-4.1-mini"')
+    return f"{provider.strip().lower()}/{model.strip()}"
+
+
+class ModelChoiceSchema(Section):
+    unused = frozenset({"timeoutMs"})
+    primary = Text("The model to ask.", check=_model_name)
+    fallbacks = Texts("Models to ask when it fails, in this order.", check=_model_name)
+
+
+class Stop(Setting):
+    kind = "text or list of at most 4 texts"
+
+    def take(self, value: Any) -> Any:
+        texts = [value] if isinstance(value, str) else value
+        if not isinstance(texts, list) or not 1 <= len(texts) <= 4:
+            raise ValidationError(f"must be {self.kind}")
+        if not all(isinstance(text, str) and text for text in texts):
+            raise ValidationError(f"must be {self.kind}, none of them empty")
+        return value if isinstance(value, str) else list(texts)
+
+
+class ParamsSchema(Section):
+    """Loads into OpenAI's own names; a name may also be spelt as OpenAI does, `max_tokens`."""
+
+    unused = openclaw.PARAMS
+
+    @classmethod
+    def spelling(cls, key: str) -> str:
+        first, *others = key.split("_")
+        return first + "".join(word[:1].upper() + word[1:] for word in others)
+
+    temperature = Number("How freely to choose words.", low=0, high=2)
+    top_p = Number("The share of likely words to choose from.", low=0, high=1)
+    max_tokens = Whole("The longest answer.", low=1)
+    max_completion_tokens = Whole("The longest answer, reasoning included.", low=1)
+    frequency_penalty = Number("Against words used often.", low=-2, high=2)
+    presence_penalty = Number("Against words used at all.", low=-2, high=2)
+    seed = Whole("For repeatable answers.")
+    stop = Stop("Where an answer ends.")
+    response_format = Anything("OpenAI's `response_format`.")
+    reasoning_effort = OneOf(
+        "How long to think.", "none", "minimal", "low", "medium", "high", "xhigh", aliases={"off": "none"}
+    )
+    parallel_tool_calls = Flag("Several tool calls in one turn.")
+
+
+class ToolPolicySchema(Section):
+    unused = openclaw.TOOLS
+    profile = OneOf(
+        "The set of tools to begin with; `minimal` if nothing says otherwise.",
+        "minimal",
+        "coding",
+        "messaging",
+        "full",
+    )
+    allow = Texts("Only these tools and groups of tools.")
+    also_allow = Texts("These besides the profile's.")
+    deny = Texts("Never these; wins over everything.")
+
+    @validates_schema(skip_on_field_errors=True)
+    def _one_kind_of_allow(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("allow") and data.get("also_allow"):
+            raise ValidationError("cannot stand beside `allow`: put all names into one of them", "alsoAllow")
+
+
+class IdentitySchema(Section):
+    unused = openclaw.IDENTITY
+    name = Text("What the agent calls itself.")
+    emoji = Text("Its emoji.")
+    avatar = Text("Its picture: a path in the workspace, a URL or a data URI.")
+
+
+class AgentDefaultsSchema(Section):
+    """Loads into a dict of the keys that are given, so that an agent's can be laid over the defaults'."""
+
+    defaults = AgentSettings
+    unused = openclaw.AGENT_DEFAULTS
+    name = Text("The agent's name for people.")
+    identity = Nested(IdentitySchema)
+    workspace = FilePath("The agent's folder.", check=checks.filled)
+    model = ModelChoice("The model to ask; not set: see the default model below.")
+    system_prompt = Text("Instructions that begin every conversation.")
+    params = Nested(ParamsSchema)
+    tools = Nested(ToolPolicySchema)
+    timeout_seconds = Number("The longest a run may take.", low=0.001, high=86400)
+    max_turns = Whole("Model calls one run may make before it is stopped.", low=1, high=128)
+    max_concurrent = Whole("Runs of this agent at the same time; any number if not set.", low=1)
+
+
+class AgentSchema(AgentDefaultsSchema):
+    unused = openclaw.AGENT
+    id = Text("The agent's id.", check=checks.agent_id)
+    default = Flag("The agent that answers when none is named.")
+
+
+class AgentListItemSchema(AgentSchema):
+    id = Text("The agent's id.", check=checks.agent_id, required=True)
+
+
+class AgentsSchema(Section):
+    unused = openclaw.AGENTS
+    defaults = Nested(AgentDefaultsSchema)
+    list = Many(Nested(AgentListItemSchema))
+    entries = Keyed(
+        "Agents by their id; the newer form of `list`.", Nested(AgentSchema), name=checks.agent_id
+    )

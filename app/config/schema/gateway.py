@@ -1,0 +1,170 @@
+"""`gateway`: where to listen, who may call, and which endpoints are served."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import ValidationError, validates_schema
+
+from app.config import checks
+from app.config.fields import Flag, Milliseconds, Number, OneOf, Secret, Text, Texts, Whole
+from app.config.nesting import Nested
+from app.config.schema import openclaw
+from app.config.schema.section import Section
+from app.config.settings import (
+    AuthRateLimit,
+    AuthSettings,
+    ChatCompletionsSettings,
+    ControlUiSettings,
+    GatewaySettings,
+    ImageSettings,
+    RemoteSettings,
+    SseSettings,
+    TrustedProxySettings,
+)
+
+
+class RateLimitSchema(Section):
+    makes = AuthRateLimit
+    max_attempts = Whole("Wrong credentials before a caller is locked out.", low=1)
+    window_seconds = Milliseconds("The time in which they are counted.", low=1, data_key="windowMs")
+    lockout_seconds = Milliseconds("How long a caller is locked out.", low=1, data_key="lockoutMs")
+    exempt_loopback = Flag("Callers on this machine are never locked out.")
+
+
+class TrustedProxySchema(Section):
+    makes = TrustedProxySettings
+    unused = openclaw.TRUSTED_PROXY
+    user_header = Text(
+        "The header in which the proxy names the caller.", check=checks.header_name, required=True
+    )
+    required_headers = Texts("Headers that must be there as well.", check=checks.header_name)
+    allow_users = Texts("Who may call; everybody that the proxy names, if empty.")
+    allow_loopback = Flag("The proxy may be on this machine.")
+
+
+class AuthSchema(Section):
+    defaults = AuthSettings
+    unused = openclaw.AUTH
+    mode = OneOf(
+        "How callers prove themselves. Not set: `password` if a password is set, else `token`.",
+        "token",
+        "password",
+        "none",
+        "trusted-proxy",
+    )
+    token = Secret("The shared token; wins over `OPENCLAW_GATEWAY_TOKEN`.")
+    password = Secret("The shared password; wins over `OPENCLAW_GATEWAY_PASSWORD`.")
+    rate_limit = Nested(RateLimitSchema)
+    trusted_proxy = Nested(TrustedProxySchema)
+
+
+class ImagesSchema(Section):
+    makes = ImageSettings
+    allow_url = Flag("Fetch images that a request names by URL.")
+    url_allowlist = Texts("Hosts they may come from, `*.example.com` for all below one; any if empty.")
+    allowed_mimes = Texts("Types of image that are accepted.", check=str.lower)
+    max_bytes = Whole("The largest image.", low=1)
+    max_redirects = Whole("Redirects to follow when fetching.", low=0, high=20)
+    timeout_seconds = Milliseconds("The longest a fetch may take.", low=1, data_key="timeoutMs")
+
+
+class ChatCompletionsSchema(Section):
+    makes = ChatCompletionsSettings
+    enabled = Flag("Serve `/v1/chat/completions`, `/v1/models` and `/v1/embeddings`.")
+    max_body_bytes = Whole("The largest request.", low=1)
+    max_image_parts = Whole("Images in the newest user message.", low=0)
+    max_total_image_bytes = Whole("All images of a request together.", low=1)
+    images = Nested(ImagesSchema)
+    unknown_model = OneOf(
+        "What a `model` that names no agent gets: 404 or the default agent.", "reject", "default"
+    )
+
+
+class ResponsesSchema(Section):
+    unused = openclaw.RESPONSES
+    responses_enabled = Flag("Serve `/v1/responses`.", data_key="enabled")
+
+
+class EndpointsSchema(Section):
+    chat_completions = Nested(ChatCompletionsSchema)
+    responses = Nested(ResponsesSchema, group=True)
+
+
+class CorsSchema(Section):
+    cors_origins = Texts(
+        "Exact origins whose pages may call the API.", check=checks.origin, data_key="origins"
+    )
+
+
+class SseSchema(Section):
+    makes = SseSettings
+    keepalive = OneOf("What a silent stream sends now and then.", "comment", "chunk", "off")
+    keepalive_seconds = Number("How long a stream may be silent.", low=0.05, high=3600)
+
+
+class HttpSchema(Section):
+    unused = openclaw.HTTP
+    endpoints = Nested(EndpointsSchema, group=True)
+    cors = Nested(CorsSchema, group=True)
+    sse = Nested(SseSchema)
+
+
+class MetricsSchema(Section):
+    metrics_public = Flag("Serve `/metrics` without a credential.", data_key="public")
+
+
+class ControlUiSchema(Section):
+    makes = ControlUiSettings
+    unused = openclaw.CONTROL_UI
+    enabled = Flag("Serve the web chat.")
+    allowed_origins = Texts(
+        "Origins besides the gateway's own whose pages may open a WebSocket.", check=checks.origin
+    )
+
+
+class RemoteSchema(Section):
+    makes = RemoteSettings
+    unused = openclaw.REMOTE
+    url = Text("The gateway that the command line talks to.", check=checks.remote_url)
+    token = Secret("Its token.")
+    password = Secret("Its password.")
+
+
+class GatewaySchema(Section):
+    """Loads into a dict: the address and the credentials also depend on the environment."""
+
+    defaults = GatewaySettings
+    unused = openclaw.GATEWAY
+    mode = OneOf("Whether the command line means this machine's gateway or `remote`.", "local", "remote")
+    port = Whole("The port to listen on; `$PORT` and `OPENCLAW_GATEWAY_PORT` win.", low=1, high=65535)
+    bind = OneOf(
+        "Where to listen: this machine only, all interfaces, `customBindHost`; `auto` is `loopback`.",
+        "loopback",
+        "lan",
+        "custom",
+        "auto",
+    )
+    custom_bind_host = Text('The address for `bind: "custom"`.', check=checks.host)
+    auth = Nested(AuthSchema)
+    trusted_proxies = Texts("Addresses and CIDRs of reverse proxies to believe.", check=checks.network)
+    allowed_hosts = Texts("Names this gateway answers to; any if empty.", check=checks.allowed_host)
+    metrics = Nested(MetricsSchema, group=True)
+    http = Nested(HttpSchema, group=True)
+    control_ui = Nested(ControlUiSchema)
+    remote = Nested(RemoteSchema)
+
+    @validates_schema(skip_on_field_errors=True)
+    def _custom_needs_a_host(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("bind") == "custom" and not data.get("custom_bind_host"):
+            raise ValidationError('is missing: `bind: "custom"` needs it', "customBindHost")
+
+    @validates_schema(skip_on_field_errors=True)
+    def _trusted_proxy_is_described(self, data: dict[str, Any], **_: Any) -> None:
+        auth = data.get("auth", {})
+        if auth.get("mode") != "trusted-proxy":
+            return
+        if "trusted_proxy" not in auth:
+            raise ValidationError({"auth": {"trustedProxy": ["is missing: mode `trusted-proxy` needs it"]}})
+        if not data.get("trusted_proxies"):
+            raise ValidationError("is missing: mode `trusted-proxy` needs one", "trustedProxies")

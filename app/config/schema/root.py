@@ -1,0 +1,92 @@
+"""The whole file."""
+
+from __future__ import annotations
+
+from app.config import checks
+from app.config.fields import Duration, OneOf, Text, Whole
+from app.config.nesting import Anything, Nested
+from app.config.schema import openclaw
+from app.config.schema.agents import AgentsSchema, ToolPolicySchema
+from app.config.schema.gateway import GatewaySchema
+from app.config.schema.models import ModelsSchema
+from app.config.schema.section import Section
+from app.config.settings import LoggingSettings, SessionSettings, Settings
+
+
+def _main_key(text: str) -> str:
+    return checks.filled(text).strip().lower()
+
+
+class QueueSchema(Section):
+    queue_mode = OneOf(
+        "What a second run of a busy session does: wait its turn or be refused.",
+        "wait",
+        "reject",
+        data_key="mode",
+    )
+    queue_cap = Whole("Runs that may wait for one session.", low=0, high=10_000, data_key="cap")
+
+
+class MaintenanceSchema(Section):
+    unused = openclaw.MAINTENANCE
+    prune_after_seconds = Duration("Sessions unused for so long are removed.", data_key="pruneAfter")
+    max_entries = Whole("Sessions to keep, the newest first.", low=1)
+    ephemeral_after_seconds = Duration(
+        "How long a stateless call's session is kept in memory.", data_key="ephemeralAfter"
+    )
+
+
+class SessionSchema(Section):
+    makes = SessionSettings
+    unused = openclaw.SESSION
+    main_key = Text("The name of an agent's main session.", check=_main_key)
+    queue = Nested(QueueSchema, group=True)
+    maintenance = Nested(MaintenanceSchema, group=True)
+
+
+class StorageSchema(Section):
+    storage_url = Text(
+        "The database; `DATABASE_URL` wins. Not set: `sqlite:///<state dir>/gateway.sqlite`.",
+        check=checks.storage_url,
+        data_key="url",
+        metadata={"url": True},
+    )
+
+
+class RedisSchema(Section):
+    redis_url = Text(
+        "Needed for more than one worker or host; `REDIS_URL` wins.",
+        check=checks.redis_url,
+        data_key="url",
+        metadata={"url": True},
+    )
+
+
+class LoggingSchema(Section):
+    makes = LoggingSettings
+    unused = openclaw.LOGGING
+    level = OneOf(
+        "The least important lines to write.",
+        "debug",
+        "info",
+        "warning",
+        "error",
+        aliases={"warn": "warning", "trace": "debug", "fatal": "error", "silent": "error"},
+    )
+    format = OneOf("How lines look; `text` on a terminal, else `json`, if not set.", "text", "json")
+
+
+class RootSchema(Section):
+    """`env` is read before anything else, by `app/config/environment.py`."""
+
+    defaults = Settings
+    unused = openclaw.SECTIONS
+    gateway = Nested(GatewaySchema)
+    agents = Nested(AgentsSchema)
+    models = Nested(ModelsSchema)
+    tools = Nested(ToolPolicySchema)
+    session = Nested(SessionSchema)
+    storage = Nested(StorageSchema, group=True)
+    redis = Nested(RedisSchema, group=True)
+    logging = Nested(LoggingSchema)
+    env = Anything("Variables for the names that the environment lacks.", load_only=True)
