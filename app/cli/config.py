@@ -1,0 +1,67 @@
+"""`python -m app config check` and `config show`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from app.config.loader import load_settings
+from app.config.redact import redact
+from app.config.settings import Settings
+from app.errors import ConfigError
+
+EX_CONFIG = 78
+
+
+def add_commands(subparsers: Any) -> None:
+    """Adds `config` to the parser of `python -m app`; each command sets `run`."""
+    config: argparse.ArgumentParser = subparsers.add_parser("config", help="the configuration file")
+    commands = config.add_subparsers(metavar="command", required=True)
+    for name, run, text in (
+        ("check", check, "say whether the configuration is good, and exit 78 if it is not"),
+        ("show", show, "print the configuration that is in force, without secrets"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--json", action="store_true", help="for a program to read")
+        command.set_defaults(run=run)
+
+
+def check(args: argparse.Namespace) -> int:
+    """Prints `ok` and the notes, or every mistake on stderr."""
+    try:
+        settings = load_settings(os.environ)
+    except ConfigError as error:
+        return _refuse(error, as_json=args.json)
+    file = str(settings.config_path) if settings.config_path else None
+    if args.json:
+        print(json.dumps({"ok": True, "file": file, "notes": settings.notes}, indent=2))
+        return 0
+    print(f"ok: {file or 'built-in defaults'}")
+    for note in settings.notes:
+        print(f"note: {note}")
+    return 0
+
+
+def show(args: argparse.Namespace) -> int:
+    """Prints what is in force as JSON; `--json` puts it on one line."""
+    try:
+        settings = load_settings(os.environ)
+    except ConfigError as error:
+        return _refuse(error, as_json=args.json)
+    print(_written(settings, indent=None if args.json else 2))
+    return 0
+
+
+def _written(settings: Settings, indent: int | None) -> str:
+    return json.dumps(redact(settings), indent=indent, ensure_ascii=False)
+
+
+def _refuse(error: ConfigError, *, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"ok": False, "problems": error.problems}, indent=2))
+    else:
+        print(error.message, file=sys.stderr)
+    return EX_CONFIG
