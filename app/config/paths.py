@@ -5,6 +5,7 @@ Looks only at the environment it is given and at which files exist; reads none o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def find_paths(environ: Mapping[str, str], cwd: Path) -> ConfigPaths:
         path = expand(named, home, cwd)
         return ConfigPaths(home, state_dir, path, explicit=True, candidates=(path,))
     candidates = [state_dir / "openclaw.json", *_older(environ, home, cwd)]
-    found = next((path for path in candidates if path.exists()), None)
+    found = next((path for path in candidates if is_there(path)), None)
     named_older = environ.get("CLAWDBOT_CONFIG_PATH")
     if found is None and named_older:
         return ConfigPaths(home, state_dir, expand(named_older, home, cwd), True, tuple(candidates))
@@ -50,6 +51,11 @@ def _older(environ: Mapping[str, str], home: Path, cwd: Path) -> list[Path]:
         return [expand(named, home, cwd)]
     older_dir = expand(environ.get("CLAWDBOT_STATE_DIR") or "~/.clawdbot", home, cwd)
     return [older_dir / "clawdbot.json"]
+
+
+def is_there(path: Path) -> bool:
+    """Unlike `Path.exists` never an error: a folder that may not be entered holds nothing for us."""
+    return os.path.exists(path)
 
 
 def expand(written: str, home: Path, cwd: Path) -> Path:

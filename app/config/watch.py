@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from app.config.paths import is_there
 from app.config.problems import BrokenConfig
 from app.config.settings import Settings
 from app.errors import ConfigError
@@ -65,7 +66,7 @@ class ConfigWatch:
             self._watch_also(error.sources if isinstance(error, BrokenConfig) else ())
             return self._keep(error.message)
         self._watch_also(loaded.sources)
-        if (file := self.settings.config_path) and not file.exists():
+        if (file := self.settings.config_path) and not is_there(file):
             return self._keep(f"{file}: is gone")
         return self._take(loaded)
 

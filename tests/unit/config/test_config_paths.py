@@ -66,3 +66,13 @@ def test_what_was_looked_at_is_told_even_if_it_is_not_there(operator: Operator):
     assert operator.file in settings.sources
     assert operator.cwd / ".env" in settings.sources
     assert operator.file.parent / ".env" in settings.sources
+
+
+@pytest.mark.parametrize("state_dir", ["/dev/null/x", "x" * 5000])
+def test_a_state_directory_that_cannot_be_looked_into_holds_no_file(operator: Operator, state_dir: str):
+    assert operator.load(OPENCLAW_STATE_DIR=state_dir).config_path is None
+
+
+@pytest.mark.parametrize("path", ["/dev/null/x", "x" * 5000, "/dev", "/dev/null"])
+def test_a_named_file_that_is_none_is_told(operator: Operator, path: str):
+    assert "cannot read" in operator.problems(OPENCLAW_CONFIG_PATH=path)[0]
