@@ -7,6 +7,7 @@ monkey.patch_all()
 
 import os  # noqa: E402
 
+from app.http.server_errors import refuse_ambiguous_headers  # noqa: E402
 from app.logs import logging_config  # noqa: E402
 from app.runtime import check_server, start_settings, start_worker, stop_worker, worker_count  # noqa: E402
 
@@ -31,4 +32,5 @@ logconfig_dict = logging_config(settings.logging.level, settings.logging.format)
 
 on_starting = check_server
 post_worker_init = start_worker
+pre_request = refuse_ambiguous_headers
 worker_exit = stop_worker

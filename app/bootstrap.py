@@ -158,11 +158,13 @@ def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
 def provider_builders(settings: Settings) -> Mapping[str, BuildProvider]:
     """The literal table from a provider's `api` to what serves it."""
 
+    local_model = LocalModel(settings.state_dir)
+
     def build_local(provider: ProviderSettings) -> Provider:
         def chat(base_url: str, api_key: str) -> Provider:
             return OpenAIChatProvider(replace(provider, base_url=base_url, api_key=api_key))
 
-        return LocalProvider(provider.name, LocalModel(settings.state_dir), chat)
+        return LocalProvider(provider.name, local_model, chat)
 
     return {
         "openai-completions": OpenAIChatProvider,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+import gunicorn.util
 from gevent import monkey
 
 from app.auth.policy import check_start
@@ -19,6 +20,7 @@ from app.bootstrap import Gateway
 from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.errors import ConfigError
+from app.http.server_errors import write_error
 from app.hub import spawn
 
 logger = logging.getLogger("app.runtime")
@@ -70,6 +72,7 @@ def start_worker(worker: Any) -> None:
     for module in ("socket", "ssl", "threading"):
         if not monkey.is_module_patched(module):
             raise RuntimeError(f"{module} is not patched by gevent: start with -c gunicorn.conf.py")
+    gunicorn.util.write_error = write_error  # no setting for it
     gateway = _gateway(worker)
     gateway.start_housekeeping()
     spawn(_drain_when_stopping, worker, gateway)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 from flask import Response
 
 from app.config.settings import SseSettings
-from app.errors import InternalError, RunAborted
+from app.errors import InternalError
 from app.events.types import Event, RunFailed
+from app.http.connection import ClientWatch, client_left
 from app.runs.run import Run
 
 logger = logging.getLogger("app.http")
@@ -30,23 +31,29 @@ class Encoder(Protocol):
     def keepalive(self) -> bytes: ...
 
 
-def sse_response(run: Run, encoder: Encoder, sse: SseSettings) -> Response:
+def sse_response(run: Run, encoder: Encoder, sse: SseSettings, environ: Mapping[str, Any]) -> Response:
     """Streams `run`. If the client leaves before the end, the run is aborted."""
-    return Response(SseBody(run, encoder, sse), headers=HEADERS, direct_passthrough=True)
+    return Response(SseBody(run, encoder, sse, environ), headers=HEADERS, direct_passthrough=True)
 
 
 class SseBody:
     """The WSGI body. The server calls `close` however the response ends."""
 
-    def __init__(self, run: Run, encoder: Encoder, sse: SseSettings) -> None:
+    def __init__(self, run: Run, encoder: Encoder, sse: SseSettings, environ: Mapping[str, Any]) -> None:
         self._run = run
+        self._watch = ClientWatch(environ, self._abort)
+        self._watch.start()
         self._pieces = _pieces(run, encoder, sse)
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
 
     def close(self) -> None:
-        self._run.abort(RunAborted("The client closed the connection."))
+        self._watch.stop()
+        self._abort()
+
+    def _abort(self) -> None:
+        self._run.abort(client_left())
 
 
 def _pieces(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:

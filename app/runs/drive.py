@@ -71,7 +71,7 @@ def _with_history(run: Run, store: SessionStore) -> Sequence[Message]:
     """The stored turns and what is new of the request, with the store brought into line."""
     stored = store.history(run.session_key, run.id)
     told = reconcile(stored, run.request.messages)
-    if told.replaced or len(told.new) != len(own_turn(run.request.messages)):
+    if told.replaced or told.new != tuple(own_turn(run.request.messages)):
         store.reconcile(run.id, told.replaced, told.new)
     kept = set(told.kept)
     return [*(one.message for one in stored if one.id in kept), *told.new]

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 from app.http.access import current_gateway, current_principal, current_request_id, require_principal
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
 from app.http.chat_completions.schema import ChatRequest, load_chat_request
+from app.http.connection import ClientWatch, client_left
 from app.http.headers import brand_header
 from app.http.request_body import read_json
 from app.http.sse import sse_response
@@ -30,7 +31,7 @@ def create_chat_completion() -> Response:
     created, model = int(time.time()), str(body.model or "openclaw")
     if body.stream:
         encoder = ChunkEncoder(run.id, created, model, body.include_usage)
-        return sse_response(run, encoder, gateway.settings.gateway.sse)
+        return sse_response(run, encoder, gateway.settings.gateway.sse, request.environ)
     return _whole_answer(run, created, model)
 
 
@@ -71,7 +72,8 @@ def _model_override() -> str | None:
 
 
 def _whole_answer(run: Run, created: int, model: str) -> Response:
-    result = run.result()
+    with ClientWatch(request.environ, lambda: run.abort(client_left())):
+        result = run.result()
     answer = Response(
         orjson.dumps(dump_completion(run.id, created, model, result)), content_type="application/json"
     )

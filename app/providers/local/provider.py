@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from app.cancel import Cancel
+from app.errors import InvalidRequest
 from app.events.types import ModelEvent
 from app.providers.base import ModelCall, Provider
 from app.providers.local.supervisor import Address, LocalModel
@@ -27,6 +28,8 @@ class LocalProvider:
         self._speaker: Provider | None = None
 
     def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
+        if any(message.images for message in call.messages):
+            raise InvalidRequest("The small local model cannot see images. Choose another model.")
         speaker = self._speaker_to(self._model.address(cancel.sleep))
         yield from speaker.stream(call, cancel)
 
