@@ -1,0 +1,133 @@
+"""Greenlets and native threads: blocking work off the event loop, background work on it.
+
+Under gunicorn every request is a greenlet on one event loop (gevent's hub), and whatever blocks in C stops
+all of them. `OffHub` takes such work to a native thread. In a process that is not patched (tests, the
+command line) there is no loop to protect, and the same calls do the work on the spot.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+import gevent
+from gevent import monkey
+from gevent.event import Event
+from gevent.threadpool import ThreadPool
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger(__name__)
+
+# Work handed to the thread in one go: one crossing for many small pieces, and nobody waits for long
+# after their own piece is done.
+BATCH = 8
+
+
+def is_patched() -> bool:
+    """Whether this process runs greenlets in place of threads."""
+    return bool(monkey.is_module_patched("threading"))
+
+
+def spawn(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Run `fn` in the background. What it raises is logged, for nobody waits for it."""
+    if is_patched():
+        gevent.spawn(_run_logged, fn, *args, **kwargs)
+    else:
+        threading.Thread(target=_run_logged, args=(fn, *args), kwargs=kwargs, daemon=True).start()
+
+
+def _run_logged(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    try:
+        fn(*args, **kwargs)
+    except Exception:
+        log.exception("background work failed: %s", getattr(fn, "__qualname__", fn))
+
+
+class OffHub:
+    """One native thread, first come first served, for work that blocks (SQLite, file locks).
+
+    Must never be called from inside its own work. Takes no thread before the first call, so that it can
+    be built before a fork.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._pool: ThreadPool | None = None
+        self._jobs: deque[_Job[Any]] = deque()
+        self._draining = False
+
+    def call(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `fn` in the thread and wait for it; other greenlets go on meanwhile.
+
+        A caller that is killed while it waits does not stop the work.
+        """
+        if not is_patched():
+            with self._lock:
+                return fn(*args, **kwargs)
+        job = _Job(lambda: fn(*args, **kwargs))
+        self._jobs.append(job)
+        if not self._draining:
+            self._draining = True
+            gevent.spawn(self._drain)
+        return job.result()
+
+    def close(self) -> None:
+        """Let the thread finish what was asked of it and end."""
+        while self._draining:
+            gevent.sleep(0.001)
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.kill()
+
+    def _drain(self) -> None:
+        # One greenlet feeds the pool: gevent's own queue lets a late caller slip past those who wait.
+        batch: list[_Job[Any]] = []
+        try:
+            self._pool = self._pool or ThreadPool(1)
+            while self._jobs:
+                batch = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
+                self._pool.apply(_run_all, (batch,))
+                for job in batch:
+                    job.done.set()
+        except Exception as error:
+            for job in (*batch, *self._jobs):
+                job.fail(error)
+            self._jobs.clear()
+        finally:
+            self._draining = False
+
+
+class _Job(Generic[R]):
+    """A piece of work, and its outcome. Never raises in the thread: the pool would print it."""
+
+    def __init__(self, work: Callable[[], R]) -> None:
+        self.done = Event()
+        self._work = work
+        self._value: R | None = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._value = self._work()
+        except BaseException as error:  # raised again where the caller waits
+            self._error = error
+
+    def fail(self, error: Exception) -> None:
+        self._error = error
+        self.done.set()
+
+    def result(self) -> R:
+        self.done.wait()
+        if self._error is not None:
+            raise self._error
+        return cast("R", self._value)
+
+
+def _run_all(jobs: list[_Job[Any]]) -> None:
+    for job in jobs:
+        job.run()
