@@ -1,0 +1,76 @@
+"""What is stored, as SQLAlchemy tables. A change here needs a file in `migrations/versions/`.
+
+Times are milliseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData()
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("session_id", String(36), nullable=False),
+    Column("agent_id", String(64), nullable=False),
+    Column("label", Text),
+    Column("turns", Integer, nullable=False),  # how many were ever accepted: the newest run's turn
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Index("ix_sessions_updated_at", "updated_at"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("owner", String(36), nullable=False),
+    Column("source", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("finish_reason", String(32)),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("model", Text),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("usage_estimated", Boolean),
+    UniqueConstraint("session", "turn", name="uq_runs_session_turn"),
+    Index("ix_runs_running", "owner", sqlite_where=text("state = 'running'")),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("content", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("replaced_by", String(64)),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_messages_session_turn_position", "session", "turn", "position"),
+    Index("ix_messages_run_id", "run_id"),
+)

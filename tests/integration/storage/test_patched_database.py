@@ -1,0 +1,113 @@
+"""The database in a worker's process, where one waiting call could stop every stream."""
+
+from __future__ import annotations
+
+from tests.integration.storage.programs import hold_lock, output, run
+
+WATCH = """
+import gevent
+from tests.integration.storage.test_database import add, count
+
+def longest_stall(*works):
+    jobs = [gevent.spawn(work) for work in works]
+    worst, last = 0.0, time.monotonic()
+    while not all(job.dead for job in jobs):
+        gevent.sleep(0.001)
+        now = time.monotonic()
+        worst, last = max(worst, now - last), now
+    for job in jobs:
+        job.get()
+    return worst
+"""
+
+
+def test_the_hub_goes_on_while_a_write_waits_for_another_process(tmp_path):
+    path = tmp_path / "gateway.sqlite"
+    run("database.ping(); database.close()", path)
+    other = hold_lock(path, "1")
+    shown = run(
+        WATCH
+        + """
+started = time.monotonic()
+stall = longest_stall(lambda: database.write(add), lambda: print("read", count(database)))
+print("written", count(database), time.monotonic() - started > 0.3)
+print(stall < 0.1 or stall)
+""",
+        path,
+        patched=True,
+    )
+    output(other)
+    assert shown == "read 0\nwritten 1 True\nTrue\n"
+
+
+def test_writes_that_wait_together_do_not_add_up_their_patience(tmp_path):
+    path = tmp_path / "gateway.sqlite"
+    run("database.ping(); database.close()", path)
+    other = hold_lock(path)
+    shown = run(
+        WATCH
+        + """
+from app.storage import sqlite
+sqlite.BUSY_TIMEOUT = 1.0
+
+def refused():
+    try:
+        database.write(add)
+    except StorageUnavailable:
+        print("refused")
+
+started = time.monotonic()
+stall = longest_stall(*[refused] * 5)
+print(time.monotonic() - started < 2.5, stall < 0.1 or stall)
+""",
+        path,
+        patched=True,
+    )
+    other.communicate("\n")
+    assert shown == "refused\n" * 5 + "True True\n"
+
+
+def test_many_greenlets_write_and_nothing_is_lost(tmp_path):
+    shown = run(
+        WATCH
+        + """
+def write(number):
+    for turn in range(20):
+        database.write(lambda connection: add(connection, f"{number} {turn}"), bulky=turn % 3 == 0)
+
+gevent.joinall([gevent.spawn(write, number) for number in range(50)], raise_error=True)
+print(count(database))
+database.close()
+""",
+        tmp_path / "gateway.sqlite",
+        patched=True,
+    )
+    assert shown == "1000\n"
+
+
+def test_a_store_serves_greenlets_in_the_order_they_came(tmp_path):
+    """Places in a lane are taken before a run is stored: the turns must have the same order."""
+    shown = run(
+        """
+import gevent, threading
+started, turns = [], {}
+
+def accept(number):
+    started.append(number)
+    turns[number] = store.accept(f"run {number}", "k", "main", None, "http", [Message("user", "hi")])
+
+blocker = sqlite3.connect(path, isolation_level=None) if database.ping() is None else None
+blocker.execute("BEGIN IMMEDIATE")
+jobs = [gevent.spawn(accept, number) for number in range(30)]
+gevent.sleep(0.2)
+blocker.execute("COMMIT")
+blocker.close()
+late = [gevent.spawn(accept, number) for number in range(30, 60)]
+gevent.joinall(jobs + late, raise_error=True)
+print(started == list(range(60)), [turns[number] for number in started] == list(range(1, 61)))
+database.close()
+""",
+        tmp_path / "gateway.sqlite",
+        patched=True,
+    )
+    assert shown == "True True\n"

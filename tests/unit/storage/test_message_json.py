@@ -1,0 +1,31 @@
+"""A stored message is the message that was stored."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.messages import ImagePart, Message, TextPart, ToolCall
+from app.storage.message_json import dump_message, load_message
+
+parts = st.builds(TextPart, st.text()) | st.builds(ImagePart, st.text(), st.text())
+messages = st.builds(
+    Message,
+    role=st.sampled_from(["system", "user", "assistant", "tool"]),
+    content=st.text() | st.lists(parts).map(tuple),
+    tool_calls=st.lists(st.builds(ToolCall, st.text(), st.text(), st.text())).map(tuple),
+    tool_call_id=st.none() | st.text(),
+    name=st.none() | st.text(),
+)
+
+
+@given(messages)
+def test_nothing_is_lost_on_the_way(message):
+    assert load_message(message.role, dump_message(message)) == message
+
+
+@pytest.mark.parametrize("text", ["", "nul \x00", "\u2028", "🦞", '"quoted"\\'])
+def test_nor_any_odd_character(text):
+    message = Message("user", (TextPart(text), ImagePart("image/png", "aGk=")))
+    assert load_message("user", dump_message(message)) == message
