@@ -1,0 +1,95 @@
+"""One run at a time per session, first come first served; different sessions run side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from types import TracebackType
+from typing import Literal
+
+from app.cancel import Cancel
+from app.errors import SessionBusy
+
+RETRY_AFTER = 1.0  # seconds
+
+
+class Lanes:
+    """All queues, by session key. A lane exists only while somebody is in it.
+
+    At most `cap` tickets wait behind the one whose turn it is; in mode `reject` none does.
+    """
+
+    def __init__(self, cap: int = 20, mode: Literal["wait", "reject"] = "wait") -> None:
+        self._room = cap if mode == "wait" else 0
+        self._lock = threading.Lock()
+        self._lanes: dict[str, deque[Ticket]] = {}
+
+    def join(self, key: str) -> Ticket:
+        """Take the next place in the lane, at once. Raises `SessionBusy` when there is none."""
+        ticket = Ticket(self, key)
+        with self._lock:
+            lane = self._lanes.get(key)
+            if lane is None:
+                self._lanes[key] = deque([ticket])
+                ticket.bell.set()
+                return ticket
+            if len(lane) > self._room:
+                raise SessionBusy(self._refusal(len(lane) - 1), retry_after=RETRY_AFTER)
+            lane.append(ticket)
+            return ticket
+
+    def waiting(self, key: str) -> int:
+        """How many wait for their turn in this lane."""
+        with self._lock:
+            return max(0, len(self._lanes.get(key, ())) - 1)
+
+    @property
+    def active(self) -> int:
+        """How many sessions have somebody whose turn it is."""
+        return len(self._lanes)
+
+    def _leave(self, ticket: Ticket) -> None:
+        with self._lock:
+            lane = self._lanes.get(ticket.key)
+            if lane is None or ticket not in lane:
+                return
+            lane.remove(ticket)
+            if lane:
+                lane[0].bell.set()
+            else:
+                del self._lanes[ticket.key]
+
+    def _refusal(self, waiting: int) -> str:
+        if not self._room:
+            return "This session is busy with another request. Try again when that one has been answered."
+        return f"This session is busy: {waiting} requests are already waiting. Try again later."
+
+
+class Ticket:
+    """A place in a lane. Whoever holds one must `leave()`, best by using it in a `with` block."""
+
+    def __init__(self, lanes: Lanes, key: str) -> None:
+        self.key = key
+        self.bell = threading.Event()  # rings when it is this ticket's turn, or to stop waiting
+        self._lanes = lanes
+
+    def wait(self, cancel: Cancel) -> None:
+        """Return when it is this ticket's turn. A cancelled run gives its place up and raises why."""
+        try:
+            with cancel.waking(self.bell.set):
+                self.bell.wait()
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Let the next one go. May be called at any time, and again."""
+        self._lanes._leave(self)
+
+    def __enter__(self) -> Ticket:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()

@@ -1,0 +1,218 @@
+"""Where conversations are kept: sessions, their runs, and what was said in them.
+
+A run is stored the moment it is accepted, so its turn survives whatever happens to the process. Nothing
+is overwritten by a later request: what an edit or a regeneration replaces is marked, and no longer told.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select
+
+from app.messages import Message, Usage
+from app.sessions import statements as sql
+from app.sessions.history import MessageState, RunState, StoredMessage
+from app.storage.database import Database
+from app.storage.message_json import dump_message, load_message
+from app.storage.owners import OwnerLock
+
+__all__ = ["MessageState", "RunState", "SessionStore", "StoredMessage", "StoredSession"]
+
+PRUNE_BATCH = 50  # sessions a transaction deletes, so that no other write waits long
+BULKY = 256 * 1024  # characters; pictures, mostly
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSession:
+    """What lists of sessions show. Times are milliseconds since 1970."""
+
+    key: str
+    session_id: str
+    agent_id: str
+    label: str | None
+    turns: int
+    created_at: int
+    updated_at: int
+
+
+class SessionStore:
+    """Each operation is one transaction. All raise `StorageUnavailable`."""
+
+    def __init__(self, database: Database, owner: OwnerLock) -> None:
+        self._database = database
+        self._owner = owner
+
+    def accept(
+        self,
+        run_id: str,
+        session_key: str,
+        agent_id: str,
+        label: str | None,
+        source: str,
+        messages: Sequence[Message],
+    ) -> int:
+        """Store a new run with what its caller says, and its session if need be. Returns its turn."""
+        now, owner = _now(), self._owner.id
+        session_values = {"key": session_key, "agent_id": agent_id, "label": label}
+        rows = _input_rows(messages)
+
+        def work(connection: Connection) -> int:
+            session, turn = _next_turn(connection, session_values, now)
+            run = {"id": run_id, "session": session, "turn": turn, "owner": owner}
+            connection.execute(sql.ADD_RUN, {**run, "source": source, "state": "running", "started_at": now})
+            _add_messages(connection, rows, run_id, session, turn)
+            return turn
+
+        return self._database.write(work, bulky=_is_bulky(rows))
+
+    def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
+        """What was said before this run: the earlier turns that have ended, without what was replaced."""
+        names = {"key": session_key, "run": run_id}
+        return self._messages(sql.HISTORY, names)
+
+    def reconcile(self, run_id: str, replaced: Sequence[int], messages: Sequence[Message]) -> None:
+        """Mark the messages that this run's request overrules, and put `messages` in place of its input."""
+        marks = [{"message": message, "run": run_id} for message in replaced]
+        rows = _input_rows(messages)
+
+        def work(connection: Connection) -> None:
+            if marks:
+                connection.execute(sql.MARK_REPLACED, marks)
+            connection.execute(sql.DROP_MESSAGES, {"run": run_id})
+            place = connection.execute(sql.PLACE_OF_RUN, {"run": run_id}).one_or_none()
+            if place is not None:
+                _add_messages(connection, rows, run_id, *place)
+
+        self._database.write(work, bulky=_is_bulky(rows))
+
+    def finish(
+        self,
+        run_id: str,
+        state: RunState,
+        messages: Sequence[tuple[Message, MessageState]],
+        finish_reason: str | None = None,
+        error_code: str | None = None,
+        error_message: str | None = None,
+        model: str | None = None,
+        usage: Usage | None = None,
+    ) -> bool:
+        """Store the answer and end the run. False if it has ended already or its session was deleted."""
+        end = {
+            "run": run_id,
+            "state": state,
+            "ended_at": _now(),
+            "finish_reason": finish_reason,
+            "error_code": error_code,
+            "error_message": error_message,
+            "model": model,
+            "prompt_tokens": usage and usage.prompt_tokens,
+            "completion_tokens": usage and usage.completion_tokens,
+            "usage_estimated": usage and usage.estimated,
+        }
+
+        def work(connection: Connection) -> bool:
+            place = connection.execute(sql.END_RUN, end).one_or_none()
+            if place is None:
+                return False
+            session, turn, first = place
+            rows = [_row(first + number, *answer) for number, answer in enumerate(messages)]
+            _add_messages(connection, rows, run_id, session, turn)
+            connection.execute(sql.TOUCH_SESSION, {"session": session, "now": end["ended_at"]})
+            return True
+
+        return self._database.write(work)
+
+    def interrupt_orphans(self) -> int:
+        """Mark the running runs of dead processes as interrupted; how many there were."""
+        return self._database.write(self._interrupt_orphans, bulky=True)
+
+    def sessions(self, limit: int) -> list[StoredSession]:
+        """The sessions used last, newest first."""
+        rows = self._database.read(lambda connection: connection.execute(sql.NEWEST, {"limit": limit}).all())
+        return [StoredSession(*row) for row in rows]
+
+    def messages(self, session_key: str) -> list[StoredMessage]:
+        """All that counts of a session, also of the runs that are going on."""
+        return self._messages(sql.TRANSCRIPT, {"key": session_key})
+
+    def prune(self, now: float, prune_after: float, max_entries: int) -> int:
+        """Delete sessions unused for `prune_after` seconds, and the oldest beyond `max_entries`.
+
+        A session with a run going on stays. `now` is in seconds since 1970.
+        """
+        limits = {"before": int((now - prune_after) * 1000), "keep": max_entries, "batch": PRUNE_BATCH}
+
+        def work(connection: Connection) -> int:
+            self._interrupt_orphans(connection)
+            stale = connection.execute(sql.STALE, limits).scalars().all()
+            if stale:
+                connection.execute(sql.DELETE_SESSION, [{"session": session} for session in stale])
+            return len(stale)
+
+        deleted = 0
+        while batch := self._database.write(work, bulky=True):
+            deleted += batch
+        return deleted
+
+    def delete(self, session_key: str) -> bool:
+        """Forget a session and all that was said in it."""
+
+        def work(connection: Connection) -> bool:
+            return connection.execute(sql.DELETE_BY_KEY, {"of_key": session_key}).rowcount > 0
+
+        return self._database.write(work, bulky=True)
+
+    def ping(self) -> None:
+        """Raise unless something can be stored now."""
+        self._database.ping()
+
+    def _messages(self, statement: Select[Any], names: dict[str, str]) -> list[StoredMessage]:
+        rows = self._database.read(lambda connection: connection.execute(statement, names).all())
+        return [
+            StoredMessage(number, turn, load_message(role, content), state, run_state)
+            for number, turn, role, content, state, run_state in rows
+        ]
+
+    def _interrupt_orphans(self, connection: Connection) -> int:
+        owners = connection.execute(sql.RUNNING_OWNERS).scalars().all()
+        dead = [{"of_owner": owner, "now": _now()} for owner in owners if not self._owner.is_alive(owner)]
+        return sum(connection.execute(sql.INTERRUPT, owner).rowcount for owner in dead)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _input_rows(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    return [_row(position, message, "complete") for position, message in enumerate(messages)]
+
+
+def _is_bulky(rows: Sequence[dict[str, Any]]) -> bool:
+    return sum(len(row["content"]) for row in rows) > BULKY
+
+
+def _row(position: int, message: Message, state: MessageState) -> dict[str, Any]:
+    return {"position": position, "role": message.role, "content": dump_message(message), "state": state}
+
+
+def _next_turn(connection: Connection, values: dict[str, Any], now: int) -> tuple[int, int]:
+    """The session's row and the number of its next turn; a session that is not there is made."""
+    known = {"of_key": values["key"], "new_label": values["label"], "now": now}
+    found = connection.execute(sql.COUNT_TURN, known).one_or_none()
+    if found is None:
+        first = {"session_id": str(uuid.uuid4()), "turns": 1, "created_at": now, "updated_at": now}
+        found = connection.execute(sql.ADD_SESSION, {**values, **first}).one()
+    return found[0], found[1]
+
+
+def _add_messages(
+    connection: Connection, rows: Sequence[dict[str, Any]], run_id: str, session: int, turn: int
+) -> None:
+    place = {"run_id": run_id, "session": session, "turn": turn, "created_at": _now()}
+    if rows:
+        connection.execute(sql.ADD_MESSAGES, [{**row, **place} for row in rows])

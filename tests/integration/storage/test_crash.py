@@ -1,0 +1,86 @@
+"""Processes that die, and processes that share a database."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from app.messages import Message
+from tests.integration.storage.programs import output, run, start
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_a_turn_survives_kill_9(tmp_path, store, database, patched):
+    path = database.directory / "gateway.sqlite"
+    child = start(
+        """
+store.accept("finished", "k", "main", None, "http", [Message("user", "first")])
+store.finish("finished", "finished", [(Message("assistant", "answer"), "complete")])
+store.accept("killed", "k", "main", None, "http", [Message("user", "second")])
+print("accepted", flush=True)
+sys.stdin.readline()
+""",
+        path,
+        patched=patched,
+    )
+    assert child.stdout.readline() == "accepted\n"
+    assert store.interrupt_orphans() == 0
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    assert store.interrupt_orphans() == 1
+    assert list((database.directory / "owners").iterdir()) == []
+    store.accept("next", "k", "main", None, "http", [Message("user", "third")])
+    told = [(one.message.text, one.run_state) for one in store.history("k", "next")]
+    assert told == [("first", "finished"), ("answer", "finished"), ("second", "interrupted")]
+
+
+def test_a_write_killed_in_the_middle_leaves_nothing(tmp_path):
+    path = tmp_path / "gateway.sqlite"
+    child = start(
+        """
+from tests.integration.storage.test_database import add
+database.write(lambda connection: add(connection, "before"))
+
+def die(connection):
+    add(connection, "within")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+database.write(die)
+""",
+        path,
+    )
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    query = "SELECT group_concat(key) FROM sessions"
+    shown = run(
+        f"print(database.read(lambda c: c.exec_driver_sql({query!r}).scalar())); database.close()", path
+    )
+    assert shown == "before\n"
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_two_processes_write_at_once(tmp_path, patched):
+    path = tmp_path / "gateway.sqlite"
+    run("database.ping(); database.close()", path)
+    talk = """
+sys.stdin.readline()
+for number in range(150):
+    run_id = f"{sys.argv[2]} {number}"
+    store.accept(run_id, "k", "main", None, "http", [Message("user", run_id)])
+    store.history("k", run_id)
+    store.finish(run_id, "finished", [(Message("assistant", run_id), "complete")])
+print("done")
+database.close()
+"""
+    children = [start(talk, path, name, patched=patched) for name in ("one", "two", "three")]
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    assert [output(child) for child in children] == ["done\n"] * 3
+    count = """
+kept = store.messages("k")
+print(len(kept), kept[-1].turn, len({one.turn for one in kept}))
+database.close()
+"""
+    assert run(count, path) == "900 450 450\n"

@@ -1,0 +1,161 @@
+"""Clients of all kinds talk for a while; the model never sees a turn twice, nor another conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.messages import Message
+from tests.unit.sessions.conversation import Conversation, assistant, user
+
+Outcome = Literal["finished", "failed", "aborted"]
+Habit = Literal["as it was", "trimmed", "windows"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the client does next, and what becomes of it."""
+
+    act: Literal["say", "again", "edit"]
+    outcome: Outcome
+    where: int  # which question is edited
+    blank: bool  # whether the answer is empty
+    drops_cut: bool  # whether the client forgets an answer that was cut short
+
+
+steps = st.lists(
+    st.builds(
+        Step,
+        act=st.sampled_from(["say", "say", "say", "again", "edit"]),
+        outcome=st.sampled_from(["finished", "finished", "failed", "aborted"]),
+        where=st.integers(0, 5),
+        blank=st.sampled_from([False, False, False, True]),
+        drops_cut=st.booleans(),
+    ),
+    min_size=1,
+    max_size=12,
+)
+habits = st.sampled_from(["as it was", "trimmed", "windows"])
+
+
+@dataclass
+class Client:
+    """Keeps its own view of the conversation, and sends all of it or its end."""
+
+    habit: Habit
+    view: list[Message] = field(default_factory=list)
+    said: int = 0
+
+    def prepare(self, step: Step) -> None:
+        """Change the view so that it ends with the question to ask."""
+        questions = [place for place, message in enumerate(self.view) if message.role == "user"]
+        if step.act == "again" and questions and self._can_cut(questions[-1]):
+            del self.view[questions[-1] + 1 :]
+        elif step.act == "edit" and questions and self._can_cut(questions[step.where % len(questions)]):
+            del self.view[questions[step.where % len(questions)] :]
+            self._say()
+        else:
+            self._say()
+
+    def take(self, step: Step, answer: str | None) -> None:
+        if answer is None or not answer.strip() or (step.outcome == "aborted" and step.drops_cut):
+            return
+        seen = answer[:-1] if step.outcome == "aborted" else answer
+        self.view.append(assistant(self._in_my_form(seen)))
+
+    def _say(self) -> None:
+        self.said += 1
+        self.view.append(user(f"  question {self.said}.\r\n"))
+
+    def _can_cut(self, place: int) -> bool:
+        # Without an answer in front of it, a question again is not to be told from a new one.
+        return any(message.role == "assistant" for message in self.view[:place])
+
+    def _in_my_form(self, text: str) -> str:
+        if self.habit == "trimmed":
+            return text.strip()
+        return text.replace("\n", "\r\n") if self.habit == "windows" else text
+
+
+def answer_of(number: int, step: Step) -> str | None:
+    if step.outcome == "failed":
+        return None
+    return "" if step.blank and step.outcome == "finished" else f"\nanswer {number}.\nindeed \n"
+
+
+def questions_in(messages: Sequence[Message]) -> list[str]:
+    return [message.text.strip() for message in messages if message.role == "user"]
+
+
+def whole_answers_in(messages: Sequence[Message]) -> list[str]:
+    lines = [
+        message.text.replace("\r\n", "\n").strip() for message in messages if message.role == "assistant"
+    ]
+    return [text for text in lines if text.endswith("indeed")]
+
+
+@given(steps, habits)
+def test_whoever_resends_everything_is_shown_as_it_sees_itself(script, habit):
+    talk, client = Conversation(), Client(habit)
+    for number, step in enumerate(script):
+        client.prepare(step)
+        answer = answer_of(number, step)
+        told = talk.run(client.view, answer, step.outcome)
+        assert questions_in(told) == questions_in(client.view)
+        assert set(whole_answers_in(client.view)) <= set(whole_answers_in(told))
+        assert all(whole_answers_in(told).count(text) == 1 for text in whole_answers_in(told))
+        client.take(step, answer)
+
+
+@given(steps, habits)
+def test_a_request_that_failed_is_told_the_same_way_again(script, habit):
+    talk, client = Conversation(), Client(habit)
+    for number, step in enumerate(script):
+        client.prepare(step)
+        first = talk.run(client.view, None, "failed")
+        assert talk.told(client.view) == first
+        answer = answer_of(number, step)
+        assert talk.run(client.view, answer, step.outcome) == first
+        client.take(step, answer)
+
+
+@given(steps)
+def test_whoever_sends_only_the_newest_message_is_remembered(script):
+    talk, said = Conversation(), []
+    again = False
+    for number, step in enumerate(script):
+        if not again:
+            said.append(f"question {number}")
+        told = talk.run([user(said[-1])], answer_of(number, step), step.outcome)
+        assert questions_in(told) == said
+        again = step.outcome != "finished" and step.act == "again"
+
+
+@given(steps, st.integers(2, 6), habits)
+def test_whoever_sends_a_window_loses_nothing_and_repeats_nothing(script, size, habit):
+    talk, client = Conversation(), Client(habit)
+    for number, step in enumerate(script):
+        client.prepare(Step("say", step.outcome, 0, step.blank, step.drops_cut))
+        window = client.view[-size:]
+        if not any(message.role == "assistant" for message in window):
+            window = client.view[-1:]
+        answer = answer_of(number, step)
+        told = talk.run(window, answer, step.outcome)
+        assert questions_in(told) == questions_in(client.view)
+        client.take(step, answer)
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=10), st.data())
+def test_whatever_is_sent_nothing_new_is_lost(texts, data):
+    """Few words and any order of roles: what comes last is always told last, and told once."""
+    talk = Conversation()
+    roles = st.sampled_from(["user", "assistant", "tool"])
+    for text in texts:
+        before = data.draw(st.lists(st.builds(Message, roles, st.sampled_from("abc")), max_size=5))
+        newest = Message(data.draw(roles), text)
+        told = talk.run([*before, newest], "b", data.draw(st.sampled_from(["finished", "failed"])))
+        assert told[-1] == newest

@@ -1,0 +1,35 @@
+"""The search for rows of numbers, against the plainest way to do it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.sessions.sameness import last_end, shared_seam, shared_start
+
+rows = st.lists(st.integers(0, 2), max_size=12)
+requests = st.lists(st.integers(-1, 2), max_size=12)
+
+
+@given(requests, rows)
+def test_shared_start(request_row, stored_row):
+    length = shared_start(stored_row, request_row)
+    assert stored_row[:length] == request_row[:length]
+    assert stored_row[length : length + 1] != request_row[length : length + 1] or length == len(stored_row)
+
+
+@given(requests, rows)
+def test_shared_seam_is_the_longest(request_row, stored_row):
+    fits = [
+        length
+        for length in range(min(len(request_row), len(stored_row)) + 1)
+        if request_row[:length] == stored_row[len(stored_row) - length :]
+    ]
+    assert shared_seam(request_row, stored_row) == max(fits)
+
+
+@given(requests.filter(bool), rows)
+def test_last_end_is_the_last(request_row, stored_row):
+    size = len(request_row)
+    ends = [end for end in range(size, len(stored_row) + 1) if stored_row[end - size : end] == request_row]
+    assert last_end(request_row, stored_row) == (max(ends) if ends else None)
