@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from app.auth.limits import AttemptLimiter
 from app.config.settings import ProviderSettings, Settings
 from app.config.watch import ConfigWatch
 from app.errors import InvalidRequest, StorageUnavailable
 from app.hub import OffHub, spawn
+from app.metrics import Metrics
 from app.providers.base import Provider
 from app.providers.builtin import BuiltinProvider
 from app.providers.local import weights
@@ -24,7 +26,9 @@ from app.providers.local.supervisor import LocalModel
 from app.providers.openai_chat.provider import OpenAIChatProvider
 from app.providers.registry import BuildProvider, ProviderRegistry
 from app.providers.scripted import ScriptedProvider
+from app.runs.measure import RunMeter
 from app.runs.service import RunService
+from app.runs.tasks import TaskBuilder
 from app.sessions.lanes import Lanes
 from app.sessions.store import SessionStore
 from app.storage.database import Database
@@ -46,12 +50,15 @@ class Gateway:
         providers: ProviderRegistry,
         store: SessionStore,
         database: Database,
+        metrics: Metrics,
     ) -> None:
         self._watch = watch
         self.runs = runs
         self._providers = providers
         self.store = store
         self._database = database
+        self.metrics = metrics
+        self.auth_limiter = AttemptLimiter()
         self.started_at = time.time()
         self._stopped = threading.Event()
         self._storage_seen = (0.0, True)
@@ -114,8 +121,10 @@ class Gateway:
             if time.monotonic() >= next_prune:
                 next_prune += PRUNE_SECONDS
                 self._tidy_sessions()
+            asked = time.monotonic()
             if self._stopped.wait(1.0):
                 return
+            self.metrics.record_lag(time.monotonic() - asked - 1.0)
             self.runs.stop_overdue()
 
     def _tidy_sessions(self) -> None:
@@ -151,8 +160,12 @@ def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
     off_hub = OffHub()
     watch = ConfigWatch(lambda: off_hub.call(load), settings, lambda new: providers.update(new.providers))
     lanes = Lanes(settings.session.queue_cap, settings.session.queue_mode)
-    runs = RunService(lambda: watch.settings, providers, store, lanes, spawn)
-    return Gateway(watch, runs, providers, store, database)
+    metrics = Metrics()
+    meter = RunMeter(metrics)
+    tasks = TaskBuilder(providers, meter.failed_call)
+    runs = RunService(lambda: watch.settings, tasks, store, lanes, spawn, meter.ended)
+    metrics.watch_active_runs(lambda: len(runs.active))
+    return Gateway(watch, runs, providers, store, database, metrics)
 
 
 def provider_builders(settings: Settings) -> Mapping[str, BuildProvider]:

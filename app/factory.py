@@ -6,10 +6,13 @@ from flask import Flask, Response, g, request
 
 from app.bootstrap import Gateway
 from app.errors import EndpointDisabled
-from app.http import health, models
-from app.http.access import EXTENSION, current_gateway, name_request
+from app.http import health, metrics, models
+from app.http.access import EXTENSION, check_name, current_gateway, name_request
 from app.http.chat_completions import routes as chat_completions
+from app.http.cors import add_cors_headers, answer_preflight
 from app.http.errors import register_error_handlers
+from app.http.request_log import note_answer, note_start
+from app.http.run_headers import add_run_headers
 
 CHAT_PATHS = ("/v1/chat/completions", "/v1/models")
 
@@ -19,11 +22,14 @@ def create_app(gateway: Gateway) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # exact paths: a double slash is another address
     app.extensions[EXTENSION] = gateway
+    app.before_request(note_start)
     app.before_request(name_request)
+    app.before_request(check_name)
+    app.before_request(answer_preflight)
     app.before_request(_refuse_disabled)
     app.after_request(_finish_headers)
     register_error_handlers(app)
-    for blueprint in (health.bp, models.bp, chat_completions.bp):
+    for blueprint in (health.bp, metrics.bp, models.bp, chat_completions.bp):
         app.register_blueprint(blueprint)
     return app
 
@@ -46,4 +52,7 @@ def _finish_headers(response: Response) -> Response:
     headers["Referrer-Policy"] = "no-referrer"
     if response.mimetype == "application/json":
         headers["Cache-Control"] = "no-store"
+    add_run_headers(response)
+    add_cors_headers(response)
+    note_answer(response)
     return response

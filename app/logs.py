@@ -5,6 +5,7 @@ Fields go beside the message: `log_event(logger, logging.INFO, "run finished", r
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -20,7 +21,8 @@ REDACTED = "[redacted]"
 MAX_FIELD = 2000
 
 _SECRETS = re.compile(
-    r"(?P<lead>\bBearer\s+|[?&#](?:token|password|key)=|\"?(?:authorization|api[-_]?key)\"?\s*[:=]\s*\"?)"
+    r"(?P<lead>\bBearer\s+|[?&#](?:token|password|key)="
+    r"|(?:authorization|api[-_]?key)[\"']?\s*[:=]\s*[\"']?(?:(?:bearer|basic)\s+)?)"
     r"[^\s\"'&]+|\b(?:sk|gsk|xai|pk)-[-_A-Za-z0-9]{8,}",
     re.IGNORECASE,
 )
@@ -64,10 +66,14 @@ class JsonFormatter(logging.Formatter):
             "message": redact(record.getMessage())[:MAX_FIELD],
         }
         for name, value in _fields(record).items():
-            line[name] = redact(value)[:MAX_FIELD] if isinstance(value, str) else value
+            plain = isinstance(value, bool | int | float)
+            line[name] = value if plain else redact(str(value))[:MAX_FIELD]
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line).decode()
+        except TypeError:  # lone surrogates, huge numbers
+            return json.dumps(line)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from app.cancel import Cancel
@@ -24,7 +24,12 @@ RETRY_SECONDS = 5.0
 FIRST_PAUSE = 0.25
 
 
-def call_model(candidates: Sequence[Candidate], call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
+ObserveFailure = Callable[[Candidate, ProviderError], object]
+
+
+def call_model(
+    candidates: Sequence[Candidate], call: ModelCall, cancel: Cancel, observe_failure: ObserveFailure
+) -> Iterator[ModelEvent]:
     """The events of the first candidate that answers.
 
     Raises the first candidate's error if none does, and any error that comes after the first output.
@@ -44,6 +49,7 @@ def call_model(candidates: Sequence[Candidate], call: ModelCall, cancel: Cancel)
             except ProviderError as error:
                 pause = None if begun else attempts.pause_after(error)
                 _log_failure(candidate, error, pause)
+                observe_failure(candidate, error)
                 if begun:
                     raise
                 if pause is None:

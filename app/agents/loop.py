@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from app.agents.calls import call_model
+from app.agents.calls import ObserveFailure, call_model
 from app.cancel import Cancel
 from app.errors import ToolChoiceUnmet
 from app.events.types import Event, ModelFinished, RunFinished, TextDelta, ToolCallDelta
@@ -25,6 +25,7 @@ class AgentTask:
 
     candidates: Sequence[Candidate]
     call: ModelCall
+    observe_failure: ObserveFailure
 
 
 class Answer:
@@ -71,7 +72,7 @@ class Answer:
 
 def run_agent(task: AgentTask, answer: Answer, cancel: Cancel) -> Iterator[Event]:
     """Yields what happens, and `RunFinished` last; `answer` holds the words, however it ends."""
-    for event in call_model(task.candidates, task.call, cancel):
+    for event in call_model(task.candidates, task.call, cancel, task.observe_failure):
         match event:
             case TextDelta(text):
                 answer.add_text(text)

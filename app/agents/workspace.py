@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from stat import S_ISREG
 
 logger = logging.getLogger("app.agents")
 
@@ -24,7 +25,7 @@ class Workspace:
 
     def files(self) -> list[tuple[str, str]]:
         """(name, text) of each file there is, in a fixed order, each at most MAX_CHARS long."""
-        if not self._folder.is_dir():
+        if not os.path.isdir(self._folder):  # unlike Path.is_dir, False for a folder out of reach
             return []
         return [(name, text) for name in FILES if (text := self._text(name)) is not None]
 
@@ -32,6 +33,9 @@ class Workspace:
         path = self._folder / name
         try:
             stat = os.stat(path)
+            if not S_ISREG(stat.st_mode):  # opening a pipe would wait for ever
+                logger.warning("workspace file %s is not a regular file", path)
+                return None
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             known = self._read.get(name)
             if known is None or known[0] != stamp:

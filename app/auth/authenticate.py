@@ -1,41 +1,99 @@
-"""Does this caller hold the gateway's secret? (Contract, HTTP section 3.)"""
+"""Who is this caller? (Contract, HTTP section 3.) The same for every transport."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from app.auth.limits import AttemptLimiter
+from app.auth.network import client_address, is_loopback, is_trusted_proxy
 from app.auth.principal import Principal
-from app.config.settings import AuthSettings
-from app.errors import Unauthorized
+from app.config.settings import AuthSettings, GatewaySettings, TrustedProxySettings
+from app.errors import Forbidden, Unauthorized
 
-_BEARER = re.compile(r"\s*bearer\s+(\S.*?)\s*", re.IGNORECASE | re.DOTALL)
+_BEARER = re.compile(r"bearer[ \t]+(.+)", re.IGNORECASE | re.DOTALL)
+_USER = re.compile(r"[^\x00-\x1f\x7f,]{1,256}")
 
 
-def authenticate(authorization: str | None, auth: AuthSettings) -> Principal:
-    """The caller behind an `Authorization` header (as WSGI gives it: Latin-1). Raises Unauthorized."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What is known of a request's sender. `header` gives a header's text as WSGI does (Latin-1)."""
+
+    peer: str
+    header: Callable[[str], str | None]
+
+
+def authenticate(caller: Caller, gateway: GatewaySettings, limiter: AttemptLimiter) -> Principal:
+    """Raises Unauthorized, Forbidden (a proxy's user who is not allowed) and AuthRateLimited."""
+    auth = gateway.auth
     if auth.mode == "none":
         return Principal("none")
-    presented = bearer_secret(authorization)
-    secret = auth.password if auth.mode == "password" else auth.token
-    if presented is None or not secret or not _is_secret(presented, secret):
-        raise Unauthorized("Unauthorized")
-    return Principal(auth.mode)
+    if auth.mode == "trusted-proxy":
+        return _from_proxy(caller, gateway)
+    presented = bearer_secret(caller.header("Authorization"))
+    if presented is None:
+        raise _unauthorized()
+    if is_gateway_secret(presented, auth):
+        _count(caller, gateway, limiter, right=True)
+        return Principal(auth.mode)
+    _count(caller, gateway, limiter, right=False)
+    raise _unauthorized()
 
 
 def bearer_secret(authorization: str | None) -> str | None:
     """The secret of a `Bearer` header, or None for any other header."""
-    match = _BEARER.fullmatch(authorization or "")
+    # Only ASCII blanks go: the bytes of a non-ASCII secret look like blanks in Latin-1 (à ends in one).
+    match = _BEARER.fullmatch((authorization or "").strip(" \t"))
     return match[1] if match else None
 
 
-def _is_secret(presented: str, secret: str) -> bool:
-    """Compares in constant time; clients send non-ASCII secrets as UTF-8 or as Latin-1."""
-    raw = presented.encode("latin-1", "replace")
-    as_utf8 = hmac.compare_digest(_digest(raw), _digest(secret.encode("utf-8", "surrogatepass")))
-    as_latin1 = hmac.compare_digest(_digest(raw), _digest(secret.encode("latin-1", "replace")))
+def is_gateway_secret(presented: str, auth: AuthSettings) -> bool:
+    """Compares in constant time. Clients send non-ASCII secrets as UTF-8 or as Latin-1; both are right."""
+    secret = auth.password if auth.mode == "password" else auth.token
+    if not secret:
+        return False
+    raw = _digest(presented.encode("latin-1", "replace"))
+    as_utf8 = hmac.compare_digest(raw, _digest(secret.encode("utf-8", "surrogatepass")))
+    as_latin1 = hmac.compare_digest(raw, _digest(secret.encode("latin-1", "replace")))
     return as_utf8 or (as_latin1 and _is_latin1(secret))
+
+
+def _from_proxy(caller: Caller, gateway: GatewaySettings) -> Principal:
+    """The user that a configured proxy names. Nobody else's word counts."""
+    proxy = gateway.auth.trusted_proxy or TrustedProxySettings()
+    if not is_trusted_proxy(caller.peer, gateway.trusted_proxies):
+        raise _unauthorized()
+    if is_loopback(caller.peer) and not proxy.allow_loopback:
+        raise _unauthorized()
+    if any(not caller.header(name) for name in proxy.required_headers):
+        raise _unauthorized()
+    user = (caller.header(proxy.user_header) or "").strip()
+    # A comma: the server joins a header that came twice, so somebody but the proxy has written one.
+    if not _USER.fullmatch(user):
+        raise _unauthorized()
+    if proxy.allow_users and user not in proxy.allow_users:
+        raise Forbidden("This user may not use the gateway (gateway.auth.trustedProxy.allowUsers).")
+    return Principal("trusted-proxy", user)
+
+
+def _count(caller: Caller, gateway: GatewaySettings, limiter: AttemptLimiter, right: bool) -> None:
+    limit = gateway.auth.rate_limit
+    if limit is None:
+        return
+    address = client_address(caller.peer, caller.header("X-Forwarded-For"), gateway.trusted_proxies)
+    if limit.exempt_loopback and is_loopback(address) and caller.header("X-Forwarded-For") is None:
+        return
+    if right:
+        limiter.succeeded(address, limit)
+    else:
+        limiter.failed(address, limit)
+
+
+def _unauthorized() -> Unauthorized:
+    return Unauthorized("Unauthorized")
 
 
 def _digest(data: bytes) -> bytes:

@@ -26,7 +26,12 @@ def check_start(gateway: GatewaySettings) -> None:
             )
         return
     if auth.mode == "trusted-proxy":
-        raise ConfigError("gateway.auth.mode `trusted-proxy` is not served yet: use `token` or `password`.")
+        if not gateway.trusted_proxies:
+            raise ConfigError(
+                "gateway.auth.mode is `trusted-proxy`, but gateway.trustedProxies is empty: nobody could "
+                "get in. List the proxy's address."
+            )
+        return
     _check_secret(auth, gateway.is_loopback)
 
 

@@ -18,7 +18,7 @@ from app.bootstrap import Gateway, build_gateway
 from app.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK, exit_code
 from app.cli.spinner import Spinner
 from app.config.loader import load_settings
-from app.errors import GatewayError, MissingMessage, RunAborted
+from app.errors import GatewayError, InvalidRequest, MissingMessage, RunAborted
 from app.events.types import RunFailed, RunFinished, TextDelta
 from app.logs import logging_config
 from app.messages import Message
@@ -72,13 +72,22 @@ def _answer(args: argparse.Namespace, gateway: Gateway) -> int:
 
 
 def _request(args: argparse.Namespace, gateway: Gateway) -> RunRequest:
-    text = sys.stdin.read() if args.message == "-" else args.message
+    text = _message(args)
     if not text.strip():
         raise MissingMessage("The message is empty.")
     settings = gateway.settings
     agent_id = resolve_agent(None, args.agent, settings.agents)
     route = resolve_session(agent_id, None, args.session_key, settings.session.main_key)
     return RunRequest(route=route, messages=(Message("user", text),), source="cli")
+
+
+def _message(args: argparse.Namespace) -> str:
+    try:
+        text: str = sys.stdin.read() if args.message == "-" else args.message
+        text.encode()  # an argument's stray bytes are lone surrogates, which nothing further on can take
+    except UnicodeError as error:
+        raise InvalidRequest("The message is not valid UTF-8.") from error
+    return text
 
 
 def _show(args: argparse.Namespace, run: Run, spinner: Spinner) -> None:

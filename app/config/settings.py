@@ -106,6 +106,7 @@ class GatewaySettings:
     responses_enabled: bool = False
     cors_origins: tuple[str, ...] = ()
     sse: SseSettings = SseSettings()
+    max_runs: int = 1600  # four fifths of the server's connections: health must always find one
     control_ui: ControlUiSettings = ControlUiSettings()
 
     @property

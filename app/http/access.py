@@ -7,12 +7,15 @@ from typing import cast
 from flask import current_app, g, request
 
 from app import logs
-from app.auth.authenticate import authenticate
+from app.auth.authenticate import Caller, authenticate
+from app.auth.origin import check_host, check_open_gateway
 from app.auth.principal import Principal
 from app.bootstrap import Gateway
+from app.http.connection import limit_writes
 from app.ids import request_id_from
 
 EXTENSION = "gateway"
+HEALTH_PATHS = ("/health", "/healthz", "/ready", "/readyz")
 
 
 def current_gateway() -> Gateway:
@@ -29,11 +32,23 @@ def current_request_id() -> str:
 
 
 def name_request() -> None:
-    """Give the request its id, for logs, errors and the answer."""
+    """Give the request its id, for logs, errors and the answer, and its client a limit."""
+    limit_writes(request.environ)
     g.request_id = request_id_from(request.headers.get("X-Request-Id"))
     logs.request_id.set(g.request_id)
 
 
+def check_name() -> None:
+    """Refuse a request that means another host (DNS rebinding). Health is told to anybody."""
+    if request.path not in HEALTH_PATHS:
+        check_host(request.headers.get("Host"), current_gateway().settings.gateway)
+
+
 def require_principal() -> None:
-    """Refuse a caller without the secret, before the body is read. Raises Unauthorized."""
-    g.principal = authenticate(request.headers.get("Authorization"), current_gateway().settings.gateway.auth)
+    """Refuse a caller without the secret, before the body is read. Raises Unauthorized and its kin."""
+    gateway = current_gateway()
+    settings = gateway.settings.gateway
+    header = request.headers.get
+    check_open_gateway(header, settings)
+    caller = Caller(request.environ.get("REMOTE_ADDR", ""), header)
+    g.principal = authenticate(caller, settings, gateway.auth_limiter)

@@ -14,6 +14,7 @@ import gevent
 from app.errors import GatewayError, RunAborted
 
 READABLE = 1
+WRITE_SECONDS = 120.0  # longer than any keep-alive, whose wait for the next request it also bounds
 
 
 @contextmanager
@@ -21,6 +22,13 @@ def time_limit(seconds: float, error: GatewayError) -> Iterator[None]:
     """Raise `error` in a block that waits on the network for more than `seconds`."""
     with gevent.Timeout(seconds, error):
         yield
+
+
+def limit_writes(environ: Mapping[str, Any]) -> None:
+    """Give up on a client that takes nothing for WRITE_SECONDS; it would hold its answer for ever."""
+    sock = environ.get("gunicorn.socket")
+    if sock is not None:
+        sock.settimeout(WRITE_SECONDS)
 
 
 def client_left() -> RunAborted:

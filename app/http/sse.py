@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
-from flask import Response
+from flask import Response, request
 
 from app.config.settings import SseSettings
 from app.errors import InternalError
 from app.events.types import Event, RunFailed
+from app.http.access import current_gateway
 from app.http.connection import ClientWatch, client_left
 from app.runs.run import Run
 
 logger = logging.getLogger("app.http")
 
 KEEPALIVE = b": keepalive\n\n"
+SLICE = 64 * 1024
 
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -31,25 +33,29 @@ class Encoder(Protocol):
     def keepalive(self) -> bytes: ...
 
 
-def sse_response(run: Run, encoder: Encoder, sse: SseSettings, environ: Mapping[str, Any]) -> Response:
+def sse_response(run: Run, encoder: Encoder) -> Response:
     """Streams `run`. If the client leaves before the end, the run is aborted."""
-    return Response(SseBody(run, encoder, sse, environ), headers=HEADERS, direct_passthrough=True)
+    return Response(SseBody(run, encoder), headers=HEADERS, direct_passthrough=True)
 
 
 class SseBody:
     """The WSGI body. The server calls `close` however the response ends."""
 
-    def __init__(self, run: Run, encoder: Encoder, sse: SseSettings, environ: Mapping[str, Any]) -> None:
+    def __init__(self, run: Run, encoder: Encoder) -> None:
+        gateway = current_gateway()
         self._run = run
-        self._watch = ClientWatch(environ, self._abort)
+        self._pieces = _pieces(run, encoder, gateway.settings.gateway.sse)
+        self._streams = gateway.metrics.active_streams
+        self._streams.inc()
+        self._watch = ClientWatch(request.environ, self._abort)
         self._watch.start()
-        self._pieces = _pieces(run, encoder, sse)
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
 
     def close(self) -> None:
         self._watch.stop()
+        self._streams.dec()
         self._abort()
 
     def _abort(self) -> None:
@@ -64,9 +70,15 @@ def _pieces(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
         for batch in run.follow(wake_every=wake_every):
             if not batch:
                 yield alive()
-            elif piece := encoder.encode(batch):
-                yield piece
+            else:
+                yield from _slices(encoder.encode(batch))
     except Exception:
         # The headers are out, so the fault must be told in the stream: a silent end looks like success.
         logger.exception("a stream failed on a fault of the gateway")
         yield encoder.encode([RunFailed(InternalError("The gateway failed on this request."))])
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    """A batch that gathered while the client was slow goes out in pieces, each with its own time to do so."""
+    for start in range(0, len(data), SLICE):
+        yield data[start : start + SLICE]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from app.config.settings import AgentSettings
 from app.errors import InvalidRequest, ModelNotFound, UnknownAgent
-from app.sessions.keys import is_agent_id, requested_key, stateless_key, user_key
+from app.sessions.keys import is_agent_id, owned_key, requested_key, stateless_key, user_key
 
 SessionSource = Literal["new", "user", "key"]
 
@@ -67,18 +67,21 @@ def resolve_session(
     key_header: str | None,
     main_key: str,
     surface: Literal["openai", "openresponses"] = "openai",
+    owner: str | None = None,
 ) -> Route:
     """The session: the key a caller names, else the one of `user`, else a new one for this call alone.
 
+    `owner` is a caller who is not the operator: whatever he names lies in a space of his own.
     Raises InvalidRequest (`user` is no string) and InvalidSessionKey.
     """
     if user is not None and not isinstance(user, str):
         raise InvalidRequest("`user` must be a string.", param="user")
     label = user.strip() if user else ""
     if key_header and key_header.strip():
-        return Route(agent_id, requested_key(key_header, agent_id, main_key), "key", label or None)
+        key = requested_key(key_header, agent_id, main_key)
+        return Route(agent_id, owned_key(key, owner), "key", label or None)
     if label:
-        return Route(agent_id, user_key(agent_id, surface, label), "user", label)
+        return Route(agent_id, owned_key(user_key(agent_id, surface, label), owner), "user", label)
     return Route(agent_id, stateless_key(agent_id, surface), "new")
 
 

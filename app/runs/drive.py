@@ -8,61 +8,76 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from app import logs
-from app.agents.loop import AgentTask, Answer, run_agent
+from app.agents.loop import Answer, run_agent
 from app.errors import GatewayError, InternalError
 from app.events.types import RunFailed, RunFinished
 from app.messages import Message
 from app.runs.run import Run
+from app.runs.tasks import BuildTask
 from app.sessions.history import reconcile
-from app.sessions.lanes import Ticket
+from app.sessions.lanes import Lanes, Ticket
 from app.sessions.store import MessageState, SessionStore
 
 logger = logging.getLogger("app.runs")
 
-BuildTask = Callable[[Run, Sequence[Message]], AgentTask]
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A stored run's place: its turn in the lane, and where its words are kept."""
+    """Where a run waits and where its words are kept; a stateless one has no session to do either for."""
 
-    ticket: Ticket
-    store: SessionStore
+    ticket: Ticket | None
+    store: SessionStore | None
+    slots: Lanes
 
 
-def drive(run: Run, place: Place | None, build_task: BuildTask) -> None:
-    """`place` is None for a stateless run: it waits for nobody and nothing of it is kept."""
+def drive(run: Run, place: Place, build_task: BuildTask) -> None:
+    """Brings `run` to its end. Raises nothing that belongs to the run."""
     logs.request_id.set(run.request.request_id)
     answer = Answer()
     end: RunFinished | RunFailed
     try:
-        if place is not None:
-            place.ticket.wait(run.cancel)
-        end = _answer(run, place, build_task, answer)
+        with _its_turn(run, place):
+            end = _answer(run, place.store, build_task, answer)
     except GatewayError as error:
-        end = _failed(run, place, answer, error)
+        end = _failed(run, place.store, answer, error)
     except Exception:
         logger.exception("run failed on a fault of the gateway")
-        end = _failed(run, place, answer, InternalError("The gateway failed on this request."))
+        end = _failed(run, place.store, answer, InternalError("The gateway failed on this request."))
     finally:
-        if place is not None:
+        if place.ticket is not None:
             place.ticket.leave()
+    run.ended_at = time.monotonic()
     run.log.append(end)
     _log_end(run, answer, end)
 
 
-def _answer(run: Run, place: Place | None, build_task: BuildTask, answer: Answer) -> RunFinished:
-    run.deadline = time.monotonic() + run.agent.timeout_seconds
-    messages = run.request.messages if place is None else _with_history(run, place.store)
+@contextmanager
+def _its_turn(run: Run, place: Place) -> Iterator[None]:
+    """Waits for the session's earlier runs, then for one of the agent's slots, and holds that."""
+    if place.ticket is not None:
+        place.ticket.wait(run.cancel)
+    most = run.agent.max_concurrent
+    with place.slots.join(run.agent.id, most) if most else nullcontext() as slot:
+        if slot is not None:
+            slot.wait(run.cancel)
+        run.entered_at = time.monotonic()
+        yield
+
+
+def _answer(run: Run, store: SessionStore | None, build_task: BuildTask, answer: Answer) -> RunFinished:
+    messages = run.request.messages if store is None else _with_history(run, store)
     for event in run_agent(build_task(run, messages), answer, run.cancel):
         if isinstance(event, RunFinished):
-            if place is not None:
-                _save_finished(run, place.store, answer, event)
+            if store is not None:
+                _save_finished(run, store, answer, event)
             return event
+        if run.spoke_at is None:
+            run.spoke_at = time.monotonic()
         run.log.append(event)
     raise AssertionError("an agent ended without its last event")
 
@@ -96,10 +111,10 @@ def _save_finished(run: Run, store: SessionStore, answer: Answer, end: RunFinish
     )
 
 
-def _failed(run: Run, place: Place | None, answer: Answer, error: GatewayError) -> RunFailed:
+def _failed(run: Run, store: SessionStore | None, answer: Answer, error: GatewayError) -> RunFailed:
     aborted = run.cancel.error is error
-    if place is not None:
-        _save_failed(run, place.store, answer, error, aborted)
+    if store is not None:
+        _save_failed(run, store, answer, error, aborted)
     return RunFailed(error, aborted=aborted)
 
 
@@ -121,6 +136,19 @@ def _save_failed(run: Run, store: SessionStore, answer: Answer, error: GatewayEr
         logger.error("the end of a failed run could not be stored: %s", trouble.message)  # noqa: TRY400
 
 
+def timings(run: Run) -> dict[str, float | None]:
+    """Milliseconds: in the queue, to the first words, in all."""
+
+    def since(moment: float | None) -> float | None:
+        return None if moment is None else round((moment - run.accepted_at) * 1000, 1)
+
+    return {
+        "queue_ms": since(run.entered_at),
+        "first_token_ms": since(run.spoke_at),
+        "total_ms": since(run.ended_at),
+    }
+
+
 def _log_end(run: Run, answer: Answer, end: RunFinished | RunFailed) -> None:
     failed = end if isinstance(end, RunFailed) else None
     finished = end if isinstance(end, RunFinished) else None
@@ -132,7 +160,7 @@ def _log_end(run: Run, answer: Answer, end: RunFinished | RunFailed) -> None:
         agent=run.agent.id,
         session_key=run.session_key,
         model=answer.model,
-        seconds=round(time.time() - run.started_at, 3),
+        **timings(run),
         finish_reason=finished.reason if finished else None,
         prompt_tokens=finished.usage.prompt_tokens if finished else None,
         completion_tokens=finished.usage.completion_tokens if finished else None,

@@ -36,7 +36,11 @@ class Run:
         self.cancel = Cancel()
         self.log = EventLog()
         self.started_at = time.time()
-        self.deadline: float | None = None  # on the monotonic clock, once it has left the queue
+        # On the monotonic clock, None until it happens: accepted, out of the queue, first words, the end.
+        self.accepted_at = time.monotonic()
+        self.entered_at: float | None = None
+        self.spoke_at: float | None = None
+        self.ended_at: float | None = None
 
     @property
     def session_key(self) -> str:

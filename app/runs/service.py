@@ -7,25 +7,22 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from app.agents.loop import AgentTask
-from app.agents.prompt import build_system_prompt
-from app.agents.workspace import Workspace
-from app.config.settings import AgentSettings, Settings
-from app.errors import Draining, InternalError, UnknownAgent, UpstreamTimeout
+from app.config.settings import Settings
+from app.errors import Draining, InternalError, Overloaded, UnknownAgent, UpstreamTimeout
 from app.events.types import RunFailed, RunStarted
 from app.logs import log_event
-from app.messages import Message
-from app.providers.base import ModelCall
-from app.providers.registry import ProviderRegistry
 from app.runs.drive import Place, drive, own_turn
 from app.runs.request import RunRequest
 from app.runs.run import Run
+from app.runs.tasks import TaskBuilder
 from app.sessions.lanes import Lanes
 from app.sessions.store import SessionStore
 
 logger = logging.getLogger("app.runs")
 
 DRAIN_RETRY_SECONDS = 5.0
+FULL_RETRY_SECONDS = 1.0
+ABORT_SECONDS = 2.0
 
 Spawn = Callable[..., object]
 
@@ -33,23 +30,26 @@ Spawn = Callable[..., object]
 class RunService:
     """Starts runs, knows the active ones, and stops them.
 
-    `settings` gives the present settings; a run keeps those it was started with.
+    `settings` gives the present settings; a run keeps those it was started with. `lanes` are the sessions'
+    queues, `slots` the agents'. `observe` is called with each run that has ended.
     """
 
     def __init__(
         self,
         settings: Callable[[], Settings],
-        providers: ProviderRegistry,
+        tasks: TaskBuilder,
         store: SessionStore,
         lanes: Lanes,
         spawn: Spawn,
+        observe: Callable[[Run], object],
     ) -> None:
         self._settings = settings
-        self._providers = providers
+        self._tasks = tasks
         self._store = store
         self._lanes = lanes
+        self._slots = Lanes(cap=1_000_000)  # `max_runs` bounds it
         self._spawn = spawn
-        self._workspaces: dict[str, Workspace] = {}
+        self._observe = observe
         self._active: dict[str, Run] = {}
         self._idle = threading.Event()
         self._idle.set()
@@ -66,12 +66,16 @@ class RunService:
         """Accept a run and let it go. All that can be refused is refused here, before any output.
 
         From here on a stored session has the user's turn, whatever becomes of the process. Raises
-        Draining, UnknownAgent, InvalidRequest (unknown model), SessionBusy, StorageUnavailable.
+        Draining, Overloaded, UnknownAgent, InvalidRequest (unknown model), SessionBusy, StorageUnavailable.
         """
         run = self._admit(request)
-        place = None if request.route.stateless else self._accept(run)
         self._active[run.id] = run
         self._idle.clear()
+        try:
+            place = self._accept(run)
+        except BaseException:
+            self._forget(run)
+            raise
         run.log.append(RunStarted(run.id, run.agent.id, run.session_key, run.started_at))
         self._spawn(self._drive, run, place)
         return run
@@ -81,47 +85,53 @@ class RunService:
         self.draining = True
         if not self._idle.wait(seconds):
             for run in self.active:
-                run.abort(Draining("The gateway is stopping. Try again.", retry_after=DRAIN_RETRY_SECONDS))
-            self._idle.wait(2.0)
+                run.abort(self._stopping())
+            self._idle.wait(ABORT_SECONDS)
 
     def stop_overdue(self) -> None:
         """Abort the runs that have used up their agent's time. Called about once a second."""
         now = time.monotonic()
         for run in self.active:
-            if run.deadline is not None and now > run.deadline:
-                limit = run.agent.timeout_seconds
+            limit = run.agent.timeout_seconds
+            if run.entered_at is not None and now - run.entered_at > limit:
                 run.abort(UpstreamTimeout(f"The run did not end within {limit:g} s and was stopped."))
 
     def _admit(self, request: RunRequest) -> Run:
         if self.draining:
-            raise Draining("The gateway is stopping. Try again.", retry_after=DRAIN_RETRY_SECONDS)
-        agent = self._settings().agent(request.route.agent_id)
+            raise self._stopping()
+        settings = self._settings()
+        if len(self._active) >= settings.gateway.max_runs:
+            raise Overloaded(
+                "The gateway is at its limit of runs (gateway.http.maxRuns). Try again.",
+                retry_after=FULL_RETRY_SECONDS,
+            )
+        agent = settings.agent(request.route.agent_id)
         if agent is None:
             raise UnknownAgent(f"Unknown agent {request.route.agent_id!r}.")
-        self._providers.resolve(self._model_names(request, agent)[0])
+        self._tasks.check(request, agent)
         return Run(request, agent)
 
     def _accept(self, run: Run) -> Place:
+        """Take the run's place in its session's queue, and store what its caller says."""
+        request = run.request
+        if request.route.stateless:
+            return Place(None, None, self._slots)
         ticket = self._lanes.join(run.session_key)
         try:
-            self._store_input(run)
+            self._store.accept(
+                run.id,
+                run.session_key,
+                run.agent.id,
+                request.route.label,
+                request.source,
+                own_turn(request.messages),
+            )
         except BaseException:
             ticket.leave()
             raise
-        return Place(ticket, self._store)
+        return Place(ticket, self._store, self._slots)
 
-    def _store_input(self, run: Run) -> None:
-        request = run.request
-        self._store.accept(
-            run.id,
-            run.session_key,
-            run.agent.id,
-            request.route.label,
-            request.source,
-            own_turn(request.messages),
-        )
-
-    def _drive(self, run: Run, place: Place | None) -> None:
+    def _drive(self, run: Run, place: Place) -> None:
         log_event(
             logger,
             logging.INFO,
@@ -133,39 +143,17 @@ class RunService:
             request_id=run.request.request_id,
         )
         try:
-            drive(run, place, self._build_task)
+            drive(run, place, self._tasks.build)
         finally:
             if not run.ended:  # a fault in drive itself must not leave followers waiting for ever
                 run.log.append(RunFailed(InternalError("The gateway failed on this request.")))
-            del self._active[run.id]
-            if not self._active:
-                self._idle.set()
+            self._forget(run)
+            self._observe(run)
 
-    def _build_task(self, run: Run, messages: Sequence[Message]) -> AgentTask:
-        request, agent = run.request, run.agent
-        names = self._model_names(request, agent)
-        system = build_system_prompt(agent.system_prompt, self._workspace_files(agent), request.instructions)
-        first = (Message("system", system),) if system else ()
-        call = ModelCall(
-            model="",
-            messages=(*first, *messages),
-            params={**agent.params, **request.params},
-            tools=request.tools,
-            tool_choice=request.tool_choice,
-            request_id=request.request_id,
-        )
-        return AgentTask([self._providers.resolve(name) for name in names], call)
+    def _forget(self, run: Run) -> None:
+        self._active.pop(run.id, None)
+        if not self._active:
+            self._idle.set()
 
-    def _model_names(self, request: RunRequest, agent: AgentSettings) -> Sequence[str]:
-        if request.model is not None:
-            return [request.model]
-        primary = agent.model or self._providers.default_model()[0]
-        return [primary, *agent.fallbacks]
-
-    def _workspace_files(self, agent: AgentSettings) -> list[tuple[str, str]]:
-        if agent.workspace is None:
-            return []
-        key = str(agent.workspace)
-        if key not in self._workspaces:
-            self._workspaces[key] = Workspace(agent.workspace)
-        return self._workspaces[key].files()
+    def _stopping(self) -> Draining:
+        return Draining("The gateway is stopping. Try again.", retry_after=DRAIN_RETRY_SECONDS)

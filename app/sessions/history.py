@@ -82,8 +82,9 @@ class _Comparison:
         if same == earlier:  # the conversation up to here; behind it an edit, a regeneration or nothing
             return self._keep(same, same), same
         seam = shared_seam(self._earlier, self._seen)
-        if _any_answer(self._incoming[:seam]) and not _any_answer(self._incoming[seam:earlier]):
-            return len(self._stored), seam  # the end of the conversation, and more questions
+        said_since = any(message.role == "assistant" for message in self._incoming[seam:earlier])
+        if _any_answer(self._incoming[:seam]) and not said_since:
+            return len(self._stored), seam  # the end of the conversation, and more questions or results
         end = last_end(self._earlier, self._seen)
         if end is not None:  # a piece out of the middle: an edit by a client that sends the newest only
             return self._keep(end, earlier), earlier

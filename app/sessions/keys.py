@@ -36,13 +36,25 @@ def user_key(agent_id: str, surface: str, user: str) -> str:
     return f"agent:{agent_id}:{surface}-user:{digest}"
 
 
+def owned_key(key: str, owner: str | None) -> str:
+    """`key` in the space of `owner`, who is one of several callers. None is the operator, who has no walls.
+
+    Every key of such a caller passes here, so that naming another's key leads to one of his own.
+    """
+    if owner is None:
+        return key
+    _, agent_id, rest = key.split(":", 2)
+    digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"agent:{agent_id}:of:{digest}:{rest}"
+
+
 def requested_key(text: str, agent_id: str, main_key: str) -> str:
     """The canonical key for what a caller asked for by name.
 
     Raises InvalidSessionKey: malformed, reserved, too long, or another agent's.
     """
-    text = text.strip()
     _refuse_malformed(text)
+    text = text.strip()
     lowered = text.lower()
     if lowered == "main":
         return f"agent:{agent_id}:{main_key}"
@@ -63,7 +75,7 @@ def requested_key(text: str, agent_id: str, main_key: str) -> str:
 
 
 def _refuse_malformed(text: str) -> None:
-    if not text:
+    if not text.strip():
         raise InvalidSessionKey("The session key is empty.")
     if len(text) > MAX_KEY:
         raise InvalidSessionKey(f"The session key is longer than {MAX_KEY} characters.")

@@ -1,4 +1,4 @@
-"""One run at a time per session, first come first served; different sessions run side by side."""
+"""Queues, first come first served: one run at a time per session, so many at a time per agent."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ RETRY_AFTER = 1.0  # seconds
 
 
 class Lanes:
-    """All queues, by session key. A lane exists only while somebody is in it.
+    """All queues, by key. A lane exists only while somebody is in it.
 
-    At most `cap` tickets wait behind the one whose turn it is; in mode `reject` none does.
+    At most `cap` tickets wait behind those whose turn it is; in mode `reject` none does.
     """
 
     def __init__(self, cap: int = 20, mode: Literal["wait", "reject"] = "wait") -> None:
@@ -24,18 +24,19 @@ class Lanes:
         self._lock = threading.Lock()
         self._lanes: dict[str, deque[Ticket]] = {}
 
-    def join(self, key: str) -> Ticket:
-        """Take the next place in the lane, at once. Raises `SessionBusy` when there is none."""
-        ticket = Ticket(self, key)
+    def join(self, key: str, width: int = 1) -> Ticket:
+        """Take the next place in the lane, at once; the first `width` of them have their turn.
+
+        Raises `SessionBusy` when there is no place.
+        """
+        ticket = Ticket(self, key, width)
         with self._lock:
-            lane = self._lanes.get(key)
-            if lane is None:
-                self._lanes[key] = deque([ticket])
-                ticket.bell.set()
-                return ticket
-            if len(lane) > self._room:
-                raise SessionBusy(self._refusal(len(lane) - 1), retry_after=RETRY_AFTER)
+            lane = self._lanes.setdefault(key, deque())
+            if len(lane) >= width + self._room:
+                raise SessionBusy(self._refusal(len(lane) - width), retry_after=RETRY_AFTER)
             lane.append(ticket)
+            if len(lane) <= width:
+                ticket.bell.set()
             return ticket
 
     def waiting(self, key: str) -> int:
@@ -54,9 +55,9 @@ class Lanes:
             if lane is None or ticket not in lane:
                 return
             lane.remove(ticket)
-            if lane:
-                lane[0].bell.set()
-            else:
+            if len(lane) >= ticket.width:
+                lane[ticket.width - 1].bell.set()
+            elif not lane:
                 del self._lanes[ticket.key]
 
     def _refusal(self, waiting: int) -> str:
@@ -68,8 +69,9 @@ class Lanes:
 class Ticket:
     """A place in a lane. Whoever holds one must `leave()`, best by using it in a `with` block."""
 
-    def __init__(self, lanes: Lanes, key: str) -> None:
+    def __init__(self, lanes: Lanes, key: str, width: int) -> None:
         self.key = key
+        self.width = width
         self.bell = threading.Event()  # rings when it is this ticket's turn, or to stop waiting
         self._lanes = lanes
 

@@ -108,6 +108,7 @@ class HttpSchema(Section):
     endpoints = Nested(EndpointsSchema, group=True)
     cors = Nested(CorsSchema, group=True)
     sse = Nested(SseSchema)
+    max_runs = Whole("Runs at a time, queued ones included; more are refused with 429.", low=1)
 
 
 class MetricsSchema(Section):

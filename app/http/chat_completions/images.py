@@ -65,7 +65,7 @@ def _from_data_uri(url: str, path: str, budget: ImageBudget) -> ImagePart:
             param=path,
         )
     data = url[match.end() :]
-    budget.add(len(data) * 3 // 4, path)
+    budget.add(len(data) * 3 // 4 - data[-2:].count("="), path)
     try:
         content = binascii.a2b_base64(data, strict_mode=True)
     except (ValueError, binascii.Error) as error:

@@ -13,6 +13,7 @@ from app.http.chat_completions.schema import ChatRequest, load_chat_request
 from app.http.connection import ClientWatch, client_left
 from app.http.headers import brand_header
 from app.http.request_body import read_json
+from app.http.run_headers import remember_run
 from app.http.sse import sse_response
 from app.routing.resolve import Route, resolve_agent, resolve_session
 from app.runs.request import RunRequest
@@ -28,10 +29,11 @@ def create_chat_completion() -> Response:
     limits = gateway.settings.gateway.chat_completions
     body = load_chat_request(read_json(request, limits.max_body_bytes), limits)
     run = gateway.runs.start(_run_request(body, _route(body)))
+    remember_run(run)
     created, model = int(time.time()), str(body.model or "openclaw")
     if body.stream:
         encoder = ChunkEncoder(run.id, created, model, body.include_usage)
-        return sse_response(run, encoder, gateway.settings.gateway.sse, request.environ)
+        return sse_response(run, encoder)
     return _whole_answer(run, created, model)
 
 
@@ -45,7 +47,8 @@ def _route(body: ChatRequest) -> Route:
         settings.gateway.chat_completions.unknown_model,
     )
     key = brand_header(request, "session-key")
-    return resolve_session(agent_id, body.user, key, settings.session.main_key)
+    owner = current_principal().user
+    return resolve_session(agent_id, body.user, key, settings.session.main_key, owner=owner)
 
 
 def _run_request(body: ChatRequest, route: Route) -> RunRequest:

@@ -40,10 +40,11 @@ def _load_specs(tools: object) -> tuple[ToolSpec, ...]:
     if not isinstance(tools, list):
         raise InvalidRequest("`tools` must be a list.", param="tools")
     specs = tuple(_load_spec(tool, f"tools[{index}]") for index, tool in enumerate(tools))
-    names = [spec.name for spec in specs]
-    for name in names:
-        if names.count(name) > 1:
-            raise InvalidRequest(f"`tools` has two tools named {name[:80]!r}.", param="tools")
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.name in seen:
+            raise InvalidRequest(f"`tools` has two tools named {spec.name[:80]!r}.", param="tools")
+        seen.add(spec.name)
     return specs
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -133,6 +134,7 @@ def _clean(message: str, secret: str | None) -> str:
 
 def _seconds(retry_after: str | None) -> float | None:
     try:
-        return max(0.0, float(retry_after)) if retry_after else None
+        seconds = float(retry_after or "")
     except ValueError:
         return None  # the date form: the caller's own back-off is as good
+    return max(0.0, seconds) if math.isfinite(seconds) else None

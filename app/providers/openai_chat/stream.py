@@ -61,6 +61,7 @@ class ChatStream:
         self._secret = secret
         self._reason: FinishReason | None = None
         self._usage: Usage | None = None
+        self._called = False
         self._calls: dict[str, int] = {}
 
     def read(self, payload: bytes) -> Iterator[ModelEvent]:
@@ -73,11 +74,11 @@ class ChatStream:
             raise error_from_body({"error": error}, self._secret)
         if isinstance(usage := chunk.get("usage"), dict):
             self._usage = _usage(usage)
-        for choice in chunk.get("choices") or ():
-            if not isinstance(choice, dict) or choice.get("index"):
+        for choice in _objects(chunk.get("choices")):
+            if choice.get("index"):
                 continue  # we ask for one choice only
-            yield from self._delta(choice.get("delta") or choice.get("message") or {})
-            if reason := choice.get("finish_reason"):
+            yield from self._delta(_object(choice.get("delta")) or _object(choice.get("message")))
+            if reason := _text(choice.get("finish_reason")):
                 self._reason = _REASONS.get(reason, "stop")
 
     def finish(self) -> ModelFinished:
@@ -85,36 +86,33 @@ class ChatStream:
         if self._reason is None and not self.done:
             raise UpstreamTruncated("The provider's answer ended in the middle.")
         reason = self._reason or "stop"
-        if self._calls and reason == "stop":
+        if self._called and reason == "stop":
             reason = "tool_calls"  # some servers say "stop" beside tool calls
         return ModelFinished(reason, self._usage)
 
     def _delta(self, delta: dict[str, Any]) -> Iterator[ModelEvent]:
-        text = delta.get("content")
-        if text and isinstance(text, str):
+        if text := _text(delta.get("content")):
             self.begun = True
             yield TextDelta(text)
-        thinking = delta.get("reasoning_content") or delta.get("reasoning")
-        if thinking and isinstance(thinking, str):
+        if thinking := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
             self.begun = True
             yield ReasoningDelta(thinking)
-        for position, call in enumerate(delta.get("tool_calls") or ()):
-            if isinstance(call, dict):
-                self.begun = True
-                yield self._tool_call(call, position)
+        for position, call in enumerate(_objects(delta.get("tool_calls"))):
+            self.begun = self._called = True
+            yield self._tool_call(call, position)
 
     def _tool_call(self, call: dict[str, Any], position: int) -> ToolCallDelta:
-        function = call.get("function") or {}
-        index = call.get("index")
+        function = _object(call.get("function"))
+        index, call_id = call.get("index"), _text(call.get("id"))
         if not isinstance(index, int):
             # Some servers send whole calls without an index: a new id is a new call.
-            index = self._calls.get(call.get("id") or "", len(self._calls) if call.get("id") else position)
-        if call.get("id"):
-            self._calls.setdefault(call["id"], index)
+            index = self._calls.get(call_id or "", len(self._calls) if call_id else position)
+        if call_id:
+            self._calls.setdefault(call_id, index)
         arguments = function.get("arguments") or ""
         if not isinstance(arguments, str):
             arguments = orjson.dumps(arguments).decode()
-        return ToolCallDelta(index, call.get("id"), function.get("name"), arguments)
+        return ToolCallDelta(index, call_id, _text(function.get("name")), arguments)
 
 
 def _load(payload: bytes) -> dict[str, Any]:
@@ -125,6 +123,19 @@ def _load(payload: bytes) -> dict[str, Any]:
     if not isinstance(chunk, dict):
         raise UpstreamError("The provider sent JSON that is no chat completion.")
     return chunk
+
+
+def _object(value: object) -> dict[str, Any]:
+    """Servers of all kinds put all kinds of things where an object belongs."""
+    return value if isinstance(value, dict) else {}
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def read_whole(body: bytes, secret: str | None) -> Iterator[ModelEvent]:
@@ -141,8 +152,8 @@ def _usage(usage: dict[str, Any]) -> Usage:
     def count(value: object) -> int:
         return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
-    prompt_details = usage.get("prompt_tokens_details") or {}
-    completion_details = usage.get("completion_tokens_details") or {}
+    prompt_details = _object(usage.get("prompt_tokens_details"))
+    completion_details = _object(usage.get("completion_tokens_details"))
     return Usage(
         prompt_tokens=count(usage.get("prompt_tokens")),
         completion_tokens=count(usage.get("completion_tokens")),

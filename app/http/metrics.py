@@ -1,0 +1,21 @@
+"""`GET /metrics`, for Prometheus; behind the gateway's secret unless `gateway.metrics.public` is set."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app.http.access import current_gateway, require_principal
+from app.metrics import CONTENT_TYPE
+
+bp = Blueprint("metrics", __name__)
+
+
+@bp.before_request
+def check_access() -> None:
+    if not current_gateway().settings.gateway.metrics_public:
+        require_principal()
+
+
+@bp.get("/metrics")
+def show_metrics() -> Response:
+    return Response(current_gateway().metrics.dump(), content_type=CONTENT_TYPE)
