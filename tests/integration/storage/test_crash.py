@@ -84,3 +84,30 @@ print(len(kept), kept[-1].turn, len({one.turn for one in kept}))
 database.close()
 """
     assert run(count, path) == "900 450 450\n"
+
+
+def test_what_a_transaction_has_read_stays_true_until_it_writes(tmp_path):
+    path = tmp_path / "gateway.sqlite"
+    table = "CREATE TABLE counter AS SELECT 0 AS n"
+    run(f"database.write(lambda c: c.exec_driver_sql({table!r})); database.close()", path)
+    add_one = """
+def add(connection):
+    seen = connection.exec_driver_sql("SELECT n FROM counter").scalar()
+    time.sleep(0.001)
+    connection.exec_driver_sql("UPDATE counter SET n = ?", (seen + 1,))
+
+sys.stdin.readline()
+for number in range(100):
+    database.write(add, bulky=number % 2 == 0)
+database.close()
+"""
+    children = [start(add_one, path) for _ in range(3)]
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    assert [output(child) for child in children] == [""] * 3
+    query = "SELECT n FROM counter"
+    shown = run(
+        f"print(database.read(lambda c: c.exec_driver_sql({query!r}).scalar())); database.close()", path
+    )
+    assert shown == "300\n"

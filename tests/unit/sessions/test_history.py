@@ -93,6 +93,17 @@ def test_a_window_with_more_questions_adds_all_of_them():
     assert told(stored(*TWO_TURNS), A2, U3, user("and?")) == [*TWO_TURNS, U3, user("and?")]
 
 
+def test_a_window_with_an_answer_from_elsewhere_wins():
+    window = [A2, U3, A3, user("four?")]
+    assert told(stored(*TWO_TURNS), *window) == window
+
+
+def test_where_words_repeat_the_beginning_counts_first():
+    again = stored(U1, A1, U1, A1)
+    result = reconcile(again, [U1, A1, U2])
+    assert (result.kept, result.replaced) == ((1, 2), (3, 4))
+
+
 def test_a_window_that_regenerates_replaces_the_last_answer():
     assert told(stored(*TWO_TURNS, U3, A3), U2, A2, U3) == [*TWO_TURNS, U3]
 
@@ -133,6 +144,11 @@ class TestRetry:
         kept = failed([*stored(U1, call), StoredMessage(9, 2, result)], 1)
         assert told(kept, result) == [U1, call, result]
         assert told(kept, U1, call, result) == [U1, call, result]
+
+    def test_what_the_agent_did_by_itself_does_not_hide_the_question(self):
+        tool_use = [Message("assistant", tool_calls=(ToolCall("c", "f", "{}"),)), Message("tool", "1")]
+        kept = failed(stored(U1, A1, U2, *tool_use, assistant("Tw")), 4, cut=True)
+        assert told(kept, U2) == [U1, A1, U2]
 
     def test_messages_of_a_finished_run_are_not_a_retry(self):
         assert told(failed(stored(U1, A1, U2), 1)[:2], U1) == [U1, A1, U1]
@@ -223,6 +239,10 @@ class TestToolResults:
         sent = [U1, self.CALLS, *self.RESULTS, U2]
         result = reconcile(stored(U1, self.CALLS), sent)
         assert (result.replaced, result.new) == ((), (*self.RESULTS, U2))
+
+    def test_results_behind_a_window_are_added(self):
+        kept = stored(U1, A1, U2, self.CALLS)
+        assert told(kept, self.CALLS, *self.RESULTS, U3) == [U1, A1, U2, self.CALLS, *self.RESULTS, U3]
 
     def test_changed_results_replace_the_old_ones(self):
         other = Message("tool", "3", tool_call_id="c1")
