@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.messages import Message
@@ -98,6 +98,7 @@ def whole_answers_in(messages: Sequence[Message]) -> list[str]:
     return [text for text in lines if text.endswith("indeed")]
 
 
+@settings(deadline=None)  # a loaded machine is not a fault
 @given(steps, habits)
 def test_whoever_resends_everything_is_shown_as_it_sees_itself(script, habit):
     talk, client = Conversation(), Client(habit)
@@ -111,6 +112,7 @@ def test_whoever_resends_everything_is_shown_as_it_sees_itself(script, habit):
         client.take(step, answer)
 
 
+@settings(deadline=None)
 @given(steps, habits)
 def test_a_request_that_failed_is_told_the_same_way_again(script, habit):
     talk, client = Conversation(), Client(habit)
@@ -123,6 +125,7 @@ def test_a_request_that_failed_is_told_the_same_way_again(script, habit):
         client.take(step, answer)
 
 
+@settings(deadline=None)
 @given(steps)
 def test_whoever_sends_only_the_newest_message_is_remembered(script):
     talk, said = Conversation(), []
@@ -135,6 +138,7 @@ def test_whoever_sends_only_the_newest_message_is_remembered(script):
         again = step.outcome != "finished" and step.act == "again"
 
 
+@settings(deadline=None)
 @given(steps, st.integers(2, 6), habits)
 def test_whoever_sends_a_window_loses_nothing_and_repeats_nothing(script, size, habit):
     talk, client = Conversation(), Client(habit)
@@ -149,6 +153,7 @@ def test_whoever_sends_a_window_loses_nothing_and_repeats_nothing(script, size, 
         client.take(step, answer)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=10), st.data())
 def test_whatever_is_sent_nothing_new_is_lost(texts, data):
     """Few words and any order of roles: what comes last is always told last, and told once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.messages import ImagePart, Message, TextPart, ToolCall
@@ -20,6 +20,7 @@ messages = st.builds(
 )
 
 
+@settings(deadline=None)  # a loaded machine is not a fault
 @given(messages)
 def test_nothing_is_lost_on_the_way(message):
     assert load_message(message.role, dump_message(message)) == message
