@@ -84,7 +84,7 @@ class ChatCompletionSchema(Schema):
         unknown = EXCLUDE
 
     model = fields.Raw(allow_none=True, metadata={"description": "`openclaw`, `openclaw:<agent id>`…"})
-    messages = fields.Raw(metadata={"description": "The conversation."})
+    messages = fields.Raw(allow_none=True, metadata={"description": "The conversation."})
     stream = Flag(allow_none=True, metadata={"description": "Answer as server-sent events."})
     stream_options = fields.Nested(StreamOptionsSchema, allow_none=True)
     user = fields.Raw(allow_none=True, metadata={"description": "Names a stable session."})
