@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.auth.limits import AttemptLimiter
@@ -40,6 +40,14 @@ PRUNE_SECONDS = 3600.0
 STORAGE_CHECK_SECONDS = 2.0
 
 
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What has to be given back at the end, in this order."""
+
+    database: Database
+    owner: OwnerLock
+
+
 class Gateway:
     """Everything a transport needs: the present settings, the door to runs, and how it all is."""
 
@@ -49,14 +57,14 @@ class Gateway:
         runs: RunService,
         providers: ProviderRegistry,
         store: SessionStore,
-        database: Database,
+        storage: Storage,
         metrics: Metrics,
     ) -> None:
         self._watch = watch
         self.runs = runs
         self._providers = providers
         self.store = store
-        self._database = database
+        self._storage = storage
         self.metrics = metrics
         self.auth_limiter = AttemptLimiter()
         self.started_at = time.time()
@@ -113,7 +121,8 @@ class Gateway:
         """Give everything back. The gateway cannot be used after it."""
         self._stopped.set()
         self._providers.close()
-        self._database.close()
+        self._storage.database.close()
+        self._storage.owner.close()
 
     def _keep_house(self) -> None:
         next_prune = time.monotonic()
@@ -133,6 +142,7 @@ class Gateway:
             interrupted = self.store.interrupt_orphans()
             if interrupted:
                 logger.warning("%d runs of an earlier process were marked as interrupted", interrupted)
+            self._storage.owner.remove_stale()
             self.store.prune(time.time(), limits.prune_after_seconds, limits.max_entries)
         except StorageUnavailable as error:
             logger.warning("sessions could not be tidied: %s", error.message)
@@ -154,7 +164,7 @@ class Gateway:
 def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
     """`load` reads the configuration again when its files have changed."""
     database = Database(settings.storage_url)
-    owner = OwnerLock(settings.state_dir)
+    owner = OwnerLock(database.directory)
     store = SessionStore(database, owner)
     providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
     off_hub = OffHub()
@@ -165,7 +175,7 @@ def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
     tasks = TaskBuilder(providers, meter.failed_call)
     runs = RunService(lambda: watch.settings, tasks, store, lanes, spawn, meter.ended)
     metrics.watch_active_runs(lambda: len(runs.active))
-    return Gateway(watch, runs, providers, store, database, metrics)
+    return Gateway(watch, runs, providers, store, Storage(database, owner), metrics)
 
 
 def provider_builders(settings: Settings) -> Mapping[str, BuildProvider]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask, Response, g, request
 
 from app.bootstrap import Gateway
-from app.errors import EndpointDisabled
+from app.errors import EndpointDisabled, NotFound
 from app.http import health, metrics, models
 from app.http.access import EXTENSION, check_name, current_gateway, name_request
 from app.http.chat_completions import routes as chat_completions
@@ -25,6 +25,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.before_request(note_start)
     app.before_request(name_request)
     app.before_request(check_name)
+    app.before_request(_refuse_inexact)
     app.before_request(answer_preflight)
     app.before_request(_refuse_disabled)
     app.after_request(_finish_headers)
@@ -32,6 +33,12 @@ def create_app(gateway: Gateway) -> Flask:
     for blueprint in (health.bp, metrics.bp, models.bp, chat_completions.bp):
         app.register_blueprint(blueprint)
     return app
+
+
+def _refuse_inexact() -> None:
+    """Flask reads several slashes at the beginning as one."""
+    if request.path.startswith("//") or request.environ.get("PATH_INFO", "").startswith("//"):
+        raise NotFound("There is nothing at this address.")
 
 
 def _refuse_disabled() -> None:

@@ -166,6 +166,15 @@ class GatewayProcess:
         finally:
             connection.close()
 
+    def raw(self, data: bytes, timeout: float = 20) -> Answer:
+        """The answer to these very bytes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as sock:
+            sock.sendall(data)
+            response = http.client.HTTPResponse(sock)
+            response.begin()
+            with response:
+                return Answer(response.status, response.headers, response.read())
+
     def chat(self, body: dict[str, Any] | bytes, token: str = TOKEN, **headers: str) -> Answer:
         """POST /v1/chat/completions. Header names are written with underscores."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}

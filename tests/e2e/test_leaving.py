@@ -1,0 +1,97 @@
+"""The client goes away: the run is aborted within a second, the provider left, the lane free."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+from tests.support.gateway import TOKEN, GatewayProcess
+from tests.support.provider import ScriptedProvider, hang, says, text, wait_until
+
+
+@contextmanager
+def unanswered(gateway: GatewayProcess, **body: object) -> Iterator[http.client.HTTPConnection]:
+    """A plain request whose answer nobody waits for."""
+    message = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}], **body}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)) as connection:
+        connection.request("POST", "/v1/chat/completions", json.dumps(message), headers)
+        yield connection
+
+
+def active_runs(gateway: GatewayProcess) -> int:
+    count: int = gateway.request("GET", "/ready?verbose").json["activeRuns"]
+    return count
+
+
+def test_leaving_a_stream(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([text("begun"), hang()])
+    with gateway.stream("hi") as stream:
+        while b"begun" not in stream.read1():
+            pass
+    left_at = time.monotonic()
+    provider.wait_for_leaving()
+    assert time.monotonic() - left_at < 1
+    wait_until(lambda: active_runs(gateway) == 0, 1, "end of the run")
+
+
+def test_leaving_a_stream_that_has_said_nothing(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([hang()])
+    with gateway.stream("hi") as stream:
+        stream.read1()
+        provider.wait_for_requests(1)
+    provider.wait_for_leaving(seconds=1)
+
+
+def test_leaving_a_plain_request(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([hang()])
+    with unanswered(gateway):
+        provider.wait_for_requests(1)
+    provider.wait_for_leaving(seconds=1)
+    wait_until(lambda: active_runs(gateway) == 0, 1, "end of the run")
+
+
+def test_leaving_the_queue_and_freeing_the_lane(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([text("first"), hang()], says("third"))
+    with unanswered(gateway, user="queue"):
+        provider.wait_for_requests(1)
+        with unanswered(gateway, user="queue"):
+            wait_until(lambda: active_runs(gateway) == 2, 2, "second run")
+        wait_until(lambda: active_runs(gateway) == 1, 1, "end of the second run")
+        assert provider.left == 0
+    provider.wait_for_leaving(seconds=1)
+    assert gateway.ask("again", user="queue").text == "third"
+    assert len(provider.requests) == 2
+
+
+def test_what_was_said_before_leaving_is_kept(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([text("half an ans"), hang()], says("whole"))
+    with gateway.stream("hi", user="partial") as stream:
+        while b"half an ans" not in stream.read1():
+            pass
+    provider.wait_for_leaving()
+    gateway.ask("and then?", user="partial")
+    assert provider.messages()[1:] == [
+        ("user", "hi"),
+        ("assistant", "half an ans"),
+        ("user", "and then?"),
+    ]
+
+
+def test_a_pipelined_request_is_no_leaving(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.always(says("slowly"))
+    body = json.dumps({"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Content-Length: {len(body)}\r\n"
+    ).encode()
+    with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)) as connection:
+        connection.connect()
+        connection.sock.sendall(head + b"\r\n" + body + head + b"Connection: close\r\n\r\n" + body)
+        answers = b""
+        while piece := connection.sock.recv(65536):
+            answers += piece
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
