@@ -10,7 +10,7 @@ from typing import Any
 
 from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, MissingMessage
-from app.http.chat_completions.images import ImageBudget, load_image
+from app.http.chat_completions.images import ImageBudget, check_image_count, load_image
 from app.messages import ImagePart, Message, Role, TextPart, ToolCall
 
 ROLES: dict[str, Role] = {
@@ -37,6 +37,7 @@ def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversat
     """Raises MissingMessage when there is nothing to answer, InvalidRequest for a malformed message."""
     if not isinstance(raw, list) or not raw:
         raise _nothing_to_answer()
+    check_image_count(raw, limits.max_image_parts)
     budget = ImageBudget(limits)
     messages: list[Message] = []
     instructions: list[str] = []
@@ -54,7 +55,6 @@ def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversat
             messages.append(message)
     if not any(_asks(message) for message in messages):
         raise _nothing_to_answer()
-    budget.check_newest(messages)
     return Conversation(tuple(messages), "\n\n".join(instructions) or None)
 
 
