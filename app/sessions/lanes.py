@@ -55,9 +55,11 @@ class Lanes:
             if lane is None or ticket not in lane:
                 return
             lane.remove(ticket)
-            if len(lane) >= ticket.width:
-                lane[ticket.width - 1].bell.set()
-            elif not lane:
+            for place, other in enumerate(lane):  # each has its own width: the setting may have changed
+                if place >= other.width:
+                    break
+                other.bell.set()
+            if not lane:
                 del self._lanes[ticket.key]
 
     def _refusal(self, waiting: int) -> str:
