@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ logger = logging.getLogger("app.agents")
 
 RETRY_SECONDS = 5.0
 FIRST_PAUSE = 0.25
+MOST_RETRIES = 2
 
 
 ObserveFailure = Callable[[Candidate, ProviderError], object]
@@ -64,16 +66,17 @@ class _Attempts:
 
     def __init__(self) -> None:
         self._deadline = time.monotonic() + RETRY_SECONDS
-        self._made = 0
+        self._failures: Counter[str] = Counter()
 
     def pause_after(self, error: ProviderError) -> float | None:
         """Seconds to wait before the next attempt, None when it is not worth one."""
-        self._made += 1
-        if self._made > error.retries:
+        self._failures[error.code] += 1
+        made = self._failures.total()
+        if self._failures[error.code] > error.retries or made > MOST_RETRIES:
             return None
         pause = error.retry_after
         if pause is None:
-            pause = FIRST_PAUSE * 2 ** (self._made - 1) * random.uniform(0.8, 1.2)  # noqa: S311
+            pause = FIRST_PAUSE * 2 ** (made - 1) * random.uniform(0.8, 1.2)  # noqa: S311
         return pause if time.monotonic() + pause < self._deadline else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import certifi
+import gevent.select
 import gevent.socket
 import gevent.ssl
 
@@ -15,11 +16,10 @@ IDLE_SECONDS = 60.0
 
 
 class Connection:
-    """A connected socket. `used`: an earlier call has left it here, so the other side may have closed it."""
+    """A connected socket, and since when it has been idle."""
 
     def __init__(self, sock: gevent.socket.socket) -> None:
         self.sock = sock
-        self.used = False
         self.idle_since = 0.0
 
     def close(self) -> None:
@@ -50,7 +50,6 @@ class ConnectionPool:
         return Connection(self._connect())
 
     def keep(self, connection: Connection) -> None:
-        connection.used = True
         connection.idle_since = time.monotonic()
         if len(self._idle) >= IDLE_CONNECTIONS:
             self._idle.pop(0).close()
@@ -62,8 +61,9 @@ class ConnectionPool:
 
     def _is_quiet(self, connection: Connection) -> bool:
         """An idle connection with something to read has been closed by the other side, or is confused."""
-        if self._tls is not None:
-            return True  # TLS sockets cannot peek; a stale one shows on first use and is replaced then
+        if self._tls is not None:  # TLS cannot peek
+            readable, _, _ = gevent.select.select([connection.sock], [], [], 0)
+            return not readable
         connection.sock.settimeout(0.0)
         try:
             connection.sock.recv(1, gevent.socket.MSG_PEEK)

@@ -28,10 +28,6 @@ class Interrupted(Exception):
     """Thrown into a greenlet that waits on the network when its run is cancelled."""
 
 
-class _StaleConnection(Exception):
-    """A pooled connection had been closed by the other side before it answered."""
-
-
 @contextmanager
 def interruptible(cancel: Cancel) -> Iterator[None]:
     """Let `cancel` break off whatever the block waits for on the network."""
@@ -70,10 +66,11 @@ class Response:
         deadline = time.monotonic() + timeout
         while not self._parser.headers_complete or self.status < 200:
             data = self._receive(deadline - time.monotonic(), reset_is_end=not started)
-            if not data and not started:
-                raise _StaleConnection
             if not data:
-                raise UpstreamTruncated("The provider closed the connection in the middle of its headers.")
+                raise UpstreamTruncated(
+                    "The provider closed the connection "
+                    + ("in the middle of its headers." if started else "without an answer.")
+                )
             started = True
             self._feed(data)
 
@@ -180,27 +177,21 @@ class Transport:
         self._pool.close()
 
     def _exchange(self, message: bytes) -> Response:
-        while True:
-            connection = self._pool.take()
-            response = Response(self._pool, connection)
-            try:
-                connection.sock.settimeout(self._timeouts.first_token)
-                self._send(connection, message)
-                response.read_headers(self._timeouts.first_token)
-            except _StaleConnection as error:
-                response.close()
-                if connection.used:
-                    continue
-                raise UpstreamTruncated("The provider closed the connection without an answer.") from error
-            except TimeoutError as error:
-                response.close()
-                raise UpstreamTimeout(
-                    f"The provider did not begin to answer within {self._timeouts.first_token:g} s."
-                ) from error
-            except BaseException:
-                response.close()
-                raise
-            return response
+        connection = self._pool.take()
+        response = Response(self._pool, connection)
+        try:
+            connection.sock.settimeout(self._timeouts.first_token)
+            self._send(connection, message)
+            response.read_headers(self._timeouts.first_token)
+        except TimeoutError as error:
+            response.close()
+            raise UpstreamTimeout(
+                f"The provider did not begin to answer within {self._timeouts.first_token:g} s."
+            ) from error
+        except BaseException:
+            response.close()
+            raise
+        return response
 
     def _send(self, connection: Connection, message: bytes) -> None:
         try:
@@ -208,5 +199,5 @@ class Transport:
         except TimeoutError:
             raise
         except OSError:
-            # It may have answered already (413, 401) and closed: reading tells. Nothing to read: stale.
+            # It may have answered already (413, 401) and closed: reading tells.
             return

@@ -1,0 +1,125 @@
+"""The document of `/openapi.json` against the running gateway: requests made from it, answers held to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.support.gateway import TOKEN, GatewayProcess
+
+CHAT = "/v1/chat/completions"
+OPEN = ("/v1/models", "/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json")
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+WHOLE = ("max_tokens", "max_completion_tokens", "seed", "n")
+
+
+def no_fault(ctx: Any, response: schemathesis.Response, case: schemathesis.Case) -> None:
+    """The echoing model calls no tool, and a request may demand one."""
+    if response.status_code != 502 or response.json()["error"]["code"] != "tool_choice_unmet":
+        not_a_server_error(ctx, response, case)
+
+
+CHECKS = [
+    no_fault,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    response_headers_conformance,
+]
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as session:
+        yield session
+
+
+@pytest.fixture
+def schema(gateway: GatewayProcess) -> Any:
+    return schemathesis.openapi.from_url(f"{gateway.url}/openapi.json")
+
+
+def run(strategy: Any, try_one: Callable[[schemathesis.Case], None], examples: int = 20) -> None:
+    quiet = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+    settings(max_examples=examples, derandomize=True, **quiet)(given(strategy)(try_one))()
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda one: one.name)
+def test_a_chat_is_answered_as_documented(
+    schema: Any, session: requests.Session, mode: GenerationMode
+) -> None:
+    def try_one(case: schemathesis.Case) -> None:
+        case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
+
+    run(schema[CHAT]["POST"].as_strategy(generation_mode=mode), try_one, 80)
+
+
+def test_what_the_document_allows_is_accepted(schema: Any, session: requests.Session) -> None:
+    def try_one(case: schemathesis.Case) -> None:
+        case.headers.clear()
+        case.body["model"] = "openclaw:main"
+        for name in WHOLE:  # 1.0 is an integer to JSON Schema
+            if case.body.get(name) is not None:
+                case.body[name] = int(case.body[name])
+        response = case.call(session=session, headers=BEARER, timeout=10)
+        assert response.status_code in (200, 400, 502), response.text
+        if response.status_code == 400:
+            assert is_beyond_a_schema(response.json()["error"]), response.text
+
+    run(schema[CHAT]["POST"].as_strategy(generation_mode=GenerationMode.POSITIVE), try_one, 80)
+
+
+def is_beyond_a_schema(error: dict[str, str]) -> bool:
+    """What no JSON schema can say: tools' names that collide or are not there, bytes that are no image."""
+    return error["param"] in ("tools", "tool_choice") or error["param"].endswith(".image_url")
+
+
+@pytest.mark.parametrize("path", OPEN)
+def test_the_other_addresses_answer_as_documented(
+    schema: Any, session: requests.Session, path: str
+) -> None:
+    def try_one(case: schemathesis.Case) -> None:
+        case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
+
+    run(schema[path]["GET"].as_strategy(), try_one)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda one: one.name)
+def test_a_model_is_answered_as_documented(
+    schema: Any, session: requests.Session, mode: GenerationMode
+) -> None:
+    def try_one(case: schemathesis.Case) -> None:
+        case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
+
+    run(schema["/v1/models/{id}"]["GET"].as_strategy(generation_mode=mode), try_one)
+
+
+@pytest.mark.parametrize("path", [CHAT, *OPEN])
+def test_without_the_secret_it_answers_as_documented(
+    schema: Any, session: requests.Session, path: str
+) -> None:
+    operation = next(iter(schema[path].values()))
+
+    def try_one(case: schemathesis.Case) -> None:
+        response = case.call(session=session, timeout=10)
+        assert (response.status_code == 401) == bool(operation.definition.raw.get("security", True)), path
+        case.validate_response(response, checks=CHECKS)
+
+    run(operation.as_strategy(), try_one, 3)
+
+
+def test_a_stream_has_the_documented_chunks(gateway: GatewayProcess, schema: Any) -> None:
+    """And a plain answer with tool calls is the documented one; generated requests seldom get that far."""
