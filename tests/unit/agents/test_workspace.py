@@ -1,0 +1,99 @@
+"""The files that shape an agent: read when they change, whatever they are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from app.agents.workspace import FILES, MAX_CHARS, Workspace
+
+
+def test_files_come_in_their_order_and_others_do_not(tmp_path: Path):
+    for name in (*reversed(FILES), "NOTES.md", "agents.md"):
+        (tmp_path / name).write_text(f"{name}: ä🦞", "utf-8")
+    assert Workspace(tmp_path).files() == [(name, f"{name}: ä🦞") for name in FILES]
+
+
+@pytest.mark.parametrize("folder", ["", "missing", "a-file", "x" * 5000, "nul\0byte", "a-file/below"])
+def test_a_folder_that_is_none_has_no_files(tmp_path: Path, folder: str):
+    (tmp_path / "a-file").write_text("x")
+    assert Workspace(tmp_path / folder).files() == []
+
+
+def test_a_file_is_read_again_when_it_changes_comes_or_goes(tmp_path: Path):
+    workspace, soul = Workspace(tmp_path), tmp_path / "SOUL.md"
+    assert workspace.files() == []
+    soul.write_text("Be kind.")
+    assert workspace.files() == [("SOUL.md", "Be kind.")]
+    soul.write_text("Be brief.")
+    assert workspace.files() == [("SOUL.md", "Be brief.")]
+    soul.unlink()
+    assert workspace.files() == []
+    soul.write_text("Be back.")
+    assert workspace.files() == [("SOUL.md", "Be back.")]
+
+
+def test_a_change_of_time_or_inode_alone_is_a_change(tmp_path: Path):
+    workspace, soul = Workspace(tmp_path), tmp_path / "SOUL.md"
+    soul.write_text("one")
+    before = soul.stat()
+    assert workspace.files() == [("SOUL.md", "one")]
+    soul.write_text("two")
+    os.utime(soul, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert workspace.files() == [("SOUL.md", "two")]
+    other = tmp_path / "other"
+    other.write_text("six")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    other.replace(soul)
+    assert workspace.files() == [("SOUL.md", "six")]
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    workspace = Workspace(tmp_path)
+    (tmp_path / "SOUL.md").write_text("Be kind.")
+    workspace.files()
+    monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("read again"))
+    assert workspace.files() == [("SOUL.md", "Be kind.")]
+
+
+@pytest.mark.parametrize(
+    ("length", "is_cut"), [(MAX_CHARS, False), (MAX_CHARS + 1, True), (MAX_CHARS * 50, True)]
+)
+def test_a_long_file_is_cut_and_says_so(tmp_path: Path, length: int, is_cut: bool):
+    (tmp_path / "USER.md").write_text("ä" * length, "utf-8")
+    ((_, text),) = Workspace(tmp_path).files()
+    assert text.startswith("ä" * MAX_CHARS)
+    assert ("left out" in text) is is_cut
+    assert len(text) < MAX_CHARS + 100
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [(b"", ""), (b"a\xffb", "a\ufffdb"), (b"\xff\xfeh\x00", "\ufffd\ufffdh\x00"), (b"a\r\nb\r\n", "a\nb\n")],
+)
+def test_odd_bytes_do_no_harm(tmp_path: Path, data: bytes, text: str):
+    (tmp_path / "USER.md").write_bytes(data)
+    assert Workspace(tmp_path).files() == [("USER.md", text)]
+
+
+def test_what_is_no_file_is_passed_over_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "AGENTS.md").mkdir()
+    os.mkfifo(tmp_path / "SOUL.md")  # opening it would wait for ever
+    (tmp_path / "IDENTITY.md").symlink_to("IDENTITY.md")
+    (tmp_path / "USER.md").symlink_to("nowhere")
+    (tmp_path / "TOOLS.md").write_text("Hammer.")
+    assert Workspace(tmp_path).files() == [("TOOLS.md", "Hammer.")]
+    warned = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert [name for name in FILES if any(name in message for message in warned)] == list(FILES[:3])
+
+
+def test_a_file_that_may_not_be_read_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "SOUL.md").write_text("Be kind.")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert Workspace(tmp_path).files() == []

@@ -1,0 +1,123 @@
+"""Bodies are read whole or refused: never cut, never guessed at."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from typing import Any
+
+import pytest
+from flask import Request
+
+from app.errors import BodyTooLarge, GatewayError, InvalidJson, InvalidRequest, UnsupportedMediaType
+from app.http.request_body import read_json
+
+LIMIT = 100
+
+
+def request(body: bytes, length: int | None = -1, **environ: str) -> Request:
+    """`length` None: chunked, as the server hands it over; -1: what the body has."""
+    told = len(body) if length == -1 else length
+    if told is not None:
+        environ["CONTENT_LENGTH"] = str(told)
+    return Request({"REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(body), **environ})
+
+
+def read(body: bytes, **options: Any) -> dict[str, Any]:
+    return read_json(request(body, **options), LIMIT)
+
+
+def refusal(body: bytes, **options: Any) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        read(body, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize("length", [-1, None])
+@pytest.mark.parametrize(
+    ("body", "document"),
+    [
+        (b"{}", {}),
+        (b' \r\n{"a": "\xc3\xa4"}\n ', {"a": "ä"}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": "' + b"x" * (LIMIT - 9) + b'"}', {"a": "x" * (LIMIT - 9)}),
+    ],
+)
+def test_json_objects_are_read(body: bytes, document: Any, length: int | None):
+    assert read(body, length=length) == document
+    assert read(body, length=length, CONTENT_TYPE="text/plain") == document
+    if len(body) < LIMIT:
+        assert read(gzip.compress(body), length=length, HTTP_CONTENT_ENCODING="GZip") == document
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" \n",
+        b"\xef\xbb\xbf",
+        b"{",
+        b"nope",
+        b'{"a": 1} x',
+        b"{}{}",
+        b'{"a": "\xff"}',
+        b'{"a": "\xc3"}',
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": "\\ud800"}',
+        b"{'a': 1}",
+        b"[]",
+        b'"text"',
+        b"5",
+        b"null",
+        b"a=b&c=d",
+        b"[" * 90,
+    ],
+)
+def test_anything_else_is_invalid_json(body: bytes):
+    error = refusal(body)
+    assert (type(error), error.code) == (InvalidJson, "invalid_json")
+
+
+@pytest.mark.parametrize("length", [-1, None])
+def test_a_body_over_the_limit_is_refused(length: int | None):
+    body = b'{"a": "' + b"x" * (LIMIT - 8) + b'"}'
+    assert len(body) == LIMIT + 1
+    assert type(refusal(body, length=length)) is BodyTooLarge
+    assert str(LIMIT) in refusal(body, length=length).message
+
+
+def test_the_told_length_is_enough_to_refuse():
+    assert type(refusal(b"", length=LIMIT + 1)) is BodyTooLarge
+
+
+def test_a_body_shorter_than_told_is_refused_though_it_parses():
+    assert type(refusal(b"{}", length=3)) is InvalidRequest
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "expected"),
+    [
+        ("gzip", gzip.compress(b'{"a": "' + b"x" * LIMIT + b'"}'), BodyTooLarge),
+        ("gzip", gzip.compress(b" " * 10_000_000)[:LIMIT], BodyTooLarge),
+        ("gzip", gzip.compress(b'{"a": 1}')[:-4], InvalidRequest),
+        ("gzip", b'{"a": 1}', InvalidRequest),
+        ("gzip", b"", InvalidRequest),
+        ("br", b"{}", UnsupportedMediaType),
+        ("deflate", b"{}", UnsupportedMediaType),
+        ("gzip, gzip", b"{}", UnsupportedMediaType),
+    ],
+)
+def test_encodings(encoding: str, body: bytes, expected: type[GatewayError]):
+    assert type(refusal(body, HTTP_CONTENT_ENCODING=encoding)) is expected
+
+
+class Breaks(io.BytesIO):
+    def read(self, *_: Any) -> bytes:
+        raise ConnectionResetError
+
+
+def test_a_body_that_breaks_off_is_the_callers_mistake():
+    broken = Request({"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "5", "wsgi.input": Breaks()})
+    with pytest.raises(InvalidRequest):
+        read_json(broken, LIMIT)

@@ -1,0 +1,161 @@
+"""Session keys: made, read and refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import InvalidSessionKey
+from app.sessions.keys import MAX_KEY, is_agent_id, requested_key, stateless_key, user_key
+
+# All of Unicode, lone surrogates included: JSON may smuggle in any of it.
+ANY_TEXT = st.text(st.characters(), max_size=200)
+
+
+def asked(text: str) -> str:
+    return requested_key(text, "main", "home")
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(InvalidSessionKey) as caught:
+        asked(text)
+    assert caught.value.code == "invalid_session_key"
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("k", "agent:main:k"),
+        ("  k ", "agent:main:k"),
+        ("My Chat", "agent:main:my chat"),
+        ("telegram:Group:42", "agent:main:telegram:group:42"),
+        ("ÄÖ🦞", "agent:main:äö🦞"),
+        ("agents:x", "agent:main:agents:x"),
+        ("agent", "agent:main:agent"),
+        ("main", "agent:main:home"),
+        ("MAIN", "agent:main:home"),
+        ("main2", "agent:main:main2"),
+        ("main:x", "agent:main:main:x"),
+        ("agent:main:x", "agent:main:x"),
+        ("Agent:MAIN:X", "agent:main:x"),
+        ("agent:main:main", "agent:main:main"),
+        ("agent:main:a:b:c", "agent:main:a:b:c"),
+        ("agent:main:openai:1b2c", "agent:main:openai:1b2c"),
+        ("agent:main:OpenAI-User:AbC", "agent:main:openai-user:AbC"),
+        ("openresponses-user:AbC", "agent:main:openresponses-user:AbC"),
+        ("x:openai-user:AbC", "agent:main:x:openai-user:abc"),
+        ("cron", "agent:main:cron"),
+        ("acp-1", "agent:main:acp-1"),
+        ("k" * MAX_KEY, "agent:main:" + "k" * MAX_KEY),
+    ],
+)
+def test_keys_are_made_canonical(text: str, key: str):
+    assert asked(text) == key
+
+
+def test_a_canonical_key_stays_as_it_is():
+    for text in ("k", "main", "Agent:Main:X", "openai-user:AbC"):
+        assert asked(asked(text)) == asked(text)
+
+
+@pytest.mark.parametrize("word", ["subagent:", "cron:", "acp:", "harness:"])
+@pytest.mark.parametrize("form", ["{}", "{}x", "agent:main:{}x", "a:{}x", "my{}x", "x:{}", "agent:beta:{}x"])
+def test_reserved_words_are_refused_anywhere(word: str, form: str):
+    for spelling in (word, word.upper(), word.capitalize()):
+        assert f"`{word}`" in refusal(form.format(spelling))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "agent:",
+        "agent::x",
+        "agent::",
+        "AGENT::x",
+        "agent:main",
+        "agent:main:",
+        "agent:main:   ",
+        "agent: main:x",
+        "agent:ma in:x",
+        "agent:-x:y",
+        "agent:mäin:x",
+        f"agent:{'x' * 65}:y",
+    ],
+)
+def test_malformed_full_keys_are_refused(text: str):
+    assert "Malformed" in refusal(text)
+
+
+@pytest.mark.parametrize("text", ["agent:beta:x", "agent:BETA:main", "agent:nobody:x"])
+def test_a_key_of_another_agent_is_refused_naming_both(text: str):
+    message = refusal(text)
+    assert f"`{text.split(':')[1].lower()}`" in message
+    assert "`main`" in message
+
+
+@pytest.mark.parametrize(
+    "char", ["\x00", "\t", "\n", "\r", "\x1f", "\x7f", "\x85", "\u2028", "\u2029", "\ud800"]
+)
+@pytest.mark.parametrize("form", ["a{}b", "{}b", "a{}", "agent:main:a{}b", "agent:main:a{}", "agent:{}:x"])
+def test_control_characters_are_refused(char: str, form: str):
+    assert "control characters" in refusal(form.format(char))
+
+
+@pytest.mark.parametrize("text", ["k" * (MAX_KEY + 1), "agent:main:" + "k" * MAX_KEY, "🦞" * (MAX_KEY + 1)])
+def test_long_keys_are_refused(text: str):
+    assert str(MAX_KEY) in refusal(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u3000"])
+def test_empty_keys_are_refused(text: str):
+    assert "empty" in refusal(text)
+
+
+@given(ANY_TEXT)
+def test_any_text_gives_a_canonical_key_or_a_refusal(text: str):
+    try:
+        key = asked(text)
+    except InvalidSessionKey as error:
+        error.message.encode()  # fit to be sent
+    else:
+        assert key.startswith("agent:main:")
+        assert key.removeprefix("agent:main:").strip()
+        key.encode()
+
+
+@given(ANY_TEXT)
+def test_any_user_gives_a_valid_key_that_stays(text: str):
+    key = user_key("main", "openai", text)
+    assert key == user_key("main", "openai", text)
+    assert asked(key) == key
+
+
+@given(st.sets(ANY_TEXT, min_size=2, max_size=20))
+def test_different_users_have_different_keys(users: set[str]):
+    assert len({user_key("main", "openai", user) for user in users}) == len(users)
+
+
+def test_agents_and_surfaces_keep_users_apart():
+    keys = {
+        user_key(agent, surface, "Ann")
+        for agent in ("main", "beta")
+        for surface in ("openai", "openresponses")
+    }
+    assert len(keys) == 4
+
+
+def test_stateless_keys_are_valid_and_never_the_same():
+    keys = {stateless_key("main", "openai") for _ in range(100)}
+    assert len(keys) == 100
+    assert all(asked(key) == key for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("main", True), ("0-_", True), ("x" * 64, True)]
+    + [(text, False) for text in ("", "x" * 65, "-x", "_x", "Main", "a b", "a:b", "ä", "x\n", "\u0661")],
+)
+def test_agent_ids(text: str, is_one: bool):
+    assert is_agent_id(text) is is_one
