@@ -11,6 +11,7 @@ from app.http.access import EXTENSION, check_name, current_gateway, name_request
 from app.http.chat_completions import routes as chat_completions
 from app.http.cors import add_cors_headers, answer_preflight
 from app.http.errors import register_error_handlers
+from app.http.openapi import routes as openapi
 from app.http.request_log import note_answer, note_start
 from app.http.run_headers import add_run_headers
 
@@ -30,7 +31,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.before_request(_refuse_disabled)
     app.after_request(_finish_headers)
     register_error_handlers(app)
-    for blueprint in (health.bp, metrics.bp, models.bp, chat_completions.bp):
+    for blueprint in (health.bp, metrics.bp, openapi.bp, models.bp, chat_completions.bp):
         app.register_blueprint(blueprint)
     return app
 

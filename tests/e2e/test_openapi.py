@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 import requests
 import schemathesis
@@ -19,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.support.gateway import TOKEN, GatewayProcess
+from tests.support.provider import ScriptedProvider, cut, done, finish, text, tool_call, usage
 
 CHAT = "/v1/chat/completions"
 OPEN = ("/v1/models", "/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json")
@@ -64,7 +66,7 @@ def test_a_chat_is_answered_as_documented(
     def try_one(case: schemathesis.Case) -> None:
         case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
 
-    run(schema[CHAT]["POST"].as_strategy(generation_mode=mode), try_one, 80)
+    run(schema[CHAT]["POST"].as_strategy(generation_mode=mode), try_one, 150)
 
 
 def test_what_the_document_allows_is_accepted(schema: Any, session: requests.Session) -> None:
@@ -79,7 +81,7 @@ def test_what_the_document_allows_is_accepted(schema: Any, session: requests.Ses
         if response.status_code == 400:
             assert is_beyond_a_schema(response.json()["error"]), response.text
 
-    run(schema[CHAT]["POST"].as_strategy(generation_mode=GenerationMode.POSITIVE), try_one, 80)
+    run(schema[CHAT]["POST"].as_strategy(generation_mode=GenerationMode.POSITIVE), try_one, 150)
 
 
 def is_beyond_a_schema(error: dict[str, str]) -> bool:
@@ -88,9 +90,7 @@ def is_beyond_a_schema(error: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_the_other_addresses_answer_as_documented(
-    schema: Any, session: requests.Session, path: str
-) -> None:
+def test_the_other_addresses_answer_as_documented(schema: Any, session: requests.Session, path: str) -> None:
     def try_one(case: schemathesis.Case) -> None:
         case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
 
@@ -121,5 +121,25 @@ def test_without_the_secret_it_answers_as_documented(
     run(operation.as_strategy(), try_one, 3)
 
 
-def test_a_stream_has_the_documented_chunks(gateway: GatewayProcess, schema: Any) -> None:
-    """And a plain answer with tool calls is the documented one; generated requests seldom get that far."""
+def test_tool_calls_and_chunks_are_the_documented_ones(
+    gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    """Requests made from the document seldom get that far."""
+    components = gateway.request("GET", "/openapi.json").json["components"]
+
+    def check(name: str, document: Any) -> None:
+        schema = {"$ref": f"#/components/schemas/{name}", "components": components}
+        jsonschema_rs.validate(schema, document)
+
+    call = [tool_call(0, "call_1", "get_weather"), tool_call(0, arguments='{"city": "Paris"}')]
+    provider.always([text("Let me see."), *call, finish("tool_calls"), usage(9, 5), done()])
+    tools = [{"type": "function", "function": {"name": "get_weather"}}]
+    check("ChatCompletion", gateway.ask("Rain?", tools=tools).json)
+    streamed = gateway.ask("Rain?", tools=tools, stream=True, stream_options={"include_usage": True})
+    *chunks, end = streamed.events()
+    assert end == "[DONE]"
+    assert len(chunks) == 6
+    for chunk in chunks:
+        check("ChatCompletionChunk", chunk)
+    provider.always([text("Let me"), cut()])
+    check("Error", gateway.ask("Rain?", stream=True).events()[-2])

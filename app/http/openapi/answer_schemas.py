@@ -1,0 +1,191 @@
+"""What the gateway answers, for the document only: answers are written by hand, and a test compares them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+from marshmallow.validate import Equal, Length, OneOf, Range
+
+from app.http.errors import HTTP_ERRORS
+from app.http.openapi.request_schemas import ToolCall, ref
+
+REASONS = ("stop", "length", "tool_calls", "content_filter")
+
+
+def whole(doc: str | None = None) -> fields.Integer:
+    metadata = {"description": doc} if doc else {}
+    return fields.Integer(required=True, validate=Range(min=0), metadata=metadata)
+
+
+def literal(text: str) -> fields.String:
+    return fields.String(required=True, validate=Equal(text))
+
+
+def said(doc: str) -> fields.String:
+    return fields.String(required=True, metadata={"description": doc})
+
+
+class ErrorDetail(Schema):
+    message = said("What is wrong and what to do about it.")
+    type = fields.String(required=True, validate=OneOf(sorted({one.type for one in HTTP_ERRORS.values()})))
+    param = fields.String(
+        required=True, allow_none=True, metadata={"description": "The field or header that is wrong."}
+    )
+    code = fields.String(
+        required=True,
+        allow_none=True,
+        validate=OneOf(sorted({one.code for one in HTTP_ERRORS.values() if one.code})),
+        metadata={"description": "For programs. Null where the status says it all."},
+    )
+
+
+class Error(Schema):
+    error = fields.Nested(ErrorDetail, required=True)
+
+
+class PromptDetails(Schema):
+    cached_tokens = whole()
+
+
+class CompletionDetails(Schema):
+    reasoning_tokens = whole()
+
+
+class Usage(Schema):
+    prompt_tokens = whole()
+    completion_tokens = whole()
+    total_tokens = whole()
+    prompt_tokens_details = fields.Nested(PromptDetails, required=True)
+    completion_tokens_details = fields.Nested(CompletionDetails, required=True)
+
+
+class Answer(Schema):
+    role = literal("assistant")
+    content = fields.String(
+        required=True, allow_none=True, metadata={"description": "Null only beside `tool_calls`."}
+    )
+    tool_calls = fields.List(fields.Nested(ToolCall), validate=Length(min=1))
+
+
+class Choice(Schema):
+    index = fields.Integer(required=True, validate=Equal(0))
+    message = fields.Nested(Answer, required=True)
+    finish_reason = fields.String(required=True, validate=OneOf(REASONS))
+    logprobs = fields.Raw(required=True, metadata={"type": "null"})
+
+
+class ChatCompletion(Schema):
+    id = said("Also the id of the run.")
+    object = literal("chat.completion")
+    created = whole("Seconds since 1970.")
+    model = said("The request's `model` as it was written.")
+    choices = fields.List(fields.Nested(Choice), required=True, validate=Length(equal=1))
+    usage = fields.Nested(Usage, required=True)
+
+
+class ToolCallFunctionDelta(Schema):
+    name = fields.String()
+    arguments = fields.String()
+
+
+class ToolCallDelta(Schema):
+    index = whole("Which call the piece belongs to.")
+    id = fields.String(metadata={"description": "With the first piece of a call."})
+    type = fields.String(validate=Equal("function"))
+    function = fields.Nested(ToolCallFunctionDelta, required=True)
+
+
+class Delta(Schema):
+    role = fields.String(validate=Equal("assistant"))
+    content = fields.String()
+    tool_calls = fields.List(fields.Nested(ToolCallDelta))
+
+
+class ChunkChoice(Schema):
+    index = fields.Integer(required=True, validate=Equal(0))
+    delta = fields.Nested(Delta, required=True)
+    finish_reason = fields.String(required=True, allow_none=True, validate=OneOf(REASONS))
+
+
+class ChatCompletionChunk(Schema):
+    """The JSON of one `data:` line of a stream."""
+
+    id = said("The same in all chunks; also the id of the run.")
+    object = literal("chat.completion.chunk")
+    created = whole("The same in all chunks.")
+    model = said("The request's `model` as it was written.")
+    choices = fields.List(
+        fields.Nested(ChunkChoice),
+        required=True,
+        validate=Length(max=1),
+        metadata={"description": "Empty in the usage chunk."},
+    )
+    usage = fields.Nested(
+        Usage, allow_none=True, metadata={"description": "Only with `stream_options.include_usage`."}
+    )
+
+
+STREAM_EVENT: dict[str, Any] = {
+    "description": "One event of a stream.",
+    "type": "object",
+    "required": ["data"],
+    "properties": {
+        "data": {
+            "anyOf": [
+                {"const": "[DONE]", "description": "The end."},
+                {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": {"anyOf": [ref("ChatCompletionChunk"), ref("Error")]},
+                },
+            ]
+        }
+    },
+}
+
+
+class Model(Schema):
+    id = said("What to send as `model`.")
+    object = literal("model")
+    created = whole("When the gateway started.")
+    owned_by = literal("openclaw")
+
+
+class ModelList(Schema):
+    object = literal("list")
+    data = fields.List(fields.Nested(Model), required=True, validate=Length(min=1))
+
+
+class Health(Schema):
+    ok = fields.Boolean(required=True, validate=Equal(True))
+    status = literal("live")
+
+
+class Readiness(Schema):
+    ready = fields.Boolean(required=True)
+    failing = fields.List(
+        fields.String(validate=OneOf(("draining", "storage"))),
+        required=True,
+        metadata={"description": "Why it is not ready."},
+    )
+    uptimeMs = whole("Milliseconds since the start.")  # noqa: N815
+    config = fields.String(
+        validate=OneOf(("current", "stale")),
+        metadata={
+            "description": "With `?verbose`; `stale`: the changed file is broken, the last good one is used."
+        },
+    )
+    activeRuns = fields.Integer(  # noqa: N815
+        validate=Range(min=0), metadata={"description": "With `?verbose`."}
+    )
+
+
+COMPONENTS: tuple[type[Schema], ...] = (
+    Error,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ModelList,
+    Health,
+    Readiness,
+)

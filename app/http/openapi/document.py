@@ -1,0 +1,167 @@
+"""The document itself: components from the schemas, and one operation for each route."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import orjson
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import fields
+
+from app import VERSION
+from app.http.chat_completions.schema import Flag, Real
+from app.http.errors import HTTP_ERRORS
+from app.http.openapi import answer_schemas, request_schemas
+from app.http.openapi.headers import RUN_HEADERS, answer_headers, request_headers
+from app.http.openapi.request_schemas import ref
+from app.metrics import CONTENT_TYPE
+
+LARGEST = 2**63 - 1  # anything larger is no whole number any more once it has been parsed
+COMMON = (401, 403, 404, 405, 429, 500)
+CHAT = (400, 401, 402, 403, 404, 405, 408, 413, 415, 429, 500, 502, 503, 504)
+OPEN = (403, 405, 500)  # what a route without a secret may refuse
+
+DESCRIPTION = """\
+Agents behind the OpenAI API. The endpoints under `/v1` are there when \
+`gateway.http.endpoints.chatCompletions.enabled` is true. Every error has the same envelope. With \
+`gateway.auth.mode` `none` or `trusted-proxy` no bearer secret is needed."""
+
+STREAM = """\
+With `"stream": true`: lines `data: ` + a `ChatCompletionChunk`, each followed by an empty line. First the \
+role, then the pieces, one chunk with `finish_reason`, one with `usage` if `stream_options.include_usage`, \
+and `data: [DONE]`. A failure after the first byte is `data: ` + an `Error`, then `data: [DONE]`. Lines that \
+begin with `:` are signs of life."""
+
+
+@cache
+def dump_document() -> bytes:
+    """The document as JSON. Made when it is first asked for; nothing in it depends on the configuration."""
+    return orjson.dumps(build_document())
+
+
+def build_document() -> dict[str, Any]:
+    plugin = MarshmallowPlugin()
+    spec = APISpec(
+        "OpenClaw Gateway",
+        VERSION,
+        "3.1.0",
+        [plugin],
+        info={"description": DESCRIPTION},
+        servers=[{"url": "/"}],
+        security=[{"bearer": []}],
+    )
+    _teach(plugin)
+    _add_components(spec)
+    _add_operations(spec)
+    return spec.to_dict()
+
+
+def _teach(plugin: MarshmallowPlugin) -> None:
+    """What the request's own kinds of field are in JSON."""
+    assert plugin.converter is not None
+    plugin.map_to_openapi_type(Flag, "boolean", None)  # type: ignore[no-untyped-call]
+    plugin.map_to_openapi_type(Real, "number", None)  # type: ignore[no-untyped-call]
+    plugin.converter.add_attribute_function(_bound)  # type: ignore[no-untyped-call]
+
+
+def _bound(_converter: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(field, fields.Integer):
+        return {}
+    return {"minimum": ret.get("minimum", -LARGEST), "maximum": ret.get("maximum", LARGEST)}
+
+
+def _add_components(spec: APISpec) -> None:
+    components = spec.components
+    components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+    for name, header in answer_headers().items():
+        components.header(name, header)
+    for name, parameter in request_headers().items():
+        components.parameter(name, "header", parameter)
+    for schema in (*request_schemas.COMPONENTS, *answer_schemas.COMPONENTS):
+        if schema.__name__ not in components.schemas:  # a nested one has come with its owner
+            components.schema(schema.__name__, request_schemas.RULES.get(schema), schema=schema)
+    components.schema("StreamEvent", answer_schemas.STREAM_EVENT)
+    for name, union in request_schemas.unions().items():
+        components.schema(name, union)
+
+
+def _add_operations(spec: APISpec) -> None:
+    chat = {
+        "summary": "Let an agent answer",
+        "operationId": "createChatCompletion",
+        "parameters": list(request_headers()),
+        "requestBody": {"required": True, "content": _json("ChatCompletionRequest")},
+        "responses": {
+            "200": {
+                "description": f"The answer. {STREAM}",
+                "headers": _headers("X-Request-Id", *RUN_HEADERS, "X-OpenClaw-Usage", "Server-Timing"),
+                "content": {
+                    **_json("ChatCompletion"),
+                    "text/event-stream": {"schema": ref("StreamEvent")},
+                },
+            },
+            **_errors(CHAT, *RUN_HEADERS, "Server-Timing"),
+        },
+    }
+    spec.path("/v1/chat/completions", operations={"post": chat})
+    listing = _get("The agents, as models", "listModels", "ModelList", COMMON)
+    spec.path("/v1/models", operations={"get": listing})
+    name = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    one = {**_get("One of them, by any of its names", "getModel", "Model", COMMON), "parameters": [name]}
+    spec.path("/v1/models/{id}", operations={"get": one})
+    _add_open_operations(spec)
+
+
+def _add_open_operations(spec: APISpec) -> None:
+    for path in ("/health", "/healthz"):
+        health = _get("Alive?", path[1:], "Health", OPEN)
+        spec.path(path, operations={"get": {**health, "security": []}})
+    verbose = {"name": "verbose", "in": "query", "schema": {"type": "string"}, "allowEmptyValue": True}
+    for path in ("/ready", "/readyz"):
+        ready = _get("Fit for work?", path[1:], "Readiness", OPEN)
+        ready["responses"]["503"] = {
+            **ready["responses"]["200"],
+            "description": "Not now; `failing` says why.",
+        }
+        spec.path(path, operations={"get": {**ready, "security": [], "parameters": [verbose]}})
+    metrics = _get("Counts for Prometheus", "metrics", "Error", COMMON)
+    metrics["responses"]["200"]["content"] = {CONTENT_TYPE.partition(";")[0]: {"schema": {"type": "string"}}}
+    metrics["security"] = [{"bearer": []}, {}]  # none with gateway.metrics.public
+    spec.path("/metrics", operations={"get": metrics})
+    document = _get("This document", "openapi", "Document", OPEN)
+    document["responses"]["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
+    spec.path("/openapi.json", operations={"get": {**document, "security": []}})
+
+
+def _get(summary: str, name: str, schema: str, errors: Sequence[int]) -> dict[str, Any]:
+    answer = {"description": summary, "headers": _headers("X-Request-Id"), "content": _json(schema)}
+    return {"summary": summary, "operationId": name, "responses": {"200": answer, **_errors(errors)}}
+
+
+def _errors(statuses: Sequence[int], *headers: str) -> dict[str, Any]:
+    return {str(status): _error(status, headers) for status in statuses}
+
+
+def _error(status: int, headers: Sequence[str]) -> dict[str, Any]:
+    codes = sorted({one.code for one in HTTP_ERRORS.values() if one.status == status and one.code})
+    kinds = sorted({one.type for one in HTTP_ERRORS.values() if one.status == status})
+    description = f"Type {' or '.join(f'`{kind}`' for kind in kinds)}"
+    if codes:
+        description += f"; code {', '.join(f'`{code}`' for code in codes)}"
+    names = ["X-Request-Id", *headers]
+    if status in (429, 503):
+        names.append("Retry-After")
+    if status == 401:
+        names.append("WWW-Authenticate")
+    return {"description": f"{description}.", "headers": _headers(*names), "content": _json("Error")}
+
+
+def _headers(*names: str) -> dict[str, dict[str, str]]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": ref(schema)}}

@@ -1,0 +1,82 @@
+"""The headers of requests and answers, as the document tells them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.http.headers import BRANDS
+
+TEXT = {"type": "string"}
+SECONDS = {"type": "integer", "minimum": 1}
+
+ANSWER_HEADERS: dict[str, tuple[str, dict[str, Any], bool]] = {
+    "X-Request-Id": ("The request's own, or a new one; it is in the log as well.", TEXT, True),
+    "X-OpenClaw-Run-Id": ("The run; the `id` of the answer.", TEXT, False),
+    "X-OpenClaw-Agent-Id": ("Who answered.", TEXT, False),
+    "X-OpenClaw-Session-Key": ("The session, percent-encoded where it is not plain ASCII.", TEXT, False),
+    "X-OpenClaw-Session-Source": (
+        "What chose the session: `new` (nothing is stored), `user` or `key`.",
+        {"type": "string", "enum": ["new", "user", "key"]},
+        False,
+    ),
+    "X-OpenClaw-Usage": (
+        "`estimated` if the provider counted no tokens. Not on streams, whose headers leave first.",
+        {"type": "string", "enum": ["estimated"]},
+        False,
+    ),
+    "Server-Timing": (
+        "Milliseconds: `queue`, `first-token`, `total`, as far as they are known.",
+        TEXT,
+        False,
+    ),
+    "Retry-After": ("Seconds to wait before trying again.", SECONDS, False),
+    "WWW-Authenticate": ("Which scheme to use.", {"type": "string", "const": "Bearer"}, False),
+}
+RUN_HEADERS = (
+    "X-OpenClaw-Run-Id",
+    "X-OpenClaw-Agent-Id",
+    "X-OpenClaw-Session-Key",
+    "X-OpenClaw-Session-Source",
+)
+
+_REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "agent-id": ("Who answers, whatever `model` says.", {"type": "string", "maxLength": 64}),
+    "agent": ("The same under a shorter name.", {"type": "string", "maxLength": 64}),
+    "session-key": (
+        "The session, whatever `user` says: a name of your own, a full `agent:<agent id>:<name>`, or `main`.",
+        {"type": "string", "maxLength": 512},
+    ),
+    "model": ("`provider/model` in place of the agent's own model.", TEXT),
+}
+
+
+def request_headers() -> dict[str, dict[str, Any]]:
+    """Parameters by the name of their component. The older brand's are there, and marked as such."""
+    found = {
+        f"{brand}-{name}": {
+            "name": f"x-{brand}-{name}",
+            "in": "header",
+            "description": doc
+            if brand == BRANDS[0]
+            else f"The older name of `x-{BRANDS[0]}-{name}`, which wins.",
+            "schema": schema,
+            "deprecated": brand != BRANDS[0],
+        }
+        for brand in BRANDS
+        for name, (doc, schema) in _REQUEST_HEADERS.items()
+    }
+    found["request-id"] = {
+        "name": "X-Request-Id",
+        "in": "header",
+        "description": "An id of your own for logs and the answer; at most 128 plain characters.",
+        "schema": TEXT,
+    }
+    return found
+
+
+def answer_headers() -> dict[str, dict[str, Any]]:
+    """Header components by the header's name."""
+    return {
+        name: {"description": doc, "schema": schema, "required": required}
+        for name, (doc, schema, required) in ANSWER_HEADERS.items()
+    }

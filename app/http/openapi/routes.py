@@ -1,0 +1,14 @@
+"""`GET /openapi.json`, for anybody: it tells nothing that the manual does not."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from app.http.openapi.document import dump_document
+
+bp = Blueprint("openapi", __name__)
+
+
+@bp.get("/openapi.json")
+def show_openapi() -> Response:
+    return Response(dump_document(), content_type="application/json")
