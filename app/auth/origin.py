@@ -56,9 +56,12 @@ def check_open_gateway(header: Header, gateway: GatewaySettings) -> None:
             f"This request came through a proxy ({forwarded}), and the gateway has no secret. "
             "Set gateway.auth.token to serve others than this machine."
         )
-    if header("Sec-Fetch-Site") == "cross-site" or not is_own_origin(header, gateway):
+    origin = header("Origin") or ""
+    # Nothing encrypts in front of such a gateway, so its own pages cannot come by https.
+    is_foreign = origin.startswith("https:") and origin not in gateway.cors_origins
+    if is_foreign or header("Sec-Fetch-Site") == "cross-site" or not is_own_origin(header, gateway):
         raise OriginNotAllowed(
-            f"Pages of {(header('Origin') or 'another site')[:100]} may not call this gateway. "
+            f"Pages of {(origin or 'another site')[:100]} may not call this gateway. "
             "gateway.http.cors.origins lists those that may."
         )
 

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from gunicorn.http.errors import InvalidHeader
 
+from app.ids import new_request_id
+
 SINGLE = ("HOST", "AUTHORIZATION")
 SINGLE_PREFIXES = ("X-OPENCLAW-", "X-CLAWDBOT-")
 
@@ -22,7 +24,9 @@ def write_error(sock: Any, status: int, reason: str, message: str) -> None:
         "Connection: close\r\n"
         "Content-Type: application/json\r\n"
         "Cache-Control: no-store\r\n"
+        f"X-Request-Id: {new_request_id()}\r\n"
         "X-Content-Type-Options: nosniff\r\n"
+        "Referrer-Policy: no-referrer\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     sock.sendall(head.encode("latin-1", "replace") + body)

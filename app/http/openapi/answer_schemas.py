@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 from marshmallow.validate import Equal, Length, OneOf, Range
 
 from app.http.errors import HTTP_ERRORS
-from app.http.openapi.request_schemas import ToolCall, ref
+from app.http.openapi.message_schemas import ToolCall, ref
 
 REASONS = ("stop", "length", "tool_calls", "content_filter")
 

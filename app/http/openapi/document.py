@@ -14,9 +14,9 @@ from marshmallow import fields
 from app import VERSION
 from app.http.chat_completions.schema import Flag, Real
 from app.http.errors import HTTP_ERRORS
-from app.http.openapi import answer_schemas, request_schemas
+from app.http.openapi import answer_schemas, message_schemas, request_schemas
 from app.http.openapi.headers import RUN_HEADERS, answer_headers, request_headers
-from app.http.openapi.request_schemas import ref
+from app.http.openapi.message_schemas import ref
 from app.metrics import CONTENT_TYPE
 
 LARGEST = 2**63 - 1  # anything larger is no whole number any more once it has been parsed
@@ -84,7 +84,7 @@ def _add_components(spec: APISpec) -> None:
         if schema.__name__ not in components.schemas:  # a nested one has come with its owner
             components.schema(schema.__name__, request_schemas.RULES.get(schema), schema=schema)
     components.schema("StreamEvent", answer_schemas.STREAM_EVENT)
-    for name, union in request_schemas.unions().items():
+    for name, union in message_schemas.unions().items():
         components.schema(name, union)
 
 
