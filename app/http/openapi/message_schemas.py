@@ -1,0 +1,159 @@
+"""What a message of a request may be, for the document only: `chat_completions/messages.py` reads them by
+hand. A test holds the two together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import EXCLUDE, fields
+from marshmallow import Schema as MarshmallowSchema
+from marshmallow.validate import Length, OneOf
+
+from app.http.chat_completions.messages import ROLES
+
+# Not blank, as Python has it: a few separators count as blanks there and not in ECMA's `\s`.
+NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
+IMAGE_URI = r"^data:image/(jpeg|png|gif|webp|heic|heif);base64,[A-Za-z0-9+/]+={0,2}$"
+WEB_URI = r"^https?://"
+NULL = {"type": "null"}
+TEXT = {"type": "string"}
+IMAGE = ({"type": "string", "pattern": IMAGE_URI}, {"type": "string", "pattern": WEB_URI})
+
+
+def ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def array(items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items, **more}
+
+
+def either(doc: str, *choices: dict[str, Any], required: bool = False, **more: Any) -> fields.Raw:
+    """One of several shapes, which marshmallow has no field for."""
+    return fields.Raw(required=required, metadata={"description": doc, "anyOf": list(choices), **more})
+
+
+def word(*words: str) -> fields.String:
+    return fields.String(required=True, validate=OneOf(words))
+
+
+class Schema(MarshmallowSchema):
+    class Meta:
+        unknown = EXCLUDE
+
+
+class TextPart(Schema):
+    type = word("text", "input_text")
+    text = fields.String(required=True)
+
+
+class ImageUrl(Schema):
+    url = either(
+        "A base64 data URI; an http(s) address only where the configuration allows it.",
+        *IMAGE,
+        required=True,
+    )
+
+
+class ImagePart(Schema):
+    type = word("image_url")
+    image_url = either("The picture.", ref("ImageUrl"), *IMAGE, required=True)
+
+
+class FunctionCall(Schema):
+    name = fields.String(required=True)
+    arguments = fields.String(metadata={"description": "JSON, as the model wrote it."})
+
+
+class ToolCall(Schema):
+    id = fields.String(required=True)
+    type = fields.String(validate=OneOf(("function",)))
+    function = fields.Nested(FunctionCall, required=True)
+
+
+TEXTS = array(ref("TextPart"))
+NAME = "The speaker's name."
+
+
+class SystemMessage(Schema):
+    role = word(*(name for name, role in ROLES.items() if role == "system"))
+    content = either("Instructions for this turn.", TEXT, TEXTS, required=True)
+    name = fields.String(allow_none=True, metadata={"description": NAME})
+
+
+class UserMessage(Schema):
+    role = word("user")
+    content = either("What the person says and shows.", TEXT, array(ref("TextOrImagePart")), required=True)
+    name = fields.String(allow_none=True, metadata={"description": NAME})
+
+
+class AssistantMessage(Schema):
+    role = word("assistant")
+    content = either("What the assistant said.", TEXT, TEXTS, required=True)
+    name = fields.String(allow_none=True, metadata={"description": NAME})
+    tool_calls = either("None, or what it asked for beside its words.", array(ref("ToolCall")), NULL)
+    function_call = either("The older form.", ref("FunctionCall"), NULL, deprecated=True)
+
+
+class AssistantCalls(Schema):
+    role = word("assistant")
+    content = either("Words beside the calls.", TEXT, TEXTS, NULL)
+    name = fields.String(allow_none=True, metadata={"description": NAME})
+    tool_calls = fields.List(fields.Nested(ToolCall), required=True, validate=Length(min=1))
+    function_call = fields.Raw(metadata={"type": "null", "description": "Not beside `tool_calls`."})
+
+
+class AssistantFunctionCall(Schema):
+    role = word("assistant")
+    content = either("Words beside the call.", TEXT, TEXTS, NULL)
+    name = fields.String(allow_none=True, metadata={"description": NAME})
+    function_call = fields.Nested(FunctionCall, required=True, metadata={"deprecated": True})
+
+
+class ToolMessage(Schema):
+    role = word("tool")
+    tool_call_id = fields.String(required=True, validate=Length(min=1))
+    content = either("The tool's result; an empty one is a result.", TEXT, TEXTS, required=True)
+    name = fields.String(allow_none=True)
+
+
+class FunctionMessage(Schema):
+    role = word("function")
+    name = fields.String(required=True, metadata={"description": "The function whose result it is."})
+    content = either("The result.", TEXT, TEXTS, NULL)
+
+
+# What `Question` and the unions are made of; the order is that of the document.
+MESSAGES: tuple[type[Schema], ...] = (
+    SystemMessage,
+    UserMessage,
+    AssistantMessage,
+    AssistantCalls,
+    AssistantFunctionCall,
+    ToolMessage,
+    FunctionMessage,
+)
+
+
+def unions() -> dict[str, dict[str, Any]]:
+    """The components that are a choice between others."""
+    text = {"type": "string", "pattern": NOT_BLANK}
+    words = {"type": "object", "required": ["text"], "properties": {"text": text}}
+    shown = array(ref("TextOrImagePart"), contains={"anyOf": [ref("ImagePart"), words]})
+    content = {"anyOf": [text, shown]}
+    asks = {"type": "object", "required": ["role", "content"]}
+    return {
+        "Message": {"anyOf": [ref(one.__name__) for one in MESSAGES]},
+        "TextOrImagePart": {"anyOf": [ref("TextPart"), ref("ImagePart")]},
+        "Question": {
+            "description": "A message that can be answered.",
+            "anyOf": [
+                {**asks, "properties": {"role": {"const": "user"}, "content": content}},
+                {
+                    "type": "object",
+                    "required": ["role"],
+                    "properties": {"role": {"enum": ["tool", "function"]}},
+                },
+            ],
+        },
+    }
