@@ -96,7 +96,7 @@ def test_waiting_costs_nothing_and_ends_at_once():
     log.append(FINISHED)
     thread.join(5)
     assert len(seen) == 1
-    assert seen[0] - told < 0.1
+    assert seen[0] - told < 0.5
 
 
 def test_many_readers_and_one_writer_in_threads():

@@ -20,13 +20,17 @@ def all_errors(cls: type[GatewayError] = GatewayError) -> Iterator[type[GatewayE
         yield from all_errors(sub)
 
 
+# Packages may have closer kinds of their own (with a known code), made in their own ways.
+PLAIN_ERRORS = [cls for cls in all_errors() if cls.__module__ == errors.__name__]
+
+
 def test_every_code_has_a_row_and_every_row_a_code():
     assert {cls.code for cls in all_errors()} == HTTP_ERRORS.keys()
 
 
 def test_the_tree_at_the_top_of_the_module_is_complete():
     drawn = errors.__doc__ or ""
-    assert [cls.__name__ for cls in all_errors() if cls.__name__ not in drawn] == []
+    assert [cls.__name__ for cls in PLAIN_ERRORS if cls.__name__ not in drawn] == []
 
 
 TYPES = {
@@ -94,7 +98,7 @@ def test_errors_over_http(cls: type[GatewayError], status: int, type_: str, code
     assert HTTP_ERRORS[cls.code] == HttpError(status, type_, code)
 
 
-@pytest.mark.parametrize("cls", list(all_errors()), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", PLAIN_ERRORS, ids=lambda cls: cls.__name__)
 def test_the_envelope_has_all_four_keys(cls: type[GatewayError]):
     response = error_response(cls("What is wrong."))
     assert response.json is not None
@@ -113,7 +117,7 @@ def test_the_param_is_told():
     }
 
 
-@pytest.mark.parametrize("cls", list(all_errors()), ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", PLAIN_ERRORS, ids=lambda cls: cls.__name__)
 def test_429_always_tells_when_to_try_again_and_401_how_to_authenticate(cls: type[GatewayError]):
     response = error_response(cls("No."))
     assert ("Retry-After" in response.headers) is (response.status_code == 429)

@@ -1,0 +1,168 @@
+"""A provider's failures as ours: the table, and what never gets through."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.errors import (
+    ContextLengthExceeded,
+    GatewayError,
+    InsufficientQuota,
+    InvalidRequest,
+    ProviderError,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from app.http.errors import HTTP_ERRORS
+from app.providers.openai_chat.errors import MAX_MESSAGE, error_from_status, not_a_completion
+
+SECRET = "provider-key-canary"
+
+
+def error(
+    status: int, body: Any = b"", retry_after: str | None = None, secret: str | None = SECRET
+) -> GatewayError:
+    return error_from_status(
+        status, body if isinstance(body, bytes) else json.dumps(body).encode(), retry_after, secret
+    )
+
+
+def said(message: Any, **more: Any) -> dict[str, Any]:
+    return {"error": {"message": message, **more}}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "answer", "retries"),
+    [
+        (400, InvalidRequest, 400, 0),
+        (413, InvalidRequest, 400, 0),
+        (422, InvalidRequest, 400, 0),
+        (401, UpstreamError, 502, 0),
+        (403, UpstreamError, 502, 0),
+        (402, InsufficientQuota, 402, 0),
+        (404, UpstreamError, 502, 0),
+        (405, UpstreamError, 502, 0),
+        (408, UpstreamTimeout, 504, 0),
+        (429, UpstreamRateLimited, 429, 2),
+        (500, UpstreamError, 502, 2),
+        (502, UpstreamError, 502, 2),
+        (503, UpstreamUnavailable, 503, 2),
+        (504, UpstreamTimeout, 504, 0),
+        (529, UpstreamUnavailable, 503, 2),
+        (301, UpstreamError, 502, 0),
+        (307, UpstreamError, 502, 0),
+        (204, UpstreamError, 502, 0),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>no</html>", b'{"error": {"message": "no"}}', b"[]", b'{"error": null}']
+)
+def test_the_table(status: int, expected: type[GatewayError], answer: int, retries: int, body: bytes):
+    found = error(status, body)
+    assert type(found) is expected
+    assert HTTP_ERRORS[found.code].status == answer
+    assert found.message
+    assert "html" not in found.message
+    if isinstance(found, ProviderError):
+        assert found.retries == retries
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (said("bad temperature"), "bad temperature"),
+        ({"error": "bad temperature"}, "bad temperature"),
+        ({"message": "bad temperature", "object": "error"}, "bad temperature"),
+        (b'data: {"error": {"message": "bad temperature"}}\n\ndata: [DONE]\n\n', "bad temperature"),
+        (said(None), "The provider refused the request (400)."),
+        (said(["x"]), "The provider refused the request (400)."),
+        (b"not json", "The provider refused the request (400)."),
+        (b'"bad temperature"', "bad temperature"),
+        (b"5", "The provider refused the request (400)."),
+        (b"", "The provider refused the request (400)."),
+    ],
+)
+def test_a_refusal_tells_what_the_provider_said(body: Any, expected: str):
+    assert error(400, body).message == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        said("no", code="context_length_exceeded"),
+        said("no", type="exceed_context_size_error"),
+        said("This model's maximum context length is 8192 tokens."),
+        said("Input exceeds the context window."),
+        said("prompt is too long: 250000 tokens"),
+        said("the request exceeds the available context size"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_too_long_a_conversation_is_told_as_such(status: int, body: Any):
+    assert type(error(status, body)) is ContextLengthExceeded
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 418, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize(
+    "leaky",
+    [
+        f"Incorrect API key provided: {SECRET}",
+        f"x{SECRET}x",
+        "Incorrect API key provided: sk-proj-abcdefgh*****ijkl",
+        "key sk_live_0123456789abcdef is wrong",
+        "gsk_0123456789abcdef",
+        "AIzaSyA-0123456789abcdef",
+        "Authorization: Bearer 0123456789abcdef",
+    ],
+)
+def test_no_key_gets_through(status: int, leaky: str):
+    for body in (said(leaky), {"error": leaky}, said(leaky, code=leaky, type=leaky)):
+        message = error(status, body).message
+        assert SECRET not in message
+        assert "abcdef" not in message
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_what_a_provider_says_about_credentials_stays_out_whole(status: int):
+    assert "quoted" not in error(status, said("your key is quoted here")).message
+
+
+def test_a_long_message_is_cut():
+    assert len(error(400, said("x" * 100_000)).message) == MAX_MESSAGE
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("5", 5.0),
+        (" 2.5 ", 2.5),
+        ("0", 0.0),
+        ("-3", 0.0),
+        ("soon", None),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", None),
+        ("inf", None),
+        ("1e999", None),
+        ("nan", None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after(status: int, header: str | None, seconds: float | None):
+    assert error(status, retry_after=header).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("text/html; charset=utf-8", "text/html"), (None, "no content type"), ("", "no content type")],
+)
+def test_a_web_page_is_no_completion(kind: str | None, told: str):
+    found = not_a_completion(kind)
+    assert found.retries == 0
+    assert f"with {told} instead" in found.message
+    assert len(not_a_completion("x" * 10_000).message) < 300

@@ -1,0 +1,186 @@
+"""Who may import whom, held by a walk over the syntax of `app/`: see ARCHITECTURE.md."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).resolve().parents[2] / "app"
+
+# From the ground up. A package may import those on rows above its own; names on one row are strangers.
+ROWS = (
+    ("errors", "ids", "logs", "cancel", "hub", "metrics"),
+    ("messages",),
+    ("config", "events"),
+    ("storage", "media"),
+    ("auth", "providers", "routing", "sessions", "tools"),
+    ("agents",),
+    ("runs",),
+    ("bootstrap",),
+    ("http", "ws", "web"),
+    ("factory", "runtime"),
+    ("cli",),
+    ("__main__",),
+)
+
+# Module -> module, on one row, and why.
+STRANGERS_THAT_MEET = {
+    ("app.cancel", "app.errors"): "a run is stopped for a reason, which is an error",
+    ("app.routing.resolve", "app.sessions.keys"): "a route names a session; the grammar of keys is pure",
+}
+
+# What only the bootstrap puts together; all others know a seam, a registry or a store.
+CONCRETE = (
+    "app.auth.limits",
+    "app.config.watch",
+    "app.providers.builtin",
+    "app.providers.local",
+    "app.providers.openai_chat",
+    "app.providers.scripted",
+    "app.providers.transport",
+    "app.storage.database",
+    "app.storage.owners",
+)
+CONCRETE_BUT = {
+    ("app.providers.openai_chat.provider", "app.providers.transport"): "its way to the server",
+    ("app.providers.scripted", "app.providers.openai_chat.errors"): "it fails as a real provider does",
+    ("app.sessions.store", "app.storage.database"): "the store is built on the database",
+    ("app.sessions.store", "app.storage.owners"): "a run is marked with the process that has it",
+    ("app.auth.authenticate", "app.auth.limits"): "wrong credentials are counted",
+}
+
+FLASK = ("app.http", "app.ws", "app.web", "app.factory")
+GEVENT = (
+    "app.__main__",
+    "app.http.connection",
+    "app.hub",
+    "app.providers.connections",
+    "app.providers.transport",
+    "app.runtime",
+)
+MOST_LINES = 300
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every module of ours by its dotted name."""
+    return {name_of(path): ast.parse(path.read_text("utf-8")) for path in sorted(APP.rglob("*.py"))}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(APP.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """The modules that the imports below `node` name; `from app.http import errors` names app.http.errors."""
+    for one in ast.walk(node):
+        if isinstance(one, ast.Import):
+            yield from (alias.name for alias in one.names)
+        elif isinstance(one, ast.ImportFrom):
+            assert one.level == 0, "imports are absolute"
+            module = one.module or ""
+            named = [f"{module}.{alias.name}" for alias in one.names]
+            submodules = [name for name in named if name in trees()]
+            yield from submodules
+            if len(submodules) < len(named):
+                yield module
+
+
+def ours(node: ast.AST) -> set[str]:
+    return {name for name in imports(node) if name in trees()}
+
+
+def below(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def package_of(module: str) -> str:
+    """`app.http.sse` -> `http`; the version in `app` itself belongs to nobody."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def row_of(package: str) -> int:
+    return next(number for number, row in enumerate(ROWS) if package in row)
+
+
+EDGES = [(module, target) for module, tree in trees().items() for target in sorted(ours(tree))]
+
+
+def test_every_package_has_its_row():
+    named = {name for row in ROWS for name in row}
+    assert {package_of(module) for module in trees()} - {""} <= named
+
+
+def test_imports_point_down():
+    wrong = []
+    for module, target in EDGES:
+        here, there = package_of(module), package_of(target)
+        if here == there or not there or (module, target) in STRANGERS_THAT_MEET:
+            continue
+        if not here or row_of(there) >= row_of(here):
+            wrong.append(f"{module} imports {target}")
+    assert wrong == []
+
+
+def test_only_the_bootstrap_names_what_is_concrete():
+    wrong = [
+        f"{module} imports {target}"
+        for module, target in EDGES
+        for concrete in CONCRETE
+        if below(target, concrete)
+        and not below(module, concrete, "app.bootstrap")
+        and (module, target) not in CONCRETE_BUT
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("exceptions", [STRANGERS_THAT_MEET, CONCRETE_BUT])
+def test_no_exception_is_kept_that_is_not_needed(exceptions: dict[tuple[str, str], str]):
+    assert [edge for edge in exceptions if edge not in EDGES] == []
+
+
+def test_there_are_no_circles():
+    graph = {module: ours(tree) - {module} for module, tree in trees().items()}
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path, module))
+        if module not in done:
+            for target in sorted(graph[module]):
+                visit(target, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_no_import_of_ours_hides_in_a_function():
+    hidden = [
+        f"{module}: {function.name} imports {', '.join(sorted(found))}"
+        for module, tree in trees().items()
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and (found := ours(function))
+    ]
+    assert hidden == []
+
+
+@pytest.mark.parametrize(("library", "allowed"), [("flask", FLASK), ("gevent", GEVENT)])
+def test_a_library_is_imported_only_where_it_belongs(library: str, allowed: tuple[str, ...]):
+    users = [
+        module for module, tree in trees().items() if any(below(name, library) for name in imports(tree))
+    ]
+    assert [module for module in users if not below(module, *allowed)] == []
+
+
+def test_no_file_is_long():
+    lines = {
+        module: len(path.read_text("utf-8").splitlines())
+        for path in APP.rglob("*.py")
+        for module in [name_of(path)]
+    }
+    assert {module: count for module, count in lines.items() if count > MOST_LINES} == {}
