@@ -16,7 +16,7 @@ from app.auth.limits import AttemptLimiter
 from app.config.settings import ProviderSettings, Settings
 from app.config.watch import ConfigWatch
 from app.errors import InvalidRequest, StorageUnavailable
-from app.hub import OffHub, spawn
+from app.hub import OffHub, spawn, spawned
 from app.metrics import Metrics
 from app.providers.base import Provider
 from app.providers.builtin import BuiltinProvider
@@ -174,7 +174,9 @@ def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
     meter = RunMeter(metrics)
     tasks = TaskBuilder(providers, meter.failed_call)
     runs = RunService(lambda: watch.settings, tasks, store, lanes, spawn, meter.ended)
-    metrics.watch_active_runs(lambda: len(runs.active))
+    metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
+    metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
+    metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", spawned)
     return Gateway(watch, runs, providers, store, Storage(database, owner), metrics)
 
 

@@ -41,11 +41,23 @@ def spawn(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         threading.Thread(target=_run_logged, args=(fn, *args), kwargs=kwargs, daemon=True).start()
 
 
+def spawned() -> int:
+    """How many `spawn`ed pieces of work are going on."""
+    return len(_going_on)
+
+
+_going_on: set[object] = set()
+
+
 def _run_logged(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+    mark = object()
+    _going_on.add(mark)
     try:
         fn(*args, **kwargs)
     except Exception:
         log.exception("background work failed: %s", getattr(fn, "__qualname__", fn))
+    finally:
+        _going_on.discard(mark)
 
 
 class OffHub:

