@@ -1,0 +1,1 @@
+"""The Gateway protocol over WebSocket (contract, WebSocket)."""

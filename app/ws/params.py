@@ -1,0 +1,60 @@
+"""The `params` of a request frame. Unknown ones are left alone: newer clients send more than we know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.errors import InvalidRequest
+
+
+class Params:
+    """Reads one call's parameters; every mistake is an InvalidRequest that names method and place."""
+
+    def __init__(self, method: str, given: Mapping[str, Any]) -> None:
+        self.method = method
+        self.given = given
+
+    def text(self, name: str) -> str:
+        """A non-empty string that must be there."""
+        value = self.optional_text(name)
+        if value is None:
+            raise self.wrong("at root", f"must have required property '{name}'")
+        if not value:
+            raise self.wrong(f"at /{name}", "must NOT have fewer than 1 characters")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        value = self.given.get(name)
+        if value is not None and not isinstance(value, str):
+            raise self.wrong(f"at /{name}", "must be string")
+        return value
+
+    def integer(self, name: str, default: int, low: int = 0, high: int = 1_000_000_000) -> int:
+        value = self.given.get(name)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+            raise self.wrong(f"at /{name}", "must be integer")
+        if not low <= value <= high:
+            raise self.wrong(f"at /{name}", f"must be between {low} and {high}")
+        return int(value)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        value = self.given.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, bool):
+            raise self.wrong(f"at /{name}", "must be boolean")
+        return value
+
+    def texts(self, name: str) -> list[str]:
+        value = self.given.get(name)
+        if value is None:
+            return []
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise self.wrong(f"at /{name}", "must be array of strings")
+        return value
+
+    def wrong(self, where: str, what: str) -> InvalidRequest:
+        return InvalidRequest(f"invalid {self.method} params: {where}: {what}")
