@@ -49,7 +49,7 @@ class Workspace:
 
 
 def _load(path: Path) -> str:
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         text = file.read(MAX_CHARS + 1)
     if len(text) > MAX_CHARS:
         return text[:MAX_CHARS] + CUT.format(limit=MAX_CHARS)

@@ -9,6 +9,7 @@ from app.errors import (
     ServiceUnavailable,
     TooManyRequests,
     UpstreamRateLimited,
+    UpstreamUnavailable,
 )
 
 EXIT_OK = 0
@@ -25,7 +26,7 @@ def exit_code(error: GatewayError) -> int:
             return EXIT_CONFIG
         case InvalidRequest():
             return EXIT_USAGE
-        case TooManyRequests() | UpstreamRateLimited() | ServiceUnavailable():
+        case TooManyRequests() | UpstreamRateLimited() | UpstreamUnavailable() | ServiceUnavailable():
             return EXIT_TRY_AGAIN
         case _:
             return EXIT_FAILED

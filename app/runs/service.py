@@ -8,7 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from app.config.settings import Settings
-from app.errors import Draining, InternalError, Overloaded, UnknownAgent, UpstreamTimeout
+from app.errors import (
+    Draining,
+    IdempotencyKeyReused,
+    InternalError,
+    Overloaded,
+    UnknownAgent,
+    UpstreamTimeout,
+)
 from app.events.types import RunFailed, RunStarted
 from app.logs import log_event
 from app.runs.drive import Place, drive, own_turn
@@ -66,7 +73,8 @@ class RunService:
         """Accept a run and let it go. All that can be refused is refused here, before any output.
 
         From here on a stored session has the user's turn, whatever becomes of the process. Raises
-        Draining, Overloaded, UnknownAgent, InvalidRequest (unknown model), SessionBusy, StorageUnavailable.
+        Draining, Overloaded, UnknownAgent, InvalidRequest (unknown model), SessionBusy, StorageUnavailable
+        and IdempotencyKeyReused (a `run_id` that a run has or had).
         """
         run = self._admit(request)
         self._active[run.id] = run
@@ -108,6 +116,8 @@ class RunService:
         agent = settings.agent(request.route.agent_id)
         if agent is None:
             raise UnknownAgent(f"Unknown agent {request.route.agent_id!r}.")
+        if request.run_id in self._active:
+            raise IdempotencyKeyReused(f"A run with the id {request.run_id!r} is going on.")
         self._tasks.check(request, agent)
         return Run(request, agent)
 

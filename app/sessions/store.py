@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select
+from sqlalchemy.exc import IntegrityError
 
+from app.errors import IdempotencyKeyReused
 from app.messages import Message, Usage
 from app.sessions import statements as sql
 from app.sessions.history import MessageState, RunState, StoredMessage
