@@ -70,7 +70,10 @@ class SessionStore:
             _add_messages(connection, rows, run_id, session, turn)
             return turn
 
-        return self._database.write(work, bulky=_is_bulky(rows))
+        try:
+            return self._database.write(work, bulky=_is_bulky(rows))
+        except IntegrityError as error:
+            raise IdempotencyKeyReused(f"There has been a run with the id {run_id!r}.") from error
 
     def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
         """What was said before this run: the earlier turns that have ended, without what was replaced."""

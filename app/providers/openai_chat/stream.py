@@ -62,7 +62,8 @@ class ChatStream:
         self._reason: FinishReason | None = None
         self._usage: Usage | None = None
         self._called = False
-        self._calls: dict[str, int] = {}
+        self._calls: dict[str, int] = {}  # a call's id -> its index
+        self._moved: dict[int, int] = {}  # an index that a server gave twice -> the newer call's own
 
     def read(self, payload: bytes) -> Iterator[ModelEvent]:
         """The events of one chunk. Raises the provider's error when the chunk is one."""
@@ -91,7 +92,7 @@ class ChatStream:
         return ModelFinished(reason, self._usage)
 
     def _delta(self, delta: dict[str, Any]) -> Iterator[ModelEvent]:
-        if text := _text(delta.get("content")):
+        if text := _content(delta.get("content")):
             self.begun = True
             yield TextDelta(text)
         if thinking := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
@@ -107,8 +108,11 @@ class ChatStream:
         if not isinstance(index, int):
             # Some servers send whole calls without an index: a new id is a new call.
             index = self._calls.get(call_id or "", len(self._calls) if call_id else position)
-        if call_id:
-            self._calls.setdefault(call_id, index)
+        if call_id and call_id not in self._calls:
+            taken = set(self._calls.values())
+            self._moved[index] = max(taken) + 1 if index in taken else index
+            self._calls[call_id] = self._moved[index]
+        index = self._calls.get(call_id or "", self._moved.get(index, index))
         arguments = function.get("arguments") or ""
         if not isinstance(arguments, str):
             arguments = orjson.dumps(arguments).decode()
@@ -123,6 +127,13 @@ def _load(payload: bytes) -> dict[str, Any]:
     if not isinstance(chunk, dict):
         raise UpstreamError("The provider sent JSON that is no chat completion.")
     return chunk
+
+
+def _content(value: object) -> str:
+    """A text, or parts of which some servers make one."""
+    if isinstance(value, list):
+        return "".join(_text(part.get("text")) or "" for part in _objects(value))
+    return _text(value) or ""
 
 
 def _object(value: object) -> dict[str, Any]:
