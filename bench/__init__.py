@@ -1,0 +1,1 @@
+"""What the gateway costs, measured beside other ways to reach the same model: docs/benchmarks.md."""

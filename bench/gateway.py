@@ -1,0 +1,48 @@
+"""This gateway as it is served everywhere: `gunicorn -c gunicorn.conf.py wsgi:app`, one worker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bench.processes import ROOT, Process, clean_environment, free_port, gunicorn
+
+TOKEN = "a-token-for-the-benchmark-0123456789"
+START_COMMAND = gunicorn("-c", "gunicorn.conf.py", "wsgi:app")
+
+
+def configuration(port: int, upstream: str, models: tuple[str, ...]) -> dict[str, object]:
+    """One agent for each model of the upstream, under the model's name."""
+    return {
+        "gateway": {
+            "port": port,
+            "auth": {"mode": "token", "token": TOKEN},
+            "http": {"endpoints": {"chatCompletions": {"enabled": True}}},
+        },
+        "agents": {
+            "list": [
+                {"id": model, "model": f"upstream/{model}", "default": model == models[0]} for model in models
+            ]
+        },
+        "models": {
+            "providers": {
+                "upstream": {"baseUrl": upstream, "apiKey": "a-key", "api": "openai-completions"},
+            }
+        },
+    }
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return clean_environment(
+        HOME=str(folder),
+        PYTHONPATH=str(ROOT),
+        OPENCLAW_CONFIG_PATH=str(folder / "openclaw.json"),
+        OPENCLAW_STATE_DIR=str(folder / "state"),
+    )
+
+
+def spawn_gateway(folder: Path, upstream: str, models: tuple[str, ...]) -> Process:
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "openclaw.json").write_text(json.dumps(configuration(port, upstream, models)))
+    return Process("gateway", START_COMMAND, port, folder, environment(folder))

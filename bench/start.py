@@ -1,0 +1,53 @@
+"""How soon the gateway answers after its command, and what it takes while nobody asks."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.gateway import spawn_gateway
+from bench.processes import Memory
+
+IDLE_SECONDS = 3.0  # after these the database is open and the housekeeping has made its first round
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+def measure_start(rounds: int) -> dict[str, Any]:
+    """The first start makes the database, so it stands apart; the others are what a restart takes."""
+    seconds: list[float] = []
+    idle: list[Memory] = []
+    with tempfile.TemporaryDirectory(prefix="openclaw-bench-") as folder:
+        for _ in range(rounds + 1):
+            gateway = spawn_gateway(Path(folder), NOWHERE, ("plain",))
+            try:
+                seconds.append(gateway.wait_for("/health"))
+                time.sleep(IDLE_SECONDS)
+                idle.append(gateway.worker_memory())
+            finally:
+                gateway.stop()
+    return {
+        "first_start_seconds": seconds[0],
+        "start_seconds": statistics.median(seconds[1:]),
+        "start_seconds_all": seconds[1:],
+        "idle_worker_mib": statistics.median(one.worker for one in idle[1:]),
+        "idle_tree_mib": statistics.median(one.tree for one in idle[1:]),
+        "first_start_worker_mib": idle[0].worker,
+    }
+
+
+def describe_start(figures: dict[str, Any]) -> str:
+    spread = figures["start_seconds_all"]
+    return (
+        f"command to the first 200 of /health: {figures['start_seconds']:.2f} s "
+        f"(median of {len(spread)}; {min(spread):.2f}-{max(spread):.2f}), "
+        f"{figures['first_start_seconds']:.2f} s when the database is made\n"
+        f"idle memory of the one worker: {figures['idle_worker_mib']:.0f} MiB "
+        f"({figures['first_start_worker_mib']:.0f} MiB after the start that makes the database)\n"
+        f"idle memory of master and worker together: {figures['idle_tree_mib']:.0f} MiB\n"
+        f"How: `gunicorn -c gunicorn.conf.py wsgi:app`, /health asked every 5 ms from the moment the command "
+        f"is given; {IDLE_SECONDS:g} s after the first 200, the worker's resident size (RSS of its "
+        "process), and the proportional size (PSS) of both processes."
+    )
