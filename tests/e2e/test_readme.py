@@ -1,0 +1,70 @@
+"""The examples of README.md and docs/, as a reader would paste them; only the port and the token differ.
+
+The gateway has the agents `main` and `beta`, and a model that repeats the last user message.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.documents import Block, blocks
+from tests.support.gateway import TOKEN, GatewayProcess, clean_environment
+
+ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):18789")
+TOKENS = re.compile(r"try-me-on-loopback|YOUR_TOKEN")
+SHELLS = ("sh", "bash")
+
+# curl, telling each answer's status on standard error.
+CURL = """#!/bin/sh
+exec {curl} "$@" --max-time 30 -w '%{{stderr}}\\nstatus %{{http_code}}\\n'
+"""
+
+for_the_gateway = [block for block in blocks() if block.runs and ADDRESS.search(block.text)]
+with_curl = [block for block in for_the_gateway if block.language in SHELLS and "curl" in block.text]
+in_python = [block for block in for_the_gateway if block.language == "python"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    curl = shutil.which("curl")
+    assert curl is not None, "curl is not installed. On Debian and Ubuntu: apt install curl"
+    telling = tmp_path / "bin" / "curl"
+    telling.parent.mkdir()
+    telling.write_text(CURL.format(curl=curl))
+    telling.chmod(0o755)
+    path = f"{telling.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return clean_environment(PATH=path, HOME=str(tmp_path), OPENCLAW_GATEWAY_TOKEN=TOKEN)
+
+
+def pasted(block: Block, gateway: GatewayProcess) -> str:
+    return TOKENS.sub(TOKEN, ADDRESS.sub(f"127.0.0.1:{gateway.port}", block.text))
+
+
+def test_the_readme_has_examples() -> None:
+    assert sum(block.document == "README.md" for block in with_curl) >= 3
+    assert [block.document for block in in_python if block.document == "README.md"]
+
+
+@pytest.mark.parametrize("block", with_curl, ids=str)
+def test_curl(block: Block, gateway: GatewayProcess, environment: dict[str, str], tmp_path: Path) -> None:
+    command = ["bash", "-euo", "pipefail", "-c", pasted(block, gateway)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{block}: {done.stderr}"
+    statuses = re.findall(r"^status (\d+)$", done.stderr, re.MULTILINE)
+    assert statuses, f"{block}: {done.stderr}"
+    assert all(status.startswith("2") for status in statuses), f"{block}: {statuses} {done.stdout}"
+
+
+@pytest.mark.parametrize("block", in_python, ids=str)
+def test_python(block: Block, gateway: GatewayProcess, environment: dict[str, str], tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", pasted(block, gateway)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{block}: {done.stderr}"
+    assert done.stdout.strip()
