@@ -67,6 +67,9 @@ class Gateway:
         self._storage = storage
         self.metrics = metrics
         self.auth_limiter = AttemptLimiter()
+        # For transports with connections of their own: told when stopping begins, and when runs have ended.
+        self.on_stopping: list[Callable[[], object]] = []
+        self.on_drained: list[Callable[[], object]] = []
         self.started_at = time.time()
         self._stopped = threading.Event()
         self._storage_seen = (0.0, True)
@@ -115,7 +118,11 @@ class Gateway:
 
     def drain(self, seconds: float) -> None:
         """Let what runs end for `seconds`, refusing anything new; then stop the rest."""
+        for tell in self.on_stopping:
+            tell()
         self.runs.drain(seconds)
+        for tell in self.on_drained:
+            tell()
 
     def close(self) -> None:
         """Give everything back. The gateway cannot be used after it."""

@@ -50,6 +50,23 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCalled:
+    """The agent calls one of its own tools."""
+
+    call: ToolCall
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReturned:
+    """One of the agent's own tools has answered, or failed (`is_error`)."""
+
+    call_id: str
+    name: str
+    text: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFinished:
     """One model call ended as the model wished. `usage` is None if the provider told nothing."""
 
@@ -77,4 +94,14 @@ class RunFailed:
 
 
 ModelEvent = TextDelta | ReasoningDelta | ToolCallDelta | ModelFinished
-Event = RunStarted | TextDelta | ReasoningDelta | ToolCallDelta | ModelFinished | RunFinished | RunFailed
+Event = (
+    RunStarted
+    | TextDelta
+    | ReasoningDelta
+    | ToolCallDelta
+    | ToolCalled
+    | ToolReturned
+    | ModelFinished
+    | RunFinished
+    | RunFailed
+)

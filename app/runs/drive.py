@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from app import logs
 from app.agents.loop import Answer, run_agent
 from app.errors import GatewayError, InternalError
-from app.events.types import RunFailed, RunFinished
+from app.events.types import ModelFinished, RunFailed, RunFinished
 from app.messages import Message
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
@@ -76,6 +76,8 @@ def _answer(run: Run, store: SessionStore | None, build_task: BuildTask, answer:
             if store is not None:
                 _save_finished(run, store, answer, event)
             return event
+        if isinstance(event, ModelFinished):
+            run.model = event.model
         if run.spoke_at is None:
             run.spoke_at = time.monotonic()
         run.log.append(event)

@@ -32,3 +32,5 @@ class RunRequest:
     principal: Principal = LOCAL_OPERATOR
     request_id: str | None = None
     run_id: str | None = None
+    timeout_seconds: float | None = None  # less than the agent's own, if given
+    origin: object = None  # by which a transport recognises what it has started

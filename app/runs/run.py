@@ -41,6 +41,11 @@ class Run:
         self.entered_at: float | None = None
         self.spoke_at: float | None = None
         self.ended_at: float | None = None
+        self.model: str | None = None  # "provider/model" that answered, once that is known
+
+    @property
+    def timeout_seconds(self) -> float:
+        return min(self.request.timeout_seconds or self.agent.timeout_seconds, self.agent.timeout_seconds)
 
     @property
     def session_key(self) -> str:

@@ -61,6 +61,8 @@ class RunService:
         self._idle = threading.Event()
         self._idle.set()
         self.draining = False
+        # Called with each run that starts, before anything happens in it; they must not wait.
+        self.listeners: list[Callable[[Run], object]] = []
 
     @property
     def active(self) -> Sequence[Run]:
@@ -85,6 +87,8 @@ class RunService:
             self._forget(run)
             raise
         run.log.append(RunStarted(run.id, run.agent.id, run.session_key, run.started_at))
+        for listen in self.listeners:
+            listen(run)
         self._spawn(self._drive, run, place)
         return run
 
@@ -100,7 +104,7 @@ class RunService:
         """Abort the runs that have used up their agent's time. Called about once a second."""
         now = time.monotonic()
         for run in self.active:
-            limit = run.agent.timeout_seconds
+            limit = run.timeout_seconds
             if run.entered_at is not None and now - run.entered_at > limit:
                 run.abort(UpstreamTimeout(f"The run did not end within {limit:g} s and was stopped."))
 

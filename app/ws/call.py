@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from app.auth.principal import Principal
 from app.bootstrap import Gateway
+from app.errors import GatewayError
 from app.ws.params import Params
 
 READ, WRITE, ADMIN = "operator.read", "operator.write", "operator.admin"
@@ -58,7 +59,7 @@ class Answer(Protocol):
     """A response that is sent when its time has come, after the method has returned `LATER`."""
 
     def succeed(self, payload: Any) -> None: ...
-    def fail(self, error: Exception, payload: Any = None) -> None: ...
+    def fail(self, error: GatewayError, payload: Any = None) -> None: ...
 
 
 LATER = object()

@@ -1,0 +1,128 @@
+"""A request frame to its method, and what comes of it back. No sockets here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from app.bootstrap import Gateway
+from app.errors import GatewayError, InternalError, InvalidRequest, Unauthorized
+from app.ws.call import ADMIN, LATER, READ, WRITE, Call, Method, Peer
+from app.ws.errors import FORBIDDEN, ProtocolError
+from app.ws.frames import RequestFrame
+from app.ws.params import Params
+
+logger = logging.getLogger("app.ws")
+
+OPERATOR = "operator"
+
+
+class Replier(Peer, Protocol):
+    """A peer that can be answered."""
+
+    role: str
+
+    def respond(self, frame_id: str, payload: Any) -> None: ...
+    def refuse(self, frame_id: str, error: GatewayError, payload: Any = None) -> None: ...
+
+
+class Dispatcher:
+    """`table` has every method there is; `peers` gives the open connections."""
+
+    def __init__(
+        self, gateway: Gateway, table: Mapping[str, Method], peers: Callable[[], list[Peer]]
+    ) -> None:
+        self._gateway = gateway
+        self._table = table
+        self._peers = peers
+        self.methods = sorted(table)
+
+    def dispatch(self, frame: RequestFrame, peer: Replier) -> bool:
+        """Answer one request. False if it was refused."""
+        try:
+            method = self._allowed(frame.method, peer)
+            payload = method.handle(self._call(frame, peer))
+        except GatewayError as error:
+            peer.refuse(frame.id, error)
+            return False
+        except Exception:
+            logger.exception("method %s failed on a fault of the gateway", frame.method)
+            peer.refuse(frame.id, InternalError("The gateway failed on this request."))
+            return False
+        if payload is not LATER:
+            peer.respond(frame.id, payload)
+        return True
+
+    def presence(self) -> list[dict[str, Any]]:
+        return [describe_peer(peer) for peer in self._peers()]
+
+    def _allowed(self, name: str, peer: Replier) -> Method:
+        if name == "connect":
+            raise InvalidRequest("connect is only valid as the first request")
+        method = self._table.get(name)
+        if method is None:
+            raise InvalidRequest(f"unknown method: {name[:100]}")
+        if peer.role != OPERATOR:
+            raise Unauthorized(f"unauthorized role: {peer.role}")
+        if method.scope is not None and not has_scope(peer.scopes, method.scope):
+            details = {
+                "code": "MISSING_SCOPE",
+                "missingScope": method.scope,
+                "requiredScopes": [method.scope],
+            }
+            code = FORBIDDEN if peer.protocol >= 4 else "INVALID_REQUEST"
+            raise ProtocolError(f"missing scope: {method.scope}", details, code)
+        return method
+
+    def _call(self, frame: RequestFrame, peer: Replier) -> Call:
+        return Call(
+            params=Params(frame.method, frame.params),
+            gateway=self._gateway,
+            peer=peer,
+            peers=self._peers,
+            reply=lambda payload: peer.respond(frame.id, payload),
+            later=lambda: LaterAnswer(frame.id, peer),
+        )
+
+
+class LaterAnswer:
+    """Answers a request after its method has returned; at most once."""
+
+    def __init__(self, frame_id: str, peer: Replier) -> None:
+        self._frame_id = frame_id
+        self._peer = peer
+        self._given = False
+
+    def succeed(self, payload: Any) -> None:
+        if not self._given:
+            self._given = True
+            self._peer.respond(self._frame_id, payload)
+
+    def fail(self, error: GatewayError, payload: Any = None) -> None:
+        if not self._given:
+            self._given = True
+            self._peer.refuse(self._frame_id, error, payload)
+
+
+def has_scope(granted: frozenset[str], wanted: str) -> bool:
+    """An admin may all; who may write may read."""
+    return ADMIN in granted or wanted in granted or (wanted == READ and WRITE in granted)
+
+
+def describe_peer(peer: Peer) -> dict[str, Any]:
+    """A presence entry (contract, WebSocket section 5)."""
+    client = peer.client
+    entry = {
+        "host": client.display_name or client.id,
+        "version": client.version,
+        "platform": client.platform,
+        "mode": client.mode,
+        "reason": "connect",
+        "text": f"{client.display_name or client.id} · {client.mode} {client.version}",
+        "ts": int(peer.connected_at * 1000),
+        "scopes": sorted(peer.scopes),
+    }
+    if client.instance_id:
+        entry["instanceId"] = client.instance_id
+    return entry

@@ -1,0 +1,197 @@
+"""`connect`, the first request of every connection (contract, WebSocket section 3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app import VERSION
+from app.auth.authenticate import Caller, authenticate, is_gateway_secret
+from app.auth.principal import Principal
+from app.bootstrap import Gateway
+from app.errors import AuthRateLimited, GatewayError, InvalidRequest, Unauthorized
+from app.ws.call import ADMIN, Client
+from app.ws.errors import ProtocolError
+
+OLDEST, NEWEST = 3, 4
+TICK_SECONDS = 30.0
+MAX_PAYLOAD = 25 * 1024 * 1024
+MAX_BUFFERED = 50 * 1024 * 1024
+ROLES = ("operator", "node")
+
+
+class ProtocolMismatch(ProtocolError):
+    """Closes with 1002, unlike all other failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """A client that has been let in."""
+
+    client: Client
+    principal: Principal
+    protocol: int
+    role: str
+    scopes: tuple[str, ...]
+
+
+def shake_hands(params: Mapping[str, Any], caller: Caller, gateway: Gateway) -> Welcome:
+    """Judges `connect`'s params: shape, protocol, role, secret, in this order.
+
+    Raises InvalidRequest, ProtocolMismatch, ProtocolError (who is not let in) and AuthRateLimited. The
+    device block is not looked at: the shared secret says all there is to know.
+    """
+    client = _load_client(params)
+    protocol = _agree(params)
+    role = params.get("role", "operator")
+    if role not in ROLES:
+        raise InvalidRequest("invalid role")
+    principal = _authenticate(params, caller, gateway)
+    return Welcome(client, principal, protocol, role, _scopes(params))
+
+
+def _load_client(params: Mapping[str, Any]) -> Client:
+    given = params.get("client")
+    if not isinstance(given, Mapping):
+        raise _wrong("at root: must have required property 'client'")
+    for name in ("id", "version", "platform", "mode"):
+        if not isinstance(given.get(name), str) or not given[name]:
+            raise _wrong(f"at /client/{name}: must be a non-empty string")
+    return Client(
+        id=given["id"],
+        mode=given["mode"],
+        version=given["version"],
+        platform=given["platform"],
+        display_name=_optional(given.get("displayName")),
+        instance_id=_optional(given.get("instanceId")),
+        caps=frozenset(_texts(params.get("caps"))),
+    )
+
+
+def _agree(params: Mapping[str, Any]) -> int:
+    """The newest protocol that both speak."""
+    low, high = params.get("minProtocol"), params.get("maxProtocol")
+    for name, value in (("minProtocol", low), ("maxProtocol", high)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise _wrong(f"at /{name}: must be an integer >= 1")
+    assert isinstance(low, int)
+    assert isinstance(high, int)
+    protocol = min(high, NEWEST)
+    if protocol < low or protocol < OLDEST:
+        details = {
+            "code": "PROTOCOL_MISMATCH",
+            "expectedProtocol": NEWEST,
+            "supportedProtocols": [OLDEST, NEWEST],
+            "clientMinProtocol": low,
+            "clientMaxProtocol": high,
+        }
+        raise ProtocolMismatch("protocol mismatch", details)
+    return protocol
+
+
+def _authenticate(params: Mapping[str, Any], caller: Caller, gateway: Gateway) -> Principal:
+    settings = gateway.settings.gateway
+    if settings.auth.mode in ("none", "trusted-proxy"):
+        try:
+            return authenticate(caller, settings, gateway.auth_limiter)
+        except Unauthorized as error:
+            raise ProtocolError("unauthorized", {"code": "AUTH_UNAUTHORIZED"}) from error
+    given = params.get("auth")
+    auth = given if isinstance(given, Mapping) else {}
+    secrets = [text for name in ("token", "password") if isinstance(text := auth.get(name), str) and text]
+    kind = settings.auth.mode
+    if not secrets:
+        raise _refusal(kind, "missing")
+    right = next((text for text in secrets if _is_right(text, gateway)), None)
+    try:
+        # One attempt, however many fields it was written in; the limits are those of HTTP.
+        offered = _header(caller, right or secrets[0])
+        return authenticate(offered, settings, gateway.auth_limiter)
+    except AuthRateLimited as error:
+        details = {"code": "AUTH_RATE_LIMITED", "retryAfterMs": int((error.retry_after or 1) * 1000)}
+        raise ProtocolError("unauthorized: too many failed attempts", details, "UNAVAILABLE") from error
+    except Unauthorized as error:
+        raise _refusal(kind, "mismatch") from error
+
+
+def _is_right(secret: str, gateway: Gateway) -> bool:
+    return is_gateway_secret(_as_header(secret), gateway.settings.gateway.auth)
+
+
+def _header(caller: Caller, secret: str) -> Caller:
+    def header(name: str) -> str | None:
+        return f"Bearer {_as_header(secret)}" if name == "Authorization" else caller.header(name)
+
+    return Caller(caller.peer, header)
+
+
+def _as_header(secret: str) -> str:
+    """As a header would carry it: authentication is written for those."""
+    return secret.encode("utf-8", "surrogatepass").decode("latin-1")
+
+
+def _refusal(kind: str, what: str) -> GatewayError:
+    hint = f"set gateway.remote.{kind} to match gateway.auth.{kind}"
+    details = {
+        "code": f"AUTH_{kind.upper()}_{what.upper()}",
+        "authReason": f"{kind}_{what}",
+        "canRetryWithDeviceToken": False,
+        "recommendedNextStep": "update_auth_configuration",
+    }
+    return ProtocolError(f"unauthorized: gateway {kind} {what} ({hint})", details)
+
+
+def _scopes(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the client wants to be allowed; the shared secret allows all, so it is only ever narrowed."""
+    return tuple(dict.fromkeys(_texts(params.get("scopes")))) or (ADMIN,)
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _wrong(what: str) -> InvalidRequest:
+    return InvalidRequest(f"invalid connect params: {what}")
+
+
+def _optional(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def build_hello(
+    welcome: Welcome, gateway: Gateway, conn_id: str, methods: list[str], snapshot: Callable[[], Any]
+) -> dict[str, Any]:
+    """The answer to `connect`. Never a device token: clients would send it in place of the secret."""
+    settings = gateway.settings
+    agent_id = settings.default_agent.id
+    main_key = settings.session.main_key
+    return {
+        "type": "hello-ok",
+        "protocol": welcome.protocol,
+        "server": {"version": VERSION, "connId": conn_id, "controlUiBuildSource": "configured"},
+        "features": {"methods": methods, "events": list(EVENTS)},
+        "snapshot": {
+            "presence": snapshot(),
+            "health": {},
+            "stateVersion": {"presence": 0, "health": 0},
+            "uptimeMs": int((time.time() - gateway.started_at) * 1000),
+            "sessionDefaults": {
+                "defaultAgentId": agent_id,
+                "mainKey": main_key,
+                "mainSessionKey": f"agent:{agent_id}:{main_key}",
+                "scope": "per-sender",
+                "modelConfigured": True,
+            },
+        },
+        "auth": {"role": welcome.role, "scopes": list(welcome.scopes)},
+        "policy": {
+            "maxPayload": MAX_PAYLOAD,
+            "maxBufferedBytes": MAX_BUFFERED,
+            "tickIntervalMs": int(TICK_SECONDS * 1000),
+        },
+    }
+
+
+EVENTS = ("connect.challenge", "agent", "chat", "presence", "tick", "health", "shutdown")

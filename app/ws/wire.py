@@ -1,0 +1,99 @@
+"""The socket under a WebSocket, with what simple-websocket's plain one lacks.
+
+Its `send` may write only a part of a frame to a slow reader, and blocks for as long as that reader likes.
+Here `send` only queues: one writer at a time takes the frames out, whole and in order, and a client that
+takes nothing is given up on. Reading waits while the client has too much of its own waiting to be handled.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from app.hub import spawn
+
+WRITE_SECONDS = 30.0
+MOST_AT_ONCE = 64 * 1024
+
+
+class Wire:
+    """Stands in for the connection's socket. `crowded` says whether reading should wait."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._queue: deque[bytes] = deque()
+        self._writing = False
+        self._closing = False
+        self._room = threading.Event()
+        self._room.set()
+        self.queued = 0  # bytes that the client has not taken
+        self.broken = False
+        self.on_broken: Callable[[], object] = lambda: None
+
+    def send(self, data: bytes) -> int:
+        """Queue `data`. Raises OSError once the connection is lost."""
+        if self.broken:
+            raise BrokenPipeError
+        self._queue.append(data)
+        self.queued += len(data)
+        if not self._writing:
+            self._writing = True
+            spawn(self._write)
+        return len(data)
+
+    sendall = send
+
+    def recv(self, size: int) -> bytes:
+        self._room.wait()
+        data: bytes = self._sock.recv(size)
+        return data
+
+    def hold(self) -> None:
+        """Read no more until `go_on`: the client is ahead of us."""
+        self._room.clear()
+
+    def go_on(self) -> None:
+        self._room.set()
+
+    def close(self) -> None:
+        """Close once what is queued has been taken, or cannot be."""
+        self._closing = True
+        self._room.set()
+        if not self._writing:
+            self._sock.close()
+
+    def fileno(self) -> int:
+        fd: int = self._sock.fileno()
+        return fd
+
+    def _write(self) -> None:
+        try:
+            self._sock.settimeout(WRITE_SECONDS)
+            while self._queue:
+                self._sock.sendall(self._take())
+        except OSError:
+            self._give_up()
+        finally:
+            self._writing = False
+            if self._closing or self.broken:
+                self._sock.close()
+
+    def _take(self) -> bytes:
+        """The next frames in one piece, as far as they are small: one system call for many."""
+        data = self._queue.popleft()
+        if self._queue and len(data) < MOST_AT_ONCE:
+            pieces, size = [data], len(data)
+            while self._queue and size < MOST_AT_ONCE:
+                pieces.append(self._queue.popleft())
+                size += len(pieces[-1])
+            data = b"".join(pieces)
+        self.queued -= len(data)
+        return data
+
+    def _give_up(self) -> None:
+        self.broken = True
+        self._queue.clear()
+        self.queued = 0
+        self.on_broken()
