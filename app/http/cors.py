@@ -8,7 +8,10 @@ from app.http.access import HEALTH_PATHS, current_gateway
 
 METHODS = "GET, POST, OPTIONS"
 MAX_AGE_SECONDS = "600"
-EXPOSED = "X-Request-Id, X-OpenClaw-Run-Id, X-OpenClaw-Session-Key, X-OpenClaw-Session-Source, Retry-After"
+EXPOSED = (
+    "X-Request-Id, X-OpenClaw-Run-Id, X-OpenClaw-Agent-Id, X-OpenClaw-Session-Key, "
+    "X-OpenClaw-Session-Source, X-OpenClaw-Usage, Server-Timing, Retry-After"
+)
 
 
 def answer_preflight() -> Response | None:
