@@ -13,7 +13,7 @@ from app.http.chat_completions.messages import ROLES
 
 # Not blank, as Python has it: a few separators count as blanks there and not in ECMA's `\s`.
 NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
-IMAGE_URI = r"^data:image/(jpeg|png|gif|webp|heic|heif);base64,[A-Za-z0-9+/]+={0,2}$"
+IMAGE_URI = r"^data:image/(jpeg|png|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$"
 WEB_URI = r"^https?://"
 NULL = {"type": "null"}
 TEXT = {"type": "string"}
