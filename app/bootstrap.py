@@ -175,8 +175,13 @@ def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
     store = SessionStore(database, owner)
     providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
     off_hub = OffHub()
-    watch = ConfigWatch(lambda: off_hub.call(load), settings, lambda new: providers.update(new.providers))
     lanes = Lanes(settings.session.queue_cap, settings.session.queue_mode)
+
+    def take_up(new: Settings) -> None:
+        providers.update(new.providers)
+        lanes.limit(new.session.queue_cap, new.session.queue_mode)
+
+    watch = ConfigWatch(lambda: off_hub.call(load), settings, take_up)
     metrics = Metrics()
     meter = RunMeter(metrics)
     tasks = TaskBuilder(providers, meter.failed_call)

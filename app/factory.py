@@ -51,6 +51,10 @@ def _refuse_disabled() -> None:
             "This endpoint is switched off. Set gateway.http.endpoints.chatCompletions.enabled to true "
             "in the configuration."
         )
+    if path == "/v1/responses":
+        raise EndpointDisabled(
+            "This endpoint (gateway.http.endpoints.responses.enabled) is not served by this version."
+        )
 
 
 def _finish_headers(response: Response) -> Response:

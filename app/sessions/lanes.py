@@ -20,9 +20,13 @@ class Lanes:
     """
 
     def __init__(self, cap: int = 20, mode: Literal["wait", "reject"] = "wait") -> None:
-        self._room = cap if mode == "wait" else 0
+        self.limit(cap, mode)
         self._lock = threading.Lock()
         self._lanes: dict[str, deque[Ticket]] = {}
+
+    def limit(self, cap: int, mode: Literal["wait", "reject"] = "wait") -> None:
+        """Other limits from now on; whoever waits already stays."""
+        self._room = cap if mode == "wait" else 0
 
     def join(self, key: str, width: int = 1) -> Ticket:
         """Take the next place in the lane, at once; the first `width` of them have their turn.

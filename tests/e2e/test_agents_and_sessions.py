@@ -295,3 +295,28 @@ def test_system_messages_are_for_one_turn(gateway: GatewayProcess, provider: Scr
     gateway.ask("again", user="systems")
     assert provider.messages()[0] == ("system", "You are main.")
     assert TOKEN not in gateway.log
+
+
+def test_a_changed_queue_counts_without_a_restart(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    gateway = start_gateway()
+    config = config_for(provider.url)
+    config["session"] = {"queue": {"mode": "reject"}}
+    gateway.write_config(config)
+    provider.always([pause(0.5), *says("ok")])
+
+    def is_refused() -> bool:
+        with ThreadPoolExecutor(2) as pool:
+            return 429 in {one.status for one in pool.map(lambda _: gateway.ask("hi", user="q"), range(2))}
+
+    wait_until(is_refused, 8, "refusal")
+
+
+def test_only_the_operator_chooses_the_model(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+    config = config_for(provider.url, trustedProxies=["127.0.0.1"])
+    proxy = {"userHeader": "x-user", "allowLoopback": True}
+    config["gateway"]["auth"] = {"mode": "trusted-proxy", "trustedProxy": proxy}
+    gateway = start_gateway(config)
+    assert gateway.chat({"messages": HI}, x_user="ann", x_openclaw_model="test/other").status == 403
+    assert gateway.chat({"messages": HI}, x_user="ann").status == 200

@@ -53,7 +53,7 @@ def test_ready(gateway: GatewayProcess, path: str) -> None:
         ("GET", "/tools/nothing", 404, "not_found"),
         ("GET", "/hooks/nothing", 404, "not_found"),
         ("GET", "/nothing", 404, "not_found"),
-        ("POST", "/v1/responses", 404, "not_found"),
+        ("POST", "/v1/responses", 404, "endpoint_disabled"),
     ],
 )
 def test_wrong_addresses_and_methods_need_no_secret(

@@ -7,6 +7,7 @@ import time
 import orjson
 from flask import Blueprint, Response, request
 
+from app.errors import Forbidden
 from app.http.access import current_gateway, current_principal, current_request_id, require_principal
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
 from app.http.chat_completions.schema import ChatRequest, load_chat_request
@@ -71,6 +72,8 @@ def _model_override() -> str | None:
     name = brand_header(request, "model")
     if not name or not name.strip():
         return None
+    if current_principal().user is not None:
+        raise Forbidden("Only the gateway's operator may choose the model (x-openclaw-model).")
     return current_gateway().known_model(name.strip())
 
 
