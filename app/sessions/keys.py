@@ -8,6 +8,7 @@ keeps its case.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import uuid
 
@@ -15,6 +16,8 @@ from app.errors import InvalidSessionKey
 
 MAX_KEY = 512
 RESERVED = ("subagent:", "cron:", "acp:", "harness:")
+
+SPECIAL = ("global", "unknown")  # over WebSocket: keys that are no agent's
 
 _AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -72,6 +75,32 @@ def requested_key(text: str, agent_id: str, main_key: str) -> str:
             f"Select agent `{owner}`, or use a key of `{agent_id}`."
         )
     return f"agent:{owner}:{_fold(rest)}"
+
+
+def operator_key(text: str, default_agent: str, main_key: str) -> str:
+    """The canonical key for what an operator names over WebSocket, where nothing is reserved and an agent
+    may be one that is gone (contract, WebSocket section 8). Raises InvalidSessionKey."""
+    name = text.strip()
+    if not name or len(name) > MAX_KEY or _CONTROL.search(name):
+        raise _malformed(text)
+    if name.lower() in SPECIAL:
+        return name.lower()
+    owner, rest = default_agent, name
+    if name.lower().startswith("agent:"):
+        owner, _, rest = name[len("agent:") :].partition(":")
+        owner, rest = owner.lower(), rest.strip()
+        if not is_agent_id(owner) or not rest:
+            raise _malformed(text)
+    return f"agent:{owner}:{main_key if rest.lower() in ('main', main_key) else _fold(rest)}"
+
+
+def owner_of(key: str, default_agent: str) -> str:
+    """The agent that a canonical key belongs to; `global` and `unknown` belong to the default one."""
+    return key.split(":", 2)[1] if key.startswith("agent:") else default_agent
+
+
+def _malformed(text: str) -> InvalidSessionKey:
+    return InvalidSessionKey(f"malformed session key {json.dumps(text[:80])}")
 
 
 def _refuse_malformed(text: str) -> None:

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidSessionKey
-from app.sessions.keys import MAX_KEY, is_agent_id, requested_key, stateless_key, user_key
+from app.sessions.keys import (
+    MAX_KEY,
+    is_agent_id,
+    operator_key,
+    owner_of,
+    requested_key,
+    stateless_key,
+    user_key,
+)
 
 # All of Unicode, lone surrogates included: JSON may smuggle in any of it.
 ANY_TEXT = st.text(st.characters(), max_size=200)
@@ -159,3 +167,72 @@ def test_stateless_keys_are_valid_and_never_the_same():
 )
 def test_agent_ids(text: str, is_one: bool):
     assert is_agent_id(text) is is_one
+
+
+class TestOperatorsKeys:
+    """What a client may name over WebSocket."""
+
+    @pytest.mark.parametrize(
+        ("text", "key"),
+        [
+            ("main", "agent:alpha:home"),
+            ("MAIN", "agent:alpha:home"),
+            ("home", "agent:alpha:home"),
+            ("Home", "agent:alpha:home"),
+            ("agent:alpha:main", "agent:alpha:home"),
+            ("agent:beta:main", "agent:beta:home"),
+            ("agent:beta:home", "agent:beta:home"),
+            ("Agent:BETA:Main", "agent:beta:home"),
+            ("FooBar", "agent:alpha:foobar"),
+            ("agent:alpha:FooBar", "agent:alpha:foobar"),
+            ("Agent:ALPHA:Foo", "agent:alpha:foo"),
+            ("agent:ghost:x", "agent:ghost:x"),
+            ("agent:alpha:telegram:Group:42:Thread:T1", "agent:alpha:telegram:group:42:thread:t1"),
+            ("global", "global"),
+            ("Unknown", "unknown"),
+            ("agent:alpha:global", "agent:alpha:global"),
+            ("subagent:zz", "agent:alpha:subagent:zz"),
+            ("cron:j1", "agent:alpha:cron:j1"),
+            ("acp:q1", "agent:alpha:acp:q1"),
+            ("acp-bridge:6F", "agent:alpha:acp-bridge:6f"),
+            ("explicit:S 1", "agent:alpha:explicit:s 1"),
+            ("agent:alpha:openai-user:AbC", "agent:alpha:openai-user:AbC"),
+            ("a b c", "agent:alpha:a b c"),
+            ("ÄÖ🦞", "agent:alpha:äö🦞"),
+            ("  k ", "agent:alpha:k"),
+            ("agent:alpha:  k ", "agent:alpha:k"),
+            ("agent", "agent:alpha:agent"),
+            ("agents:x", "agent:alpha:agents:x"),
+            ("k" * MAX_KEY, "agent:alpha:" + "k" * MAX_KEY),
+        ],
+    )
+    def test_are_made_canonical(self, text: str, key: str):
+        assert operator_key(text, "alpha", "home") == key
+        if len(key) <= MAX_KEY:
+            assert operator_key(key, "alpha", "home") == key
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "   ", "agent:", "agent::", "agent::x", "agent:main", "agent:main:", "agent:main:  "),
+            *("agent:no good:x", "agent:.:x", "k" * (MAX_KEY + 1), "a\nb", "a\x00b", "\ud800"),
+        ],
+    )
+    def test_are_refused_when_malformed(self, text: str):
+        with pytest.raises(InvalidSessionKey, match=r"^malformed session key "):
+            operator_key(text, "alpha", "home")
+
+    def test_the_refusal_quotes_the_key_harmlessly(self):
+        with pytest.raises(InvalidSessionKey) as caught:
+            operator_key("agent::x\n", "alpha", "home")
+        assert caught.value.message == 'malformed session key "agent::x\\n"'
+
+    @given(ANY_TEXT)
+    def test_any_text_gives_a_stable_key_or_a_refusal(self, text: str):
+        try:
+            key = operator_key(text, "alpha", "home")
+        except InvalidSessionKey:
+            return
+        if len(key) <= MAX_KEY:
+            assert operator_key(key, "alpha", "home") == key
+        assert owner_of(key, "alpha") == (key.split(":")[1] if ":" in key else "alpha")
