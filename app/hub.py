@@ -41,6 +41,16 @@ def spawn(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         threading.Thread(target=_run_logged, args=(fn, *args), kwargs=kwargs, daemon=True).start()
 
 
+def after(seconds: float, fn: Callable[[], object]) -> None:
+    """Call `fn` in the background, `seconds` from now."""
+    if is_patched():
+        gevent.spawn_later(seconds, _run_logged, fn)
+    else:
+        timer = threading.Timer(seconds, _run_logged, (fn,))
+        timer.daemon = True
+        timer.start()
+
+
 def spawned() -> int:
     """How many `spawn`ed pieces of work are going on."""
     return len(_going_on)

@@ -36,6 +36,7 @@ class Peer(Protocol):
     scopes: frozenset[str]
     protocol: int
     connected_at: float
+    watched: set[str]
 
     def watch_session(self, key: str) -> None:
         """From now on the connection is told what happens in that session."""

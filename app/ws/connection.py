@@ -86,13 +86,15 @@ class Connection:
 
     def serve(self) -> None:
         """Handles requests until the connection ends."""
-        self._socket.max_message_size = MAX_PAYLOAD
+        self._connections.add(self)
         try:
             while True:
                 self._pace()
                 self._handle(self._socket.receive())
         except ConnectionClosed:
             pass
+        finally:
+            self._connections.remove(self)
 
     def has_cap(self, cap: str) -> bool:
         return cap in self.client.caps
@@ -120,6 +122,7 @@ class Connection:
 
     def ping(self) -> None:
         """A ping, unless the one before was never answered: then the client is gone."""
+        self._wire.check()
         if not self._socket.pong_received:
             self.close(POLICY, "ping timeout")
             return
@@ -157,6 +160,7 @@ class Connection:
         self.protocol, self.role = welcome.protocol, welcome.role
         self.scopes = frozenset(welcome.scopes)
         names = self._dispatcher.methods
+        self._socket.max_message_size = MAX_PAYLOAD
         hello = build_hello(welcome, self._gateway, self.id, names, self._dispatcher.presence)
         self.respond(frame.id, hello)
         return True

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from app.errors import Overloaded
 from app.hub import spawn
+from app.ws.call import Peer
 from app.ws.frames import EventFrame
 from app.ws.handshake import TICK_SECONDS
 
@@ -20,10 +21,9 @@ BYSTANDERS = 64  # up to so many connections, each is told of every run; beyond,
 RESTART = (1012, "service restart")
 
 
-class Listener(Protocol):
+class Listener(Peer, Protocol):
     """An open connection, as far as the registry must know it."""
 
-    id: str
     role: str
     watched: set[str]
 
@@ -47,6 +47,10 @@ class Connections:
 
     def all(self) -> list[Listener]:
         return list(self._open.values())
+
+    def peers(self) -> list[Peer]:
+        """The same, as methods see them."""
+        return [one for one in self._open.values() if one.role == "operator"]
 
     def admit_stranger(self, address: str) -> None:
         """Make room for a connection that is not authenticated yet. Raises Overloaded."""

@@ -74,7 +74,12 @@ class RunEncoder:
                 data = {"phase": "start", "name": call.name, "toolCallId": call.id, "args": call.arguments}
                 yield self._agent("tool", data, only_starter_with=TOOL_EVENTS)
             case ToolReturned(call_id, name, text, is_error):
-                data: dict[str, Any] = {"phase": "result", "name": name, "toolCallId": call_id, "isError": is_error}
+                data: dict[str, Any] = {
+                    "phase": "result",
+                    "name": name,
+                    "toolCallId": call_id,
+                    "isError": is_error,
+                }
                 data["result"] = text
                 yield self._agent("tool", data, only_starter_with=TOOL_EVENTS)
             case RunFinished():

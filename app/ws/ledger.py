@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +58,16 @@ class Ledger:
     def get(self, run_id: str) -> Entry | None:
         self._forget_old()
         return self._entries.get(run_id)
+
+    def wait(self, runs: Iterable[Run], seconds: float) -> None:
+        """Until all of them have ended and everybody has been told, at most `seconds`."""
+        deadline = time.monotonic() + seconds
+        for run in runs:
+            entry = self._entries.get(run.id)
+            if entry is not None:
+                bell = threading.Event()
+                entry.when_ended(lambda _, bell=bell: bell.set())
+                bell.wait(max(0.0, deadline - time.monotonic()))
 
     def _forget_old(self) -> None:
         limit = time.time() - KEEP_SECONDS

@@ -8,6 +8,7 @@ takes nothing is given up on. Reading waits while the client has too much of its
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -22,12 +23,14 @@ class Wire:
     """Stands in for the connection's socket. `crowded` says whether reading should wait."""
 
     def __init__(self, sock: Any) -> None:
+        sock.settimeout(None)  # a client may be silent for as long as it likes
         self._sock = sock
         self._queue: deque[bytes] = deque()
         self._writing = False
         self._closing = False
         self._room = threading.Event()
         self._room.set()
+        self._writing_since: float | None = None
         self.queued = 0  # bytes that the client has not taken
         self.broken = False
         self.on_broken: Callable[[], object] = lambda: None
@@ -64,19 +67,27 @@ class Wire:
         if not self._writing:
             self._sock.close()
 
+    def check(self) -> None:
+        """Give up on a client that has taken nothing for WRITE_SECONDS. To be called now and then."""
+        since = self._writing_since
+        if since is not None and time.monotonic() - since > WRITE_SECONDS:
+            self._give_up()
+            self._sock.close()
+
     def fileno(self) -> int:
         fd: int = self._sock.fileno()
         return fd
 
     def _write(self) -> None:
         try:
-            self._sock.settimeout(WRITE_SECONDS)
             while self._queue:
+                self._writing_since = time.monotonic()
                 self._sock.sendall(self._take())
         except OSError:
             self._give_up()
         finally:
             self._writing = False
+            self._writing_since = None
             if self._closing or self.broken:
                 self._sock.close()
 

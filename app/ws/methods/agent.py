@@ -1,0 +1,132 @@
+"""`agent` and `agent.wait`: a run for a caller who wants its result (contract, WebSocket section 4.1)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from app.errors import InvalidRequest, UnknownAgent
+from app.hub import after
+from app.messages import Message
+from app.routing.resolve import Route
+from app.runs.request import RunRequest
+from app.sessions.keys import is_agent_id, operator_key
+from app.ws.call import LATER, READ, WRITE, Answer, Call, Method
+from app.ws.ledger import Entry, Ledger
+from app.ws.methods.attachments import user_content
+
+DEFAULT_WAIT_MS = 30_000
+
+
+class AgentMethods:
+    """`ledger` remembers runs by their id, which is the caller's idempotency key."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def table(self) -> dict[str, Method]:
+        return {"agent": Method(self.run, WRITE), "agent.wait": Method(self.wait, READ)}
+
+    def run(self, call: Call) -> Any:
+        """Two responses: `accepted` now, the result when the run has ended."""
+        params = call.params
+        message, run_id = params.text("message"), params.text("idempotencyKey")
+        entry = self._ledger.get(run_id)
+        if entry is not None:
+            return _repeat(entry, call)
+        route = _route(call)
+        call.peer.watch_session(route.session_key)
+        run = call.gateway.runs.start(
+            RunRequest(
+                route=route,
+                messages=(Message("user", user_content(message, params)),),
+                source="ws",
+                instructions=params.optional_text("extraSystemPrompt"),
+                model=call.gateway.store.settings_of(route.session_key).get("model"),
+                principal=call.peer.principal,
+                run_id=run_id,
+                timeout_seconds=params.integer("timeout", 0) or None,
+                origin=call.peer,
+            )
+        )
+        answer = call.later()
+        call.reply(
+            {
+                "runId": run.id,
+                "status": "accepted",
+                "acceptedAt": int(time.time() * 1000),
+                "sessionKey": route.session_key,
+                "agentId": route.agent_id,
+            }
+        )
+        started = self._ledger.get(run.id)
+        assert started is not None
+        started.when_ended(lambda ended: _answer(ended, answer))
+        return LATER
+
+    def wait(self, call: Call) -> Any:
+        """How a run ended, or `timeout`: a run nobody knows is waited for in vain."""
+        run_id = call.params.text("runId")
+        patience = call.params.integer("timeoutMs", DEFAULT_WAIT_MS) / 1000
+        entry = self._ledger.get(run_id)
+        answer = call.later()
+        if entry is not None:
+            entry.when_ended(lambda ended: answer.succeed(_state(ended)))
+        if entry is None or not entry.ended:
+            after(patience, lambda: answer.succeed({"runId": run_id, "status": "timeout"}))
+        return LATER
+
+
+def _route(call: Call) -> Route:
+    params, settings = call.params, call.gateway.settings
+    agent_id = (params.optional_text("agentId") or "").strip().lower() or None
+    if agent_id is not None and (not is_agent_id(agent_id) or settings.agent(agent_id) is None):
+        raise UnknownAgent(f'invalid agent params: unknown agent id "{agent_id[:80]}"')
+    default = agent_id or settings.default_agent.id
+    main_key = settings.session.main_key
+    if named := params.optional_text("sessionKey"):
+        key = operator_key(named, default, main_key)
+    elif session_id := params.optional_text("sessionId"):
+        key = operator_key(f"agent:{default}:explicit:{session_id}", default, main_key)
+    else:
+        key = f"agent:{default}:{main_key}"
+    owner = owner_of(key, default)
+    if agent_id is not None and owner != agent_id:
+        raise InvalidRequest(
+            f'invalid agent params: agent "{agent_id}" does not match session key agent "{owner}"'
+        )
+    if settings.agent(owner) is None:
+        raise UnknownAgent(f'invalid agent params: unknown agent id "{owner[:80]}"')
+    return Route(owner, key, "key", params.optional_text("label"))
+
+
+def owner_of(key: str, default: str) -> str:
+    """The agent that a canonical key belongs to; `global` and `unknown` belong to the default one."""
+    return key.split(":", 2)[1] if key.startswith("agent:") else default
+
+
+def _repeat(entry: Entry, call: Call) -> Any:
+    if not entry.ended:
+        return {"runId": entry.run.id, "status": "in_flight"}
+    answer = call.later()
+    _answer(entry, answer)
+    return LATER
+
+
+def _answer(entry: Entry, answer: Answer) -> None:
+    if entry.error is not None:
+        answer.fail(entry.error, entry.payload)
+    else:
+        answer.succeed(entry.payload)
+
+
+def _state(entry: Entry) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        "runId": entry.run.id,
+        "status": "ok" if entry.error is None else "error",
+        "startedAt": int(entry.run.started_at * 1000),
+        "endedAt": int((entry.ended_at or 0) * 1000),
+    }
+    if entry.error is not None:
+        state["error"] = entry.error.message
+    return state

@@ -1,0 +1,144 @@
+"""`chat.*`: a conversation as people see it (contract, WebSocket sections 4.2 to 4.7)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from app.errors import InvalidRequest, RunAborted, UnknownAgent
+from app.messages import Message
+from app.routing.resolve import Route
+from app.runs.request import RunRequest
+from app.runs.run import Run
+from app.sessions.keys import operator_key
+from app.ws.call import LATER, READ, WRITE, Call, Method
+from app.ws.ledger import Ledger
+from app.ws.methods.agent import owner_of
+from app.ws.methods.attachments import user_content
+from app.ws.methods.commands import find_command, is_stop_word, run_command
+from app.ws.methods.history import dump_history
+
+ABORT_SECONDS = 2.0
+DEFAULT_HISTORY, MOST_HISTORY = 200, 1000
+
+
+class ChatMethods:
+    """`ledger` remembers runs by their id, which is the caller's idempotency key."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def table(self) -> dict[str, Method]:
+        return {
+            "chat.send": Method(self.send, WRITE),
+            "chat.abort": Method(self.abort, WRITE),
+            "chat.history": Method(history, READ),
+            "chat.startup": Method(startup, READ),
+            "chat.inject": Method(inject, WRITE),
+        }
+
+    def send(self, call: Call) -> Any:
+        """Starts a run, or does what a command says; the end of either is a `chat` event."""
+        params = call.params
+        key = session_key(call)
+        message, run_id = params.optional_text("message") or "", params.text("idempotencyKey")
+        content = user_content(message, params)
+        if not message.strip() and content == message:
+            raise params.wrong("at /message", "message or attachment required")
+        call.peer.watch_session(key)
+        known = self._ledger.get(run_id)
+        if known is not None:
+            if known.error is not None:
+                raise known.error
+            return {"runId": run_id, "status": "ok" if known.ended else "in_flight"}
+        command = find_command(message)
+        if is_stop_word(message) or (command is not None and command[0] == "stop"):
+            return self._stop_all(call, key)
+        if command is not None:
+            return _command(call, key, run_id, *command)
+        run = call.gateway.runs.start(_request(call, key, content, run_id))
+        return {"runId": run.id, "status": "started"}
+
+    def abort(self, call: Call) -> Any:
+        """Aborts a session's runs, or one of them, whoever started it; the event comes first."""
+        key, run_id = session_key(call), call.params.optional_text("runId")
+        if run_id is None:
+            return self._stop_all(call, key)
+        run = call.gateway.runs.get(run_id)
+        if run is not None and run.session_key != key:
+            raise InvalidRequest("runId does not match sessionKey")
+        return self._stop([run] if run is not None else [])
+
+    def _stop_all(self, call: Call, key: str) -> dict[str, Any]:
+        return self._stop([run for run in call.gateway.runs.active if run.session_key == key])
+
+    def _stop(self, runs: Sequence[Run]) -> dict[str, Any]:
+        stopped = [run for run in runs if run.abort(RunAborted("The run was stopped."))]
+        self._ledger.wait(stopped, ABORT_SECONDS)
+        return {"ok": True, "aborted": bool(stopped), "runIds": [run.id for run in stopped]}
+
+
+def session_key(call: Call) -> str:
+    """The canonical key that the caller means; its agent must exist."""
+    settings = call.gateway.settings
+    default = (call.params.optional_text("agentId") or settings.default_agent.id).strip().lower()
+    key = operator_key(call.params.text("sessionKey"), default, settings.session.main_key)
+    owner = owner_of(key, default)
+    if settings.agent(owner) is None:
+        raise UnknownAgent(f'unknown agent id "{owner[:80]}"')
+    return key
+
+
+def _request(call: Call, key: str, content: Any, run_id: str) -> RunRequest:
+    thinking = call.params.optional_text("thinking")
+    timeout_ms = call.params.integer("timeoutMs", 0)
+    return RunRequest(
+        route=Route(owner_of(key, call.gateway.settings.default_agent.id), key, "key"),
+        messages=(Message("user", content),),
+        source="ws",
+        params={"reasoning_effort": thinking} if thinking in ("low", "medium", "high") else {},
+        model=call.gateway.store.settings_of(key).get("model"),
+        principal=call.peer.principal,
+        run_id=run_id,
+        timeout_seconds=timeout_ms / 1000 or None,
+        origin=call.peer,
+    )
+
+
+def _command(call: Call, key: str, run_id: str, name: str, rest: str) -> dict[str, Any]:
+    """A command's answer is one final, and no run."""
+    text = run_command(name, rest, key, call.gateway)
+    content = [{"type": "text", "text": text}]
+    message = {"role": "assistant", "content": content, "timestamp": int(time.time() * 1000)}
+    payload = {"runId": run_id, "sessionKey": key, "seq": 0, "state": "final", "message": message}
+    call.reply({"runId": run_id, "status": "started"})
+    for peer in call.peers():
+        if peer is call.peer or key in peer.watched:
+            peer.send_event("chat", payload)
+    return LATER
+
+
+def history(call: Call) -> Any:
+    key = session_key(call)
+    call.peer.watch_session(key)
+    limit = call.params.integer("limit", DEFAULT_HISTORY, 1, MOST_HISTORY)
+    return dump_history(call.gateway, key, limit)
+
+
+def startup(call: Call) -> Any:
+    """The newest Control UI's first question about a session."""
+    return {**history(call), "metadata": {}}
+
+
+def inject(call: Call) -> Any:
+    """Puts a message of the assistant's into a session; no model is asked."""
+    key, text = session_key(call), call.params.text("message")
+    message_id = call.gateway.store.inject(key, text, call.params.optional_text("label"))
+    content = [{"type": "text", "text": text}]
+    message = {"role": "assistant", "content": content, "timestamp": int(time.time() * 1000)}
+    run_id = f"inject-{message_id}"
+    payload = {"runId": run_id, "sessionKey": key, "seq": 0, "state": "final", "message": message}
+    for peer in call.peers():
+        peer.send_event("chat", payload)
+    return {"ok": True, "messageId": str(message_id)}

@@ -1,0 +1,74 @@
+"""A session's messages as clients show them (contract, WebSocket section 5, "History message")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from app.bootstrap import Gateway
+from app.messages import ImagePart, Message
+from app.sessions.store import TranscriptRow
+
+
+def dump_history(gateway: Gateway, key: str, limit: int) -> dict[str, Any]:
+    """The newest `limit` messages. Rows carry what the newest Control UI tells its own messages by."""
+    rows = gateway.store.transcript(key, limit)
+    session = gateway.store.describe(key)
+    active = next((run for run in gateway.runs.active if run.session_key == key), None)
+    answer: dict[str, Any] = {
+        "sessionKey": key,
+        "sessionId": session.session_id if session is not None else None,
+        "messages": [dump_row(row) for row in rows],
+        "thinkingLevel": (session.settings if session is not None else {}).get("thinkingLevel", "off"),
+        "pendingInputs": [],
+        "hasMore": False,
+        "totalMessages": len(rows),
+    }
+    if active is not None:
+        answer["inFlightRun"] = {"runId": active.id, "startedAt": int(active.started_at * 1000)}
+    return answer
+
+
+def dump_row(row: TranscriptRow) -> dict[str, Any]:
+    message = row.message
+    about: dict[str, Any] = {"id": str(row.id), "seq": row.seq}
+    fields: dict[str, Any] = {
+        "role": "toolResult" if message.role == "tool" else message.role,
+        "content": _content(message),
+        "timestamp": row.created_at,
+        "__openclaw": about,
+    }
+    if message.role == "user":
+        about["idempotencyKey"] = row.run_id
+        fields["idempotencyKey"] = f"{row.run_id}:user"
+    else:
+        about["runId"] = row.run_id
+    if message.tool_call_id is not None:
+        fields["toolCallId"] = message.tool_call_id
+    if message.role == "assistant" and row.model:
+        fields["provider"], _, fields["model"] = row.model.partition("/")
+        fields["stopReason"] = "aborted" if row.state == "partial" else "stop"
+    return fields
+
+
+def _content(message: Message) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = []
+    if message.text:
+        parts.append({"type": "text", "text": message.text})
+    parts += [_image(image) for image in message.images]
+    for call in message.tool_calls:
+        call_part = {"type": "toolCall", "id": call.id, "name": call.name}
+        parts.append({**call_part, "arguments": _arguments(call.arguments)})
+    return parts
+
+
+def _image(image: ImagePart) -> dict[str, Any]:
+    return {"type": "image", "mimeType": image.mime, "data": image.data}
+
+
+def _arguments(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return {}

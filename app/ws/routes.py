@@ -1,0 +1,133 @@
+"""Where a connection comes in: refused before its upgrade, or handed to `Connection`.
+
+flask-sock answers the upgrade before the view is called, so everything that can be refused with a status
+is refused here, before the request gets to it (contract, WebSocket sections 1 and 3).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from flask import Flask, Request, current_app, g, request
+from flask_sock import Sock
+from simple_websocket import Server
+
+from app.auth.authenticate import Caller
+from app.auth.origin import check_host, is_our_host, is_own_origin
+from app.bootstrap import Gateway
+from app.config.settings import GatewaySettings
+from app.errors import HostNotAllowed, InvalidRequest, OriginNotAllowed
+from app.http.access import current_gateway
+from app.ws.connection import STRANGER_PAYLOAD, Connection
+from app.ws.connections import Connections
+from app.ws.dispatcher import Dispatcher
+from app.ws.feed import Feed
+from app.ws.ledger import Ledger
+from app.ws.methods.table import build_table
+from app.ws.wire import Wire
+
+EXTENSION = "gateway_protocol"
+
+
+class Protocol:
+    """What all connections of an application share."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.connections = Connections()
+        ledger = Ledger()
+        feed = Feed(self.connections, ledger)
+        gateway.runs.listeners.append(feed.run_started)
+        gateway.on_stopping.append(self.connections.announce_stop)
+        gateway.on_drained.append(self.connections.close_all)
+        self.dispatcher = Dispatcher(gateway, build_table(ledger), self.connections.peers)
+
+
+def register_websocket(app: Flask, gateway: Gateway) -> None:
+    """Take WebSocket upgrades on every path of `app`."""
+    app.extensions[EXTENSION] = Protocol(gateway)
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": STRANGER_PAYLOAD}
+    sock = Sock(app)
+    app.before_request(refuse_upgrade)
+    app.teardown_request(forget_stranger)
+    sock.route("/", endpoint="websocket")(serve)
+    sock.route("/<path:path>", endpoint="websocket_anywhere")(serve)
+
+
+def is_upgrade(asked: Request) -> bool:
+    return asked.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def refuse_upgrade() -> None:
+    """Raise what speaks against the upgrade; otherwise make the request fit for it."""
+    if not is_upgrade(request):
+        return
+    settings = current_gateway().settings.gateway
+    check_host(request.headers.get("Host"), settings)
+    check_page(request, settings)
+    check_handshake(request)
+    protocol = current_protocol()
+    address = request.remote_addr or ""
+    protocol.connections.admit_stranger(address)
+    g.stranger = address
+    # Never negotiated: a small compressed frame may unfold into a very large one.
+    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    request.environ["gunicorn.socket"] = Wire(request.environ["gunicorn.socket"])
+
+
+def check_page(asked: Request, settings: GatewaySettings) -> None:
+    """A page may open a connection if it is ours or listed; without a page, the secret decides alone.
+
+    Raises OriginNotAllowed and HostNotAllowed.
+    """
+    origin = asked.headers.get("Origin")
+    if origin is None or origin in settings.control_ui.allowed_origins:
+        return
+    if not is_own_origin(asked.headers.get, settings):
+        raise OriginNotAllowed(
+            f"Pages of {origin[:100]} may not open a connection. "
+            "gateway.controlUi.allowedOrigins lists those that may."
+        )
+    if settings.allowed_hosts and not is_our_host(asked.headers.get("Host"), settings):
+        raise HostNotAllowed("This gateway does not answer to that name.")
+
+
+def check_handshake(asked: Request) -> None:
+    """What the library would stumble over (RFC 6455 section 4.2.1). Raises InvalidRequest."""
+    header = asked.headers.get
+    if asked.method != "GET" or "upgrade" not in header("Connection", "").lower():
+        raise InvalidRequest("A WebSocket upgrade is a GET request with `Connection: Upgrade`.")
+    if header("Sec-WebSocket-Version", "").strip() != "13":
+        raise InvalidRequest("A WebSocket upgrade needs `Sec-WebSocket-Version: 13`.")
+    try:
+        nonce = base64.b64decode(header("Sec-WebSocket-Key", ""), validate=True)
+    except (binascii.Error, ValueError):
+        nonce = b""
+    if len(nonce) != 16:
+        raise InvalidRequest("A WebSocket upgrade needs a `Sec-WebSocket-Key` of 16 bytes in base64.")
+
+
+def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path will do
+    """One connection, from its challenge to its end."""
+    gateway, protocol = current_gateway(), current_protocol()
+    wire: Wire = request.environ["gunicorn.socket"]
+    headers = dict(request.headers)
+    caller = Caller(request.remote_addr or "", lambda name: headers.get(name.title()))
+    connection = Connection(socket, wire, gateway, caller, protocol.connections, protocol.dispatcher)
+    try:
+        let_in = connection.welcome()
+    finally:
+        forget_stranger()
+    if let_in:
+        connection.serve()
+
+
+def forget_stranger(_error: BaseException | None = None) -> None:
+    address = g.pop("stranger", None)
+    if address is not None:
+        current_protocol().connections.forget_stranger(address)
+
+
+def current_protocol() -> Protocol:
+    protocol: Protocol = current_app.extensions[EXTENSION]
+    return protocol
