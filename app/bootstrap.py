@@ -61,6 +61,7 @@ class Gateway:
         metrics: Metrics,
     ) -> None:
         self._watch = watch
+        watch.tell(self._tell_settings)
         self.runs = runs
         self._providers = providers
         self.store = store
@@ -70,6 +71,7 @@ class Gateway:
         # For transports with connections of their own: told when stopping begins, and when runs have ended.
         self.on_stopping: list[Callable[[], object]] = []
         self.on_drained: list[Callable[[], object]] = []
+        self.on_settings: list[Callable[[Settings], object]] = []
         self.started_at = time.time()
         self._stopped = threading.Event()
         self._storage_seen = (0.0, True)
@@ -105,6 +107,10 @@ class Gateway:
             document["config"] = "stale" if self._watch.stale else "current"
             document["activeRuns"] = len(self.runs.active)
         return document
+
+    def _tell_settings(self, settings: Settings) -> None:
+        for tell in self.on_settings:
+            tell(settings)
 
     def start_housekeeping(self) -> None:
         """Begin what happens by itself: mark what an earlier process left, watch the file, end late runs."""

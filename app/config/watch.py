@@ -46,6 +46,10 @@ class ConfigWatch:
         self._stamps = _stamps(initial.sources)
         self._told: set[str] = set(initial.notes)
 
+    def tell(self, on_change: Callable[[Settings], None]) -> None:
+        """Call `on_change` too, with each new settings."""
+        self._on_change = (*self._on_change, on_change)
+
     def run(self, stop: Stop) -> None:
         """Checks until `stop` is set. For a thread of its own."""
         while not stop.wait(self._interval):

@@ -19,6 +19,7 @@ STRANGERS = 128  # connections in all that have not been let in yet
 STRANGERS_EACH = 32  # of them from one address
 BYSTANDERS = 64  # up to so many connections, each is told of every run; beyond, only of what it watches
 RESTART = (1012, "service restart")
+ROTATED = (1008, "credentials rotated")
 
 
 class Listener(Peer, Protocol):
@@ -87,10 +88,13 @@ class Connections:
         for connection in self.all():
             connection.tell(frame)
 
-    def close_all(self) -> None:
-        self._stopped.set()
+    def close_all(self, code: int, reason: str) -> None:
         for connection in self.all():
-            connection.close(*RESTART)
+            connection.close(code, reason)
+
+    def stop(self) -> None:
+        """No more ticks."""
+        self._stopped.set()
 
     def _tick(self) -> None:
         """One greenlet for all: a tick each TICK_SECONDS, a ping each PING_SECONDS."""

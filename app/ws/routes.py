@@ -16,11 +16,11 @@ from simple_websocket import Server
 from app.auth.authenticate import Caller
 from app.auth.origin import check_host, is_our_host, is_own_origin
 from app.bootstrap import Gateway
-from app.config.settings import GatewaySettings
+from app.config.settings import GatewaySettings, Settings
 from app.errors import HostNotAllowed, InvalidRequest, OriginNotAllowed
 from app.http.access import current_gateway
 from app.ws.connection import STRANGER_PAYLOAD, Connection
-from app.ws.connections import Connections
+from app.ws.connections import RESTART, ROTATED, Connections
 from app.ws.dispatcher import Dispatcher
 from app.ws.feed import Feed
 from app.ws.ledger import Ledger
@@ -39,8 +39,20 @@ class Protocol:
         feed = Feed(self.connections, ledger)
         gateway.runs.listeners.append(feed.run_started)
         gateway.on_stopping.append(self.connections.announce_stop)
-        gateway.on_drained.append(self.connections.close_all)
+        gateway.on_drained.append(self._end)
+        gateway.on_settings.append(self._check_credentials)
+        self._auth = gateway.settings.gateway.auth
         self.dispatcher = Dispatcher(gateway, build_table(ledger), self.connections.peers)
+
+    def _end(self) -> None:
+        self.connections.stop()
+        self.connections.close_all(*RESTART)
+
+    def _check_credentials(self, settings: Settings) -> None:
+        """A connection was let in by a secret; when that is changed, it is out."""
+        if settings.gateway.auth != self._auth:
+            self._auth = settings.gateway.auth
+            self.connections.close_all(*ROTATED)
 
 
 def register_websocket(app: Flask, gateway: Gateway) -> None:
@@ -116,10 +128,11 @@ def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path w
     connection = Connection(socket, wire, gateway, caller, protocol.connections, protocol.dispatcher)
     try:
         let_in = connection.welcome()
-    finally:
         forget_stranger()
-    if let_in:
-        connection.serve()
+        if let_in:
+            connection.serve()
+    finally:
+        wire.finish()
 
 
 def forget_stranger(_error: BaseException | None = None) -> None:

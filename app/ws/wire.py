@@ -7,15 +7,19 @@ takes nothing is given up on. Reading waits while the client has too much of its
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from app.hub import spawn
 
 WRITE_SECONDS = 30.0
+FINISH_SECONDS = 5.0
+LINGER_SECONDS = 1.0
 MOST_AT_ONCE = 64 * 1024
 
 
@@ -27,7 +31,7 @@ class Wire:
         self._sock = sock
         self._queue: deque[bytes] = deque()
         self._writing = False
-        self._closing = False
+        self._written: threading.Event | None = None
         self._room = threading.Event()
         self._room.set()
         self._writing_since: float | None = None
@@ -61,11 +65,21 @@ class Wire:
         self._room.set()
 
     def close(self) -> None:
-        """Close once what is queued has been taken, or cannot be."""
-        self._closing = True
+        """The reader's last word. The socket stays: what is queued must go out, and the server closes it."""
         self._room.set()
-        if not self._writing:
-            self._sock.close()
+
+    def finish(self) -> None:
+        """Let what is queued go out, and the client read it: closing on unread input would cut it off."""
+        if self._writing:
+            self._written = threading.Event()
+            self._written.wait(FINISH_SECONDS)
+        deadline = time.monotonic() + LINGER_SECONDS
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+            while (left := deadline - time.monotonic()) > 0:
+                self._sock.settimeout(left)
+                if not self._sock.recv(MOST_AT_ONCE):
+                    return
 
     def check(self) -> None:
         """Give up on a client that has taken nothing for WRITE_SECONDS. To be called now and then."""
@@ -88,8 +102,8 @@ class Wire:
         finally:
             self._writing = False
             self._writing_since = None
-            if self._closing or self.broken:
-                self._sock.close()
+            if self._written is not None:
+                self._written.set()
 
     def _take(self) -> bytes:
         """The next frames in one piece, as far as they are small: one system call for many."""
