@@ -12,7 +12,7 @@ COUNT_TURN = (
     .values(
         turns=sessions.c.turns + 1,
         updated_at=bindparam("now"),
-        label=func.coalesce(bindparam("new_label"), sessions.c.label),
+        label=func.coalesce(sessions.c.label, bindparam("new_label")),
     )
     .returning(sessions.c.id, sessions.c.turns)
 )
@@ -22,7 +22,9 @@ TOUCH_SESSION = (
 )
 
 ADD_RUN = runs.insert()
-PLACE_OF_RUN = select(runs.c.session, runs.c.turn).where(runs.c.id == bindparam("run"))
+PLACE_OF_RUN = select(runs.c.session, runs.c.turn).where(
+    runs.c.id == bindparam("run"), runs.c.state == "running"
+)
 END_RUN = (
     runs.update()
     .where(runs.c.id == bindparam("run"), runs.c.state == "running")
@@ -65,19 +67,6 @@ HISTORY = TRANSCRIPT.where(
     messages.c.turn < select(runs.c.turn).where(runs.c.id == bindparam("run")).scalar_subquery(),
 )
 
-NEWEST = (
-    select(
-        sessions.c.key,
-        sessions.c.session_id,
-        sessions.c.agent_id,
-        sessions.c.label,
-        sessions.c.turns,
-        sessions.c.created_at,
-        sessions.c.updated_at,
-    )
-    .order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
-    .limit(bindparam("limit"))
-)
 STALE = (
     select(sessions.c.id)
     .where(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Select
@@ -18,31 +17,30 @@ from sqlalchemy.exc import IntegrityError
 from app.errors import IdempotencyKeyReused
 from app.messages import Message, Usage
 from app.sessions import statements as sql
+from app.sessions.catalogue import SessionCatalogue
 from app.sessions.history import MessageState, RunState, StoredMessage
+from app.sessions.rows import SessionFilter, StoredSession, TranscriptRow
+from app.sessions.transcripts import Transcripts
+from app.sessions.usage import UsageLedger
 from app.storage.database import Database
 from app.storage.message_json import dump_message, load_message
 from app.storage.owners import OwnerLock
 
-__all__ = ["MessageState", "RunState", "SessionStore", "StoredMessage", "StoredSession"]
+__all__ = [
+    "MessageState",
+    "RunState",
+    "SessionFilter",
+    "SessionStore",
+    "StoredMessage",
+    "StoredSession",
+    "TranscriptRow",
+]
 
 PRUNE_BATCH = 50  # sessions a transaction deletes, so that no other write waits long
 BULKY = 256 * 1024  # characters; pictures, mostly
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSession:
-    """What lists of sessions show. Times are milliseconds since 1970."""
-
-    key: str
-    session_id: str
-    agent_id: str
-    label: str | None
-    turns: int
-    created_at: int
-    updated_at: int
-
-
-class SessionStore:
+class SessionStore(SessionCatalogue, Transcripts, UsageLedger):
     """Each operation is one transaction. All raise `StorageUnavailable`."""
 
     def __init__(self, database: Database, owner: OwnerLock) -> None:
@@ -86,12 +84,13 @@ class SessionStore:
         rows = _input_rows(messages)
 
         def work(connection: Connection) -> None:
+            place = connection.execute(sql.PLACE_OF_RUN, {"run": run_id}).one_or_none()
+            if place is None:  # its session was deleted or began anew
+                return
             if marks:
                 connection.execute(sql.MARK_REPLACED, marks)
             connection.execute(sql.DROP_MESSAGES, {"run": run_id})
-            place = connection.execute(sql.PLACE_OF_RUN, {"run": run_id}).one_or_none()
-            if place is not None:
-                _add_messages(connection, rows, run_id, *place)
+            _add_messages(connection, rows, run_id, *place)
 
         self._database.write(work, bulky=_is_bulky(rows))
 
@@ -135,11 +134,6 @@ class SessionStore:
     def interrupt_orphans(self) -> int:
         """Mark the running runs of dead processes as interrupted; how many there were."""
         return self._database.write(self._interrupt_orphans, bulky=True)
-
-    def sessions(self, limit: int) -> list[StoredSession]:
-        """The sessions used last, newest first."""
-        rows = self._database.read(lambda connection: connection.execute(sql.NEWEST, {"limit": limit}).all())
-        return [StoredSession(*row) for row in rows]
 
     def messages(self, session_key: str) -> list[StoredMessage]:
         """All that counts of a session, also of the runs that are going on."""

@@ -6,6 +6,7 @@ Times are milliseconds since 1970.
 from __future__ import annotations
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -33,7 +34,10 @@ sessions = Table(
     Column("turns", Integer, nullable=False),  # how many were ever accepted: the newest run's turn
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),  # how often it began anew
+    Column("settings", JSON, nullable=False, server_default="{}"),
     Index("ix_sessions_updated_at", "updated_at"),
+    Index("ix_sessions_label", "label"),
 )
 
 runs = Table(

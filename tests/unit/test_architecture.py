@@ -50,6 +50,10 @@ CONCRETE_BUT = {
     ("app.providers.scripted", "app.providers.openai_chat.errors"): "it fails as a real provider does",
     ("app.sessions.store", "app.storage.database"): "the store is built on the database",
     ("app.sessions.store", "app.storage.owners"): "a run is marked with the process that has it",
+    ("app.sessions.catalogue", "app.storage.database"): "a part of the store",
+    ("app.sessions.transcripts", "app.storage.database"): "a part of the store",
+    ("app.sessions.transcripts", "app.storage.owners"): "a part of the store",
+    ("app.sessions.usage", "app.storage.database"): "a part of the store",
     ("app.auth.authenticate", "app.auth.limits"): "wrong credentials are counted",
 }
 

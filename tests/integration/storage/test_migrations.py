@@ -11,8 +11,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from app.errors import StorageUnavailable
+from app.sessions.store import SessionStore
 from app.storage.database import Database
-from app.storage.migrate import SCRIPTS, current_version, known_versions
+from app.storage.migrate import SCRIPTS, current_version, known_versions, run_alembic
+from app.storage.owners import OwnerLock
+from app.storage.sqlite import connect_writer, database_path, make_file
 from app.storage.tables import metadata
 from tests.integration.storage.programs import output, run, start
 
@@ -81,3 +84,32 @@ def test_the_log_says_when_it_migrated(database, caplog):
     with caplog.at_level(logging.INFO, "app.storage"):
         database.ping()
     assert f"migrated from version none to {known_versions()[-1]}" in caplog.text
+
+
+FIRST_VERSION = (
+    "INSERT INTO sessions VALUES (1, 'k', 'id-1', 'main', 'Ann', 1, 1000, 2000)",
+    "INSERT INTO runs VALUES ('r1', 1, 1, 'o', 'http', 'finished', 1, 2, 'stop', NULL, NULL, 'a/x', 3, 4, 0)",
+    """INSERT INTO messages VALUES (1, 1, 'r1', 1, 0, 'user', '{"content":"hi"}', 'complete', NULL, 1000)""",
+)
+
+
+def test_what_the_first_version_stored_is_all_there(url, tmp_path):
+    path = database_path(url)
+    make_file(path)
+    connection = connect_writer(path, foreign_keys=False)
+    with connection.begin():
+        run_alembic(connection, "0001")
+        for statement in FIRST_VERSION:
+            connection.exec_driver_sql(statement)
+    connection.close()
+    database, owner = Database(url), OwnerLock(tmp_path)
+    store = SessionStore(database, owner)
+    found = store.describe("k")
+    assert (found.session_id, found.label, found.turns) == ("id-1", "Ann", 1)
+    assert (found.revision, found.settings, found.title) == (0, {}, "hi")
+    assert (found.model, found.total_tokens) == ("a/x", 7)
+    store.patch("k", "main", {"thinkingLevel": "low"})
+    assert store.reset("k")
+    assert store.accept("r2", "k", "main", None, "http", []) == 2
+    database.close()
+    owner.close()
