@@ -10,9 +10,10 @@ import logging
 import re
 import sys
 import time
+from collections import deque
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -24,6 +25,7 @@ logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 REDACTED = "[redacted]"
 MAX_FIELD = 2000
+RING_LINES = 2000
 
 _SECRETS = re.compile(
     r"(?P<lead>\bBearer\s+|[?&#](?:token|password|key)="
@@ -76,7 +78,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "ts": _moment(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -94,6 +96,10 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = redact(self.formatException(record.exc_info))
         return _dump(line)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def _dump(line: dict[str, Any]) -> str:
@@ -135,3 +141,94 @@ def logging_config(level: str, style: Literal["text", "json"] | None) -> dict[st
             "alembic": {"level": "WARNING"},
         },
     }
+
+
+class _Kept(NamedTuple):
+    created: float
+    level: str
+    logger: str
+    message: str
+    fields: dict[str, Any]
+    exception: str | None
+
+
+class Tail(NamedTuple):
+    """The end of the log. `cursor` is where to go on; `reset`: the one that was given is of no use."""
+
+    cursor: int
+    lines: list[str]
+    truncated: bool
+    reset: bool
+
+
+class LogRing(logging.Handler):
+    """The newest lines, kept in memory for operators. What a line costs is spent when somebody reads it.
+
+    Lines are numbered from the milliseconds since 1970, so that a number of an earlier process is known
+    for one.
+    """
+
+    def __init__(self, most: int = RING_LINES) -> None:
+        super().__init__()
+        self._kept: deque[_Kept] = deque(maxlen=most)
+        self._next = time.time_ns() // 1_000_000
+
+    def install(self) -> None:
+        """Hear of every line that is written from now on."""
+        logging.getLogger().addHandler(self)
+
+    def remove(self) -> None:
+        logging.getLogger().removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else None
+            message = record.getMessage()[:MAX_FIELD]
+            kept = _Kept(record.created, record.levelname, record.name, message, _fields(record), trace)
+        except Exception:
+            self.handleError(record)
+            return
+        self._kept.append(kept)
+        self._next += 1
+
+    def tail(self, cursor: int | None, most_lines: int, most_bytes: int) -> Tail:
+        """The newest lines of what was written since `cursor`, or of all there is, if there is room."""
+        self.acquire()
+        try:
+            kept, end = list(self._kept), self._next
+        finally:
+            self.release()
+        first = end - len(kept)
+        reset = cursor is not None and not first <= cursor <= end
+        since = first if cursor is None or reset else cursor
+        lines: list[str] = []
+        room = most_bytes
+        for one in reversed(kept[since - first :][-most_lines:]):
+            line = _dump_kept(one)
+            room -= len(line.encode()) + 1
+            if room < 0:
+                break
+            lines.append(line)
+        return Tail(end, lines[::-1], truncated=room < 0, reset=reset)
+
+
+def _dump_kept(kept: _Kept) -> str:
+    """JSON with our names, and with those that OpenClaw's own clients look for: `0`, `time` and `_meta`."""
+    fields = {name: _shown(value) for name, value in kept.fields.items()}
+    message, moment = redact(kept.message), _moment(kept.created)
+    line = {
+        "0": " ".join((message, *(f"{name}={value}" for name, value in fields.items()))),
+        "time": moment,
+        "level": kept.level.lower(),
+        "logger": kept.logger,
+        "message": message,
+        "_meta": {"logLevelName": kept.level, "date": moment, "name": _dump({"subsystem": kept.logger})},
+        "fields": fields,
+    }
+    if kept.exception is not None:
+        line["exception"] = redact(kept.exception)
+    return _dump(line)
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, _PLAIN) else redact(str(value))[:MAX_FIELD]
