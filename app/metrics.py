@@ -6,6 +6,7 @@ import os
 import resource
 from collections import deque
 from collections.abc import Callable
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -16,26 +17,36 @@ LAG_MEMORY = 60  # samples, one a second
 
 
 class Metrics:
-    """One registry a gateway, so that two in one process (tests) do not mix."""
+    """One registry a gateway, so that two in one process (tests) do not mix.
+
+    What has labels is called with their values, and keeps what it has been called with: the library looks
+    for them anew each time.
+    """
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        self.requests = Counter(
-            "openclaw_http_requests", "HTTP requests answered.", ("route", "status"), registry=registry
+        self.requests = cache(
+            Counter(
+                "openclaw_http_requests", "HTTP requests answered.", ("route", "status"), registry=registry
+            ).labels
         )
-        self.runs = Counter("openclaw_runs", "Runs ended.", ("agent", "source", "outcome"), registry=registry)
+        self.runs = cache(
+            Counter("openclaw_runs", "Runs ended.", ("agent", "source", "outcome"), registry=registry).labels
+        )
         self.first_token = Histogram(
             "openclaw_time_to_first_token_seconds",
             "From a run's acceptance to the first piece of its answer.",
             buckets=SECONDS,
             registry=registry,
         )
-        self.run_seconds = Histogram(
-            "openclaw_run_duration_seconds",
-            "From a run's acceptance to its end.",
-            ("outcome",),
-            buckets=SECONDS,
-            registry=registry,
+        self.run_seconds = cache(
+            Histogram(
+                "openclaw_run_duration_seconds",
+                "From a run's acceptance to its end.",
+                ("outcome",),
+                buckets=SECONDS,
+                registry=registry,
+            ).labels
         )
         self.queue_seconds = Histogram(
             "openclaw_queue_wait_seconds",
@@ -43,12 +54,16 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
-        self.tokens = Counter("openclaw_tokens", "Tokens of all model calls.", ("kind",), registry=registry)
-        self.provider_errors = Counter(
-            "openclaw_provider_errors",
-            "Failed model calls, also those that were made again.",
-            ("provider", "code"),
-            registry=registry,
+        self.tokens = cache(
+            Counter("openclaw_tokens", "Tokens of all model calls.", ("kind",), registry=registry).labels
+        )
+        self.provider_errors = cache(
+            Counter(
+                "openclaw_provider_errors",
+                "Failed model calls, also those that were made again.",
+                ("provider", "code"),
+                registry=registry,
+            ).labels
         )
         self.active_streams = Gauge(
             "openclaw_active_streams", "Answers being streamed over HTTP.", registry=registry

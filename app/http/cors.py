@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from collections.abc import Collection
 
-from app.http.access import HEALTH_PATHS, current_gateway
+from flask import Request, Response
+
+from app.config.settings import GatewaySettings
+from app.http.access import HEALTH_PATHS
 
 METHODS = "GET, POST, OPTIONS"
 MAX_AGE_SECONDS = "600"
@@ -14,17 +17,15 @@ EXPOSED = (
 )
 
 
-def answer_preflight() -> Response | None:
+def answer_preflight(request: Request, settings: GatewaySettings) -> Response | None:
     """204 for a browser's question whether a page may call; no credential is asked for it."""
-    origins = current_gateway().settings.gateway.cors_origins
-    if request.method != "OPTIONS" or not origins or request.path in HEALTH_PATHS:
+    if request.method != "OPTIONS" or not settings.cors_origins or request.path in HEALTH_PATHS:
         return None
     return Response(status=204)
 
 
-def add_cors_headers(response: Response) -> None:
+def add_cors_headers(request: Request, response: Response, origins: Collection[str]) -> None:
     """On every answer to an allowed page, errors included: without them it could not read what is wrong."""
-    origins = current_gateway().settings.gateway.cors_origins
     if not origins:
         return
     headers = response.headers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from flask import Request
 
 BRANDS = ("openclaw", "clawdbot")
@@ -9,8 +11,13 @@ BRANDS = ("openclaw", "clawdbot")
 
 def brand_header(request: Request, name: str) -> str | None:
     """The header's text, the newer brand first. WSGI hands headers over as Latin-1; clients send UTF-8."""
-    for brand in BRANDS:
-        value = request.headers.get(f"x-{brand}-{name}")
+    for key in _environ_keys(name):
+        value: str | None = request.environ.get(key)
         if value is not None:
             return value.encode("latin-1", "replace").decode("utf-8", "replace")
     return None
+
+
+@cache
+def _environ_keys(name: str) -> tuple[str, ...]:
+    return tuple(f"HTTP_X_{brand}_{name}".upper().replace("-", "_") for brand in BRANDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from urllib.parse import quote
 
 from flask import Response, g
@@ -18,18 +19,20 @@ def remember_run(run: Run) -> None:
     g.run = run
 
 
-def add_run_headers(response: Response) -> None:
+def current_run() -> Run | None:
+    """The run that this request has started, if it has."""
+    return cast("Run | None", g.get("run"))
+
+
+def add_run_headers(response: Response, run: Run) -> None:
     """`X-OpenClaw-Session-Source`: `new` (nothing is stored), `user` or `key`."""
-    run: Run | None = g.get("run")
-    if run is None:
-        return
     headers = response.headers
-    headers["X-OpenClaw-Run-Id"] = run.id
-    headers["X-OpenClaw-Agent-Id"] = run.agent.id
-    headers["X-OpenClaw-Session-Key"] = quote(run.session_key, safe=READABLE)
-    headers["X-OpenClaw-Session-Source"] = run.request.route.source
+    headers.add("X-OpenClaw-Run-Id", run.id)
+    headers.add("X-OpenClaw-Agent-Id", run.agent.id)
+    headers.add("X-OpenClaw-Session-Key", quote(run.session_key, safe=READABLE))
+    headers.add("X-OpenClaw-Session-Source", run.request.route.source)
     if timing := _server_timing(run):
-        headers["Server-Timing"] = timing
+        headers.add("Server-Timing", timing)
 
 
 def _server_timing(run: Run) -> str:

@@ -16,19 +16,19 @@ class RunMeter:
         self._metrics = metrics
 
     def failed_call(self, candidate: Candidate, error: ProviderError) -> None:
-        self._metrics.provider_errors.labels(candidate.provider.name, error.code).inc()
+        self._metrics.provider_errors(candidate.provider.name, error.code).inc()
 
     def ended(self, run: Run) -> None:
         metrics = self._metrics
         outcome = _outcome(run)
-        metrics.runs.labels(run.agent.id, run.request.source, outcome).inc()
+        metrics.runs(run.agent.id, run.request.source, outcome).inc()
         if isinstance(run.log.end, RunFinished):
-            metrics.tokens.labels("prompt").inc(run.log.end.usage.prompt_tokens)
-            metrics.tokens.labels("completion").inc(run.log.end.usage.completion_tokens)
+            metrics.tokens("prompt").inc(run.log.end.usage.prompt_tokens)
+            metrics.tokens("completion").inc(run.log.end.usage.completion_tokens)
         for moment, histogram in (
             (run.entered_at, metrics.queue_seconds),
             (run.spoke_at, metrics.first_token),
-            (run.ended_at, metrics.run_seconds.labels(outcome)),
+            (run.ended_at, metrics.run_seconds(outcome)),
         ):
             if moment is not None:
                 histogram.observe(moment - run.accepted_at)
