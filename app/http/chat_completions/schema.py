@@ -1,6 +1,6 @@
 """The body of a Chat Completions request -> what a run needs, or a 400 that names the field.
 
-The envelope is a marshmallow schema, made once. Messages are read by hand (`messages.py`): a nested
+The envelope is a marshmallow schema. Messages are read by hand (`messages.py`): a nested
 schema costs milliseconds for a long conversation, and the request waits on the hub for it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
@@ -104,7 +105,7 @@ class ChatCompletionSchema(Schema):
     tool_choice = fields.Raw(allow_none=True)
 
 
-_SCHEMA = ChatCompletionSchema()
+_FIELDS = frozenset(ChatCompletionSchema().fields)
 _FORMATS = OneOf(("text", "json_object", "json_schema"))
 
 
@@ -124,7 +125,7 @@ class ChatRequest:
 def load_chat_request(body: Mapping[str, Any], limits: ChatCompletionsSettings) -> ChatRequest:
     """Raises InvalidRequest and its kin, with `param`, for anything that cannot be run."""
     try:
-        loaded = _SCHEMA.load(body)
+        loaded = _schema_of(_FIELDS.intersection(body)).load(body)
     except ValidationError as error:
         raise _invalid(error.messages_dict) from error
     options = loaded.get("stream_options") or {}
@@ -137,6 +138,12 @@ def load_chat_request(body: Mapping[str, Any], limits: ChatCompletionsSettings) 
         params=_params(loaded),
         tools=load_tools(loaded.get("tools"), loaded.get("tool_choice")),
     )
+
+
+@lru_cache(maxsize=256)
+def _schema_of(fields: frozenset[str]) -> Schema:
+    """The schema's part for a body with these fields: marshmallow asks after each of all that it knows."""
+    return ChatCompletionSchema(only=fields)
 
 
 def _params(loaded: Mapping[str, Any]) -> dict[str, Any]:
