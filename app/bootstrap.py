@@ -6,17 +6,24 @@ Building opens nothing: files, connections and processes wait for their first us
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from app.auth.limits import AttemptLimiter
-from app.config.settings import ProviderSettings, Settings
+from app.auth.policy import check_start
+from app.config.edit import ConfigFile
+from app.config.loader import load_settings
+from app.config.settings import ModelSettings, ProviderSettings, Settings
 from app.config.watch import ConfigWatch
 from app.errors import InvalidRequest, StorageUnavailable
 from app.hub import OffHub, spawn, spawned
+from app.logs import LogRing
 from app.metrics import Metrics
 from app.providers.base import Provider
 from app.providers.builtin import BuiltinProvider
@@ -59,6 +66,7 @@ class Gateway:
         store: SessionStore,
         storage: Storage,
         metrics: Metrics,
+        config_file: ConfigFile,
     ) -> None:
         self._watch = watch
         watch.tell(self._tell_settings)
@@ -67,6 +75,8 @@ class Gateway:
         self.store = store
         self._storage = storage
         self.metrics = metrics
+        self.config_file = config_file
+        self.log_ring = LogRing()
         self.auth_limiter = AttemptLimiter()
         # For transports with connections of their own: told when stopping begins, and when runs have ended.
         self.on_stopping: list[Callable[[], object]] = []
@@ -93,6 +103,15 @@ class Gateway:
         """The model of agents that name none, and why it is that one."""
         return self._providers.default_model()
 
+    def models(self) -> list[tuple[str, ModelSettings]]:
+        """Every model that is listed, with its provider's name."""
+        found: list[tuple[str, ModelSettings]] = []
+        for name, provider in self.settings.providers.items():
+            if provider.api != "local" or weights.installed():
+                suggested = [ModelSettings(provider.default_model)] if provider.default_model else []
+                found += [(name, model) for model in provider.models or suggested]
+        return found
+
     def readiness(self, verbose: bool = False) -> dict[str, Any]:
         """The document of `/ready` (contract, HTTP section 1)."""
         failing = ["draining"] if self.runs.draining else []
@@ -114,6 +133,7 @@ class Gateway:
 
     def start_housekeeping(self) -> None:
         """Begin what happens by itself: mark what an earlier process left, watch the file, end late runs."""
+        self.log_ring.install()
         for note in self.settings.notes:
             logger.info("configuration: %s", note)
         if any(agent.model is None for agent in self.settings.agents):
@@ -133,6 +153,7 @@ class Gateway:
     def close(self) -> None:
         """Give everything back. The gateway cannot be used after it."""
         self._stopped.set()
+        self.log_ring.remove()
         self._providers.close()
         self._storage.database.close()
         self._storage.owner.close()
@@ -174,8 +195,12 @@ class Gateway:
         return works
 
 
-def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
-    """`load` reads the configuration again when its files have changed."""
+def build_gateway(
+    settings: Settings,
+    load: Callable[[], Settings],
+    load_file: Callable[[Path], Settings] | None = None,
+) -> Gateway:
+    """`load` reads the configuration again when its files have changed; `load_file` reads another file."""
     database = Database(settings.storage_url)
     owner = OwnerLock(database.directory)
     store = SessionStore(database, owner)
@@ -195,7 +220,18 @@ def build_gateway(settings: Settings, load: Callable[[], Settings]) -> Gateway:
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", spawned)
-    return Gateway(watch, runs, providers, store, Storage(database, owner), metrics)
+    config_file = ConfigFile(lambda: watch.settings, partial(check_file, load_file or load_instead), off_hub)
+    return Gateway(watch, runs, providers, store, Storage(database, owner), metrics, config_file)
+
+
+def load_instead(file: Path) -> Settings:
+    """What the configuration would be with that file."""
+    return load_settings({**os.environ, "OPENCLAW_CONFIG_PATH": str(file)})
+
+
+def check_file(load_file: Callable[[Path], Settings], file: Path) -> None:
+    """Raise ConfigError if the gateway could not run with that file."""
+    check_start(load_file(file).gateway)
 
 
 def provider_builders(settings: Settings) -> Mapping[str, BuildProvider]:

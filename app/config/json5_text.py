@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -31,6 +32,9 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+
+_NOWHERE = Place(Path(), 1, 1)
 
 
 class Table(dict[str, Any]):
@@ -65,6 +69,29 @@ def parse(text: str, file: Path) -> Any:
     if mistakes:
         raise TextError(mistakes)
     return _placed(value, places, (), lines.at(0))
+
+
+def scalars(text: str) -> Iterator[tuple[_Path, int, int]]:
+    """Path and span of each value, containers left out, of a text that `parse` takes."""
+    stack: list[_Open] = []
+    for token in _TOKEN.finditer(text):
+        kind, written = token.lastgroup, token[0]
+        if kind == "skip" or written == ":":
+            continue
+        top = stack[-1] if stack else None
+        if kind == "mark":
+            _step(stack, written, _NOWHERE)
+        elif top and top.awaits_key:
+            top.step = _key(written)
+        else:
+            yield (top.next_path if top else ()), *token.span()
+
+
+def comments(text: str) -> Iterator[tuple[int, int]]:
+    """The span of each comment."""
+    for token in _TOKEN.finditer(text):
+        if token.lastgroup == "skip" and token[0].startswith("/"):
+            yield token.span()
 
 
 def _load(text: str, lines: _Lines) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from app.config.fields import REDACTED
@@ -22,7 +21,7 @@ def redact(settings: Settings) -> dict[str, Any]:
     Secrets go by the mark in the schema; wherever else one of them occurs, it is blotted out too.
     """
     shown = RootSchema().dump(_Shown(settings))
-    secrets = sorted(_secrets(settings), key=len, reverse=True)
+    secrets = sorted(secrets_of(settings), key=len, reverse=True)
     redacted: dict[str, Any] = _blotted(_without_none(shown), secrets)
     return redacted
 
@@ -54,7 +53,8 @@ def _provider(provider: Any) -> dict[str, Any]:
     return {name: getattr(provider, name) or None for name in names}
 
 
-def _secrets(settings: Settings) -> Iterable[str]:
+def secrets_of(settings: Settings) -> set[str]:
+    """The texts that must not be shown, but for those too short to be told from ordinary words."""
     auth, remote = settings.gateway.auth, settings.gateway.remote
     found = [auth.token, auth.password, remote.token, remote.password]
     for provider in settings.providers.values():
