@@ -1,0 +1,252 @@
+"""The operator's file, changed for a client: what is shown, what is refused, what is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.bootstrap import check_file
+from app.config.edit import ConfigFile
+from app.config.fields import REDACTED
+from app.config.loader import load_settings
+from app.errors import InvalidRequest, ServiceUnavailable
+from app.hub import OffHub
+
+if TYPE_CHECKING:
+    from tests.unit.config.conftest import Operator
+
+TOKEN = "canary-token-0123456789"
+WRITTEN = """{
+  // what callers need; token: 'canary-comment'
+  gateway: {auth: {mode: 'token', token: 'TOKEN'}, port: 18790},
+  models: {providers: {corp: {
+    baseUrl: 'http://corp.example', apiKey: "canary-key", headers: {'X-Key': 'canary-header'},
+  }}},
+  agents: {list: [{id: 'one', systemPrompt: 'My token is TOKEN.'}, {id: 'two'}]},
+  channels: {telegram: {botToken: 'canary-bot', allow: ['*']}}, /* the end */
+}
+""".replace("TOKEN", TOKEN)
+
+
+@pytest.fixture
+def edit(operator: Operator) -> Callable[[], ConfigFile]:
+    """The editor of the file as it is now."""
+
+    def load_file(file: Path):
+        environ = {"HOME": str(operator.home), **operator.environ, "OPENCLAW_CONFIG_PATH": str(file)}
+        return load_settings(environ, operator.cwd)
+
+    def build() -> ConfigFile:
+        settings = operator.load()
+        return ConfigFile(lambda: settings, partial(check_file, load_file), OffHub())
+
+    return build
+
+
+@pytest.fixture
+def file(operator: Operator, edit) -> ConfigFile:
+    operator.write(WRITTEN)
+    return edit()
+
+
+def refusal(change: Callable[[], object]) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        change()
+    return caught.value.message
+
+
+class TestShown:
+    def test_without_a_secret_and_otherwise_as_it_is_written(self, file):
+        shown = file.show()
+        assert "canary" not in shown.text
+        assert "canary" not in json.dumps([shown.tree, shown.effective])
+        assert shown.tree["gateway"]["auth"] == {"mode": "token", "token": REDACTED}
+        assert shown.tree["channels"] == {"telegram": {"botToken": REDACTED, "allow": ["*"]}}
+        assert shown.tree["agents"]["list"][0]["systemPrompt"] == f"My token is {REDACTED}."
+        assert f'// what callers need; token: "{REDACTED}"\n' in shown.text
+        assert "port: 18790}," in shown.text
+        assert "/* the end */" in shown.text
+        assert (shown.problems, shown.path.name) == ((), "openclaw.json")
+
+    def test_references_to_the_environment_are_no_secrets(self, operator, edit):
+        operator.environ["MY_TOKEN"] = TOKEN
+        operator.write(
+            "{gateway: {auth: {token: '${MY_TOKEN}',"
+            " password: {source: 'env', provider: 'x', id: 'MY_TOKEN'}}}}"
+        )
+        shown = edit().show()
+        auth = {"token": "${MY_TOKEN}", "password": {"source": "env", "provider": "x", "id": "MY_TOKEN"}}
+        assert shown.tree == {"gateway": {"auth": auth}}
+        assert "${MY_TOKEN}" in shown.text
+
+    def test_when_there_is_no_file(self, edit):
+        shown = edit().show()
+        assert (shown.text, shown.tree, shown.hash, shown.problems) == (None, {}, None, ())
+        assert shown.effective["agents"]["list"][0]["id"] == "main"
+
+    def test_mistakes_are_told(self, operator, file):
+        operator.write(WRITTEN.replace("18790", "-1"))
+        (problem,) = file.show().problems
+        assert "gateway.port: must be a whole number from 1 to 65535" in problem
+
+    def test_one_that_cannot_be_read_shows_no_secret_either(self, operator, file):
+        operator.write(WRITTEN[:-3])
+        shown = file.show()
+        assert shown.tree is None
+        assert "canary" not in shown.text
+        assert "port: 18790" in shown.text
+        assert shown.problems
+
+    def test_its_hash_does_not_tell_the_text(self, operator, file, edit):
+        first = file.show().hash
+        assert file.show().hash == first
+        operator.write(WRITTEN.replace(TOKEN, TOKEN + "-2"))
+        assert edit().show().hash != first
+
+
+class TestReplace:
+    def test_what_was_shown_comes_back_as_it_was(self, operator, file):
+        shown = file.show()
+        file.replace(shown.text, shown.hash)
+        assert json.dumps(operator.file.read_text()).replace('\\"', "'") == json.dumps(WRITTEN).replace(
+            '\\"', "'"
+        )
+
+    def test_a_change_beside_the_placeholders(self, operator, file):
+        shown = file.show()
+        changed = file.replace(shown.text.replace("18790", "18791"), shown.hash)
+        assert operator.load().gateway.port == 18791
+        assert operator.load().gateway.auth.token == TOKEN
+        assert changed.hash == file.show().hash != shown.hash
+        assert changed.tree["gateway"]["auth"]["token"] == REDACTED
+
+    def test_a_secret_may_be_changed(self, operator, file):
+        shown = file.show()
+        new = "another-secret-0123456789"
+        file.replace(shown.text.replace(f'token: "{REDACTED}"}}', f"token: '{new}'}}"), shown.hash)
+        assert operator.load().gateway.auth.token == new
+
+    def test_a_placeholder_that_nothing_stands_behind(self, operator, file):
+        shown = file.show()
+        told = refusal(lambda: file.replace(f"{{gateway: {{remote: {{token: '{REDACTED}'}}}}}}", shown.hash))
+        assert told.startswith("gateway.remote.token: the placeholder ")
+        moved = shown.text.replace(f"is {REDACTED}.", f"is not {REDACTED}.")
+        assert refusal(lambda: file.replace(moved, shown.hash)).startswith("agents.list[0].systemPrompt: ")
+        assert operator.file.read_text() == WRITTEN
+
+    def test_the_first_file_needs_no_hash(self, operator, edit):
+        operator.environ["OPENCLAW_GATEWAY_TOKEN"] = TOKEN
+        edit().replace("{gateway: {port: 18791}}", None)
+        assert operator.load().gateway.port == 18791
+        assert stat.S_IMODE(operator.file.stat().st_mode) == 0o600
+
+    @pytest.mark.parametrize("base_hash", [None, "", "0" * 64, "ünfug"])
+    def test_another_base_is_refused(self, operator, file, base_hash):
+        told = refusal(lambda: file.replace("{}", base_hash))
+        why = "changed since last load" if base_hash else "base hash required"
+        assert told == f"config {why}; re-run config.get and retry"
+        assert operator.file.read_text() == WRITTEN
+
+    def test_mistakes_are_refused_all_at_once(self, operator, file):
+        shown = file.show()
+        told = refusal(
+            lambda: file.replace(f"{{gateway: {{port: 0, auth: {{token: '{TOKEN}'}}, x: 1}}}}", shown.hash)
+        )
+        assert told.startswith("invalid config: ")
+        assert "gateway.port: must be" in told
+        assert "`x` is not a key of `gateway`" in told
+        assert str(operator.file) in told
+        assert ".tmp" not in told
+        assert operator.file.read_text() == WRITTEN
+        assert os.listdir(operator.file.parent) == ["openclaw.json"]
+
+    @pytest.mark.parametrize("raw", ["{", "[]", "nonsense", "{a: 1, a: 2}", "", "\ud800"])
+    def test_what_is_no_configuration_is_refused(self, operator, file, raw):
+        assert refusal(lambda: file.replace(raw, file.show().hash)).startswith("invalid config: ")
+        assert operator.file.read_text() == WRITTEN
+
+    def test_what_the_gateway_would_not_start_with_is_refused(self, operator, file):
+        open_to_all = "{gateway: {bind: 'lan', auth: {mode: 'none'}}}"
+        assert refusal(lambda: file.replace(open_to_all, file.show().hash)).startswith("invalid config: ")
+
+    def test_the_file_keeps_its_mode_and_its_place(self, operator, file, tmp_path):
+        operator.environ["OPENCLAW_GATEWAY_TOKEN"] = TOKEN
+        real = tmp_path / "elsewhere" / "real.json"
+        real.parent.mkdir()
+        operator.file.rename(real)
+        real.chmod(0o640)
+        operator.file.symlink_to(real)
+        operator.write("{}", "part.json5")
+        file.replace("{$include: 'part.json5', gateway: {port: 18791}}", file.show().hash)
+        assert operator.file.is_symlink()
+        assert operator.load().gateway.port == 18791
+        assert stat.S_IMODE(real.stat().st_mode) == 0o640
+
+    def test_a_file_that_cannot_be_written(self, operator, file, monkeypatch):
+        shown = file.show()
+
+        def full(_: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(ServiceUnavailable, match="No space left on device"):
+            file.replace("{}", shown.hash)
+        assert operator.file.read_text() == WRITTEN
+        assert os.listdir(operator.file.parent) == ["openclaw.json"]
+
+
+class TestPatch:
+    def test_objects_merge_and_null_removes(self, operator, file):
+        patch = "{gateway: {port: 18791, auth: {mode: null}}, channels: null, session: {mainKey: 'home'}}"
+        changed = file.patch(patch, file.show().hash)
+        settings = operator.load()
+        assert (settings.gateway.port, settings.gateway.auth.token) == (18791, TOKEN)
+        assert settings.session.main_key == "home"
+        written = json.loads(operator.file.read_text())
+        assert "channels" not in written
+        assert "mode" not in written["gateway"]["auth"]
+        assert changed.tree["models"]["providers"]["corp"]["apiKey"] == REDACTED
+
+    def test_lists_of_things_with_ids_merge_by_them(self, operator, file):
+        file.patch("{agents: {list: [{id: 'two', name: 'Two'}, {id: 'three'}]}}", file.show().hash)
+        agents = operator.load().agents
+        assert [(agent.id, agent.name) for agent in agents] == [
+            ("one", None),
+            ("two", "Two"),
+            ("three", None),
+        ]
+        assert agents[0].system_prompt == f"My token is {TOKEN}."
+
+    def test_other_lists_are_replaced(self, operator, file):
+        file.patch("{gateway: {allowedHosts: ['a.example']}}", file.show().hash)
+        file.patch("{gateway: {allowedHosts: ['b.example']}}", file.show().hash)
+        assert operator.load().gateway.allowed_hosts == ("b.example",)
+
+    def test_a_placeholder_leaves_the_secret_alone(self, operator, file):
+        patch = f"{{gateway: {{auth: {{token: '{REDACTED}'}}}}}}"
+        changed = file.patch(patch, file.show().hash)
+        assert not changed.changed
+        assert operator.file.read_text() == WRITTEN
+
+    def test_no_change_writes_nothing(self, operator, file):
+        assert not file.patch("{gateway: {port: 18790}}", file.show().hash).changed
+        assert operator.file.read_text() == WRITTEN
+
+    def test_the_first_file(self, operator, edit):
+        operator.environ["OPENCLAW_GATEWAY_TOKEN"] = TOKEN
+        assert edit().patch("{gateway: {port: 18791}}", None).changed
+        assert operator.load().gateway.port == 18791
+
+    def test_what_is_refused(self, operator, file):
+        base = file.show().hash
+        assert "base hash required" in refusal(lambda: file.patch("{}", None))
+        assert "must be an object" in refusal(lambda: file.patch("[1]", base))
+        assert "gateway.port" in refusal(lambda: file.patch("{gateway: {port: 'x'}}", base))
+        assert operator.file.read_text() == WRITTEN
