@@ -107,9 +107,10 @@ class Connection:
 
     def tell(self, frame: EventFrame, *, droppable: bool = False) -> None:
         """Send an event, numbered. One too far behind misses what it can do without, or is closed."""
+        if self._wire.queued > MAX_BUFFERED // 2 and droppable:
+            return
         if self._wire.queued > MAX_BUFFERED:
-            if not droppable:
-                self.close(POLICY, "slow consumer")
+            self.close(POLICY, "slow consumer")
             return
         self._seq += 1
         self._send(frame.numbered(self._seq))

@@ -56,7 +56,7 @@ class RunEncoder:
         yield from self._others(batch, ToolCalled | ToolReturned)
         if text:
             self._text += text
-            yield self._agent("assistant", {"text": self._text, "delta": text})
+            yield self._agent("assistant", {"text": self._text, "delta": text}, droppable=True)
             if time.monotonic() - self._shown_at >= CHAT_SECONDS:
                 yield from self._chat_delta()
         yield from self._others(batch, RunFinished | RunFailed)

@@ -283,7 +283,8 @@ def test_s28_values_make_no_lines_of_their_own(gateway: GatewayProcess) -> None:
     forged = 'x\\r\\n{"level":"error","message":"forged"}'
     gateway.chat({**BODY, "user": 'u\r\n{"message":"forged"}\u2028'}, x_openclaw_session_key=forged)
     gateway.request("GET", "/a%0d%0a%7b%22message%22:%22forged%22%7d")
-    for line in gateway.log.splitlines():
+    written = [line for line in gateway.log.splitlines(keepends=True) if line.endswith("\n")]
+    for line in written:  # the last may be half written yet
         assert json.loads(line).get("message") != "forged"
 
 

@@ -221,8 +221,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _wait(self, seconds: float | None) -> None:
         """A pause, or for ever; ends when the other side closes."""
-        readable, _, _ = select.select([self.connection], [], [], seconds)
-        if readable:
+        poll = select.poll()
+        poll.register(self.connection, select.POLLIN)
+        if poll.poll(None if seconds is None else seconds * 1000):
             raise ConnectionResetError
 
     def _respond(self, status: int, body: bytes | dict[str, Any], headers: dict[str, str]) -> None:

@@ -134,7 +134,9 @@ def startup(call: Call) -> Any:
 def inject(call: Call) -> Any:
     """Puts a message of the assistant's into a session; no model is asked."""
     key, text = session_key(call), call.params.text("message")
-    message_id = call.gateway.store.inject(key, text, call.params.optional_text("label"))
+    label = call.params.optional_text("label")
+    message_id = call.gateway.store.inject(key, text, label)
+    text = f"[{label}]\n\n{text}" if label else text
     content = [{"type": "text", "text": text}]
     message = {"role": "assistant", "content": content, "timestamp": int(time.time() * 1000)}
     run_id = f"inject-{message_id}"
