@@ -1,4 +1,4 @@
-"""`python -m app agent`, in this process: what it prints where, and what it exits with."""
+"""`python -m app agent --local`: what it prints where, and what it exits with."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Ran:
     """A command's exit code, and what it printed."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *words: str) -> None:
-        self.code = main(["agent", *words])
+        self.code = main(["agent", "--local", *words])
         self.out, self.err = capsys.readouterr()
 
     @property

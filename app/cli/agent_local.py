@@ -1,0 +1,87 @@
+"""`agent --local`: the run in this process, by the same `RunService` as in a gateway."""
+
+from __future__ import annotations
+
+import argparse
+import logging.config
+import os
+from functools import partial
+
+from app.bootstrap import Gateway, build_gateway
+from app.cli.answer import AnswerPrinter
+from app.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK, exit_code
+from app.cli.output import print_error
+from app.cli.spinner import Spinner
+from app.config.loader import load_settings
+from app.errors import GatewayError, RunAborted
+from app.events.types import RunFailed, RunFinished, TextDelta
+from app.logs import logging_config
+from app.messages import Message
+from app.routing.resolve import resolve_agent, resolve_session
+from app.runs.request import RunRequest
+from app.runs.run import Run
+
+
+def answer_locally(args: argparse.Namespace, text: str) -> int:
+    """Raises ConfigError."""
+    load = partial(load_settings, os.environ)
+    settings = load()
+    logging.config.dictConfig(logging_config("info" if args.verbose else "error", settings.logging.format))
+    gateway = build_gateway(settings, load)
+    try:
+        return _answer(args, gateway, text)
+    except GatewayError as error:
+        print_error(args, error.code, error.message)
+        return exit_code(error)
+    finally:
+        gateway.close()
+
+
+def _answer(args: argparse.Namespace, gateway: Gateway, text: str) -> int:
+    run = gateway.runs.start(_request(args, gateway, text))
+    try:
+        with Spinner("waiting for the answer") as spinner:
+            _show(run, AnswerPrinter(args, spinner))
+    except KeyboardInterrupt:
+        run.abort(RunAborted("Interrupted."))
+        gateway.drain(5.0)
+        return EXIT_INTERRUPTED
+    return EXIT_OK
+
+
+def _request(args: argparse.Namespace, gateway: Gateway, text: str) -> RunRequest:
+    settings = gateway.settings
+    agent_id = resolve_agent(None, args.agent, settings.agents)
+    route = resolve_session(agent_id, None, args.session_key, settings.session.main_key)
+    message = Message("user", text)
+    return RunRequest(route=route, messages=(message,), source="cli", timeout_seconds=args.timeout)
+
+
+def _show(run: Run, printer: AnswerPrinter) -> None:
+    """Prints the answer, whole or piece by piece. Raises the run's error."""
+    for batch in run.follow():
+        for event in batch:
+            match event:
+                case TextDelta(text):
+                    printer.piece(text)
+                case RunFailed(error):
+                    printer.failed()
+                    raise error
+                case RunFinished():
+                    printer.end(_document(run, printer.text, event))
+
+
+def _document(run: Run, text: str, end: RunFinished) -> dict[str, object]:
+    return {
+        "runId": run.id,
+        "agent": run.agent.id,
+        "sessionKey": run.session_key,
+        "text": text,
+        "finishReason": end.reason,
+        "usage": {
+            "promptTokens": end.usage.prompt_tokens,
+            "completionTokens": end.usage.completion_tokens,
+            "totalTokens": end.usage.total_tokens,
+            "estimated": end.usage.estimated,
+        },
+    }

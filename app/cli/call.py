@@ -1,0 +1,40 @@
+"""`python -m app call METHOD`: any method of the protocol, its answer as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from app.cli.client import GatewayClient
+from app.cli.exit_codes import EXIT_OK
+from app.cli.output import print_json
+from app.cli.remote import Commands, add_command, over_gateway
+
+
+def add_commands(commands: Commands) -> None:
+    parser = add_command(commands, "call", "Call a method of the Gateway protocol and print its answer")
+    parser.add_argument("method", metavar="METHOD", help="such as sessions.list; docs/websocket.md has all")
+    parser.add_argument("--params", type=json_object, default={}, metavar="JSON", help="its parameters")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    return over_gateway(show, args.method)(args)
+
+
+def show(args: argparse.Namespace, client: GatewayClient) -> int:
+    """Indented, for reading; with `--json` on one line."""
+    print_json(client.call(args.method, args.params, args.timeout), indent=not args.json)
+    return EXIT_OK
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """For argparse."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("must be a JSON object")
+    return value

@@ -1,0 +1,62 @@
+"""What commands print: JSON for programs, a tidy table on a terminal, tab-separated lines in a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def print_json(document: Any, indent: bool = False) -> None:
+    print(orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else 0).decode(), flush=True)
+
+
+def print_error(args: argparse.Namespace, code: str, message: str) -> None:
+    if args.json:
+        print_json({"error": {"code": code, "message": message}})
+    print(f"error: {message}", file=sys.stderr)
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns with their heads on a terminal; otherwise a line a row, its cells between tabs."""
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    if not sys.stdout.isatty():
+        for row in cells:
+            print("\t".join(row))
+        return
+    widths = [max(len(cell) for cell in column) for column in zip(heads, *cells, strict=True)]
+    for row in ([head.upper() for head in heads], *cells):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """A name and what is to be said of it, a line each."""
+    width = max(len(name) for name, _ in facts) if sys.stdout.isatty() else 0
+    for name, fact in facts:
+        print(f"{name:<{width}}  {one_line(fact)}" if width else f"{name}\t{one_line(fact)}")
+
+
+def one_line(text: str) -> str:
+    """Text of others as a terminal may safely show it: no line break, no escape sequence."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def duration(seconds: float) -> str:
+    """Roughly, in the largest unit that fits."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def ago(milliseconds: Any) -> str:
+    if not isinstance(milliseconds, int | float):
+        return ""
+    return f"{duration(time.time() - milliseconds / 1000)} ago"

@@ -1,0 +1,51 @@
+"""`python -m app status`: which gateway this is, since when, and what was last done in it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from app.cli.client import GatewayClient
+from app.cli.exit_codes import EXIT_OK
+from app.cli.output import ago, duration, print_facts, print_json
+from app.cli.remote import Commands, add_command, over_gateway
+
+RECENT = 5
+
+
+def add_commands(commands: Commands) -> None:
+    parser = add_command(commands, "status", "Show the gateway, its model and its newest sessions")
+    parser.set_defaults(run=over_gateway(show, "status"))
+
+
+def show(args: argparse.Namespace, client: GatewayClient) -> int:
+    status = client.call("status", timeout=args.timeout)
+    gateway = about(client)
+    if args.json:
+        print_json({"gateway": gateway, **status})
+        return EXIT_OK
+    sessions = status.get("sessions") or {}
+    facts = [
+        ("gateway", gateway["url"]),
+        ("version", f"{gateway['version']}, protocol {gateway['protocol']}"),
+        ("up for", duration((gateway["uptimeMs"] or 0) / 1000)),
+        ("model", str((sessions.get("defaults") or {}).get("model") or "")),
+        ("sessions", str(sessions.get("count", ""))),
+    ]
+    facts += [("recent", _line(one)) for one in (sessions.get("recent") or [])[:RECENT]]
+    print_facts(facts)
+    return EXIT_OK
+
+
+def about(client: GatewayClient) -> dict[str, Any]:
+    hello = client.hello
+    return {
+        "url": client.target.url,
+        "version": (hello.get("server") or {}).get("version"),
+        "protocol": hello.get("protocol"),
+        "uptimeMs": (hello.get("snapshot") or {}).get("uptimeMs"),
+    }
+
+
+def _line(session: dict[str, Any]) -> str:
+    return f"{session.get('key')} ({ago(session.get('updatedAt'))})"

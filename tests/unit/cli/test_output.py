@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.cli.logs import readable
+from app.cli.main import build_parser
+from app.cli.output import ago, duration, one_line, print_facts, print_table
+from app.cli.remote import scopes_for
+
+
+@pytest.fixture
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """What is printed goes to a terminal, for all anybody can tell."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    return lambda: capsys.readouterr().out
+
+
+ROWS = [["agent:main:main", "3 s ago"], ["agent:beta:x", ""]]
+
+
+def test_a_table_in_a_pipe_is_cells_between_tabs(capsys: pytest.CaptureFixture[str]):
+    print_table(("session", "updated"), ROWS)
+    assert capsys.readouterr().out == "agent:main:main\t3 s ago\nagent:beta:x\t\n"
+
+
+def test_a_table_on_a_terminal_has_heads_and_columns(terminal: Callable[[], str]):
+    print_table(("session", "updated"), ROWS)
+    assert terminal().splitlines() == [
+        "SESSION          UPDATED",
+        "agent:main:main  3 s ago",
+        "agent:beta:x",
+    ]
+
+
+def test_an_empty_table(terminal: Callable[[], str]):
+    print_table(("session", "updated"), [])
+    assert terminal() == "SESSION  UPDATED\n"
+
+
+def test_facts(terminal: Callable[[], str]):
+    print_facts([("up", "1 h"), ("model", "a/b")])
+    assert terminal() == "up     1 h\nmodel  a/b\n"
+
+
+def test_what_others_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]):
+    assert one_line("a\x1b[2Jb\nc") == "a\\x1b[2Jb\\x0ac"
+    print_table(("label",), [["\x1b]0;title\x07"]])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0 s"), (59.9, "59 s"), (60, "1 min"), (7300, "2 h"), (90000, "1 d")]
+)
+def test_durations(seconds: float, text: str):
+    assert duration(seconds) == text
+
+
+def test_ago():
+    assert ago((time.time() - 61) * 1000) == "1 min ago"
+    assert ago(None) == ""
+
+
+def line(**fields: Any) -> str:
+    about = {
+        "ts": "2026-11-21T09:28:02.596Z",
+        "level": "info",
+        "logger": "app.runs",
+        "message": "run started",
+    }
+    return json.dumps({**about, **fields})
+
+
+def test_a_log_line_is_made_readable(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    assert readable(line(run_id="r1", total_ms=3.4)) == (
+        "09:28:02 INFO    app.runs: run started run_id=r1 total_ms=3.4"
+    )
+    assert readable(line(message="a\x1bb\nc")).endswith("a\\x1bb\\x0ac")
+
+
+@pytest.mark.parametrize(
+    "text", ["09:28:02 INFO app: hi", "{", "[]", "{}", '{"ts": 5}', '{"ts": "never"}', "5"]
+)
+def test_any_other_line_stays(text: str):
+    assert readable(text) == text
+
+
+def test_commands_ask_for_the_least_scopes():
+    assert scopes_for(["agent", "chat.abort"]) == ["operator.write"]
+    assert scopes_for(["chat.history"]) == ["operator.read"]
+    assert scopes_for(["method.of.others"]) == ["operator.admin"]
+    assert scopes_for([]) == ["operator.read"]
+
+
+WRONG = [
+    ("call",),
+    ("call", "health", "--params", "["),
+    ("call", "health", "--params", "[]"),
+    ("health", "--timeout", "0"),
+    ("health", "--timeout", "soon"),
+    ("sessions", "--limit", "many"),
+    ("status", "now"),
+]
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_wrong_words(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        build_parser().parse_args(words)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err
+
+
+def test_local_goes_with_no_address(capsys: pytest.CaptureFixture[str]):
+    args = build_parser().parse_args(["agent", "-m", "hi", "--local", "--url", "ws://h", "--token", "x"])
+    assert args.run(args) == 2
+    assert "--url, --token" in capsys.readouterr().err
