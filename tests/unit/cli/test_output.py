@@ -13,12 +13,19 @@ from app.cli.main import build_parser
 from app.cli.output import ago, duration, one_line, print_facts, print_table
 from app.cli.remote import scopes_for
 
+Screen = Callable[[Callable[[], object]], str]
+
 
 @pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
-    """What is printed goes to a terminal, for all anybody can tell."""
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    return lambda: capsys.readouterr().out
+def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """What is printed on a terminal, or on what passes for one."""
+
+    def run(show: Callable[[], object]) -> str:
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        show()
+        return capsys.readouterr().out
+
+    return run
 
 
 ROWS = [["agent:main:main", "3 s ago"], ["agent:beta:x", ""]]
@@ -29,23 +36,20 @@ def test_a_table_in_a_pipe_is_cells_between_tabs(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "agent:main:main\t3 s ago\nagent:beta:x\t\n"
 
 
-def test_a_table_on_a_terminal_has_heads_and_columns(terminal: Callable[[], str]):
-    print_table(("session", "updated"), ROWS)
-    assert terminal().splitlines() == [
+def test_a_table_on_a_terminal_has_heads_and_columns(terminal: Screen):
+    assert terminal(lambda: print_table(("session", "updated"), ROWS)).splitlines() == [
         "SESSION          UPDATED",
         "agent:main:main  3 s ago",
         "agent:beta:x",
     ]
 
 
-def test_an_empty_table(terminal: Callable[[], str]):
-    print_table(("session", "updated"), [])
-    assert terminal() == "SESSION  UPDATED\n"
+def test_an_empty_table(terminal: Screen):
+    assert terminal(lambda: print_table(("session", "updated"), [])) == "SESSION  UPDATED\n"
 
 
-def test_facts(terminal: Callable[[], str]):
-    print_facts([("up", "1 h"), ("model", "a/b")])
-    assert terminal() == "up     1 h\nmodel  a/b\n"
+def test_facts(terminal: Screen):
+    assert terminal(lambda: print_facts([("up", "1 h"), ("model", "a/b")])) == "up     1 h\nmodel  a/b\n"
 
 
 def test_what_others_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]):
