@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -240,10 +240,7 @@ def provider_builders(settings: Settings) -> Mapping[str, BuildProvider]:
     local_model = LocalModel(settings.state_dir)
 
     def build_local(provider: ProviderSettings) -> Provider:
-        def chat(base_url: str, api_key: str) -> Provider:
-            return OpenAIChatProvider(replace(provider, base_url=base_url, api_key=api_key))
-
-        return LocalProvider(provider.name, local_model, chat)
+        return LocalProvider(provider, local_model, OpenAIChatProvider)
 
     return {
         "openai-completions": OpenAIChatProvider,

@@ -13,9 +13,7 @@ from app.providers.local.provider import LocalProvider
 from app.providers.local.supervisor import LocalModel
 from app.providers.openai_chat.provider import OpenAIChatProvider
 
-
-def chat(base_url: str, api_key: str) -> OpenAIChatProvider:
-    return OpenAIChatProvider(ProviderSettings("local", base_url=base_url, api_key=api_key))
+SETTINGS = ProviderSettings("local", api="local")
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def model(tmp_path: Path) -> Iterator[LocalModel]:
 @pytest.fixture
 def provider(model: LocalModel) -> Iterator[LocalProvider]:
     """A provider with a process of its own, for tests that look at the process."""
-    provider = LocalProvider("local", model, chat)
+    provider = LocalProvider(SETTINGS, model, OpenAIChatProvider)
     yield provider
     provider.close()
 
@@ -36,7 +34,7 @@ def provider(model: LocalModel) -> Iterator[LocalProvider]:
 @pytest.fixture(scope="module")
 def lasting_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProvider]:
     """One for all tests that only ask."""
-    provider = LocalProvider("local", LocalModel(tmp_path_factory.mktemp("state")), chat)
+    provider = LocalProvider(SETTINGS, LocalModel(tmp_path_factory.mktemp("state")), OpenAIChatProvider)
     yield provider
     provider.close()
 

@@ -58,6 +58,11 @@ def test_it_stops_at_the_limit_and_says_so(lasting_provider: LocalProvider):
     assert end.usage.completion_tokens == 5
 
 
+def test_one_call_after_another_never_meets_a_closed_connection(lasting_provider: LocalProvider):
+    for _ in range(30):
+        assert isinstance(ask(lasting_provider, "Hello!", max_tokens=1)[-1], ModelFinished)
+
+
 def test_it_follows_a_json_schema(lasting_provider: LocalProvider):
     schema = {
         "type": "object",
