@@ -36,6 +36,7 @@ _SECRETS = re.compile(
 _HINTS = ("bearer", "authorization", "api", "key=", "token=", "password=", "sk-", "xai-", "pk-")
 _PLAIN = (bool, int, float)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+_BREAKS = re.compile(r"[\x7f-\x9f\u2028\u2029]")  # JSON allows them, some readers end a line there
 
 
 def redact(text: str) -> str:
@@ -104,9 +105,10 @@ def _moment(seconds: float) -> str:
 
 def _dump(line: dict[str, Any]) -> str:
     try:
-        return orjson.dumps(line).decode()
+        text = orjson.dumps(line).decode()
     except TypeError:  # lone surrogates, huge numbers
         return json.dumps(line)
+    return text if text.isascii() else _BREAKS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

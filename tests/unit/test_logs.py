@@ -41,7 +41,7 @@ def text(message: str, *args: object, **fields: Any) -> str:
 
 def document(message: str, *args: object, **fields: Any) -> dict[str, Any]:
     line = JsonFormatter().format(record(message, *args, **fields))
-    assert "\n" not in line
+    assert len(line.splitlines()) == 1
     loaded: dict[str, Any] = json.loads(line)
     return loaded
 
@@ -119,6 +119,7 @@ def test_nothing_looks_like_a_line_of_its_own(char: str):
     for line in (text(forged), text("%s", forged), text("x", value=forged), text("x", value=[forged])):
         assert len(line.splitlines()) == 1
         assert not set(line) & set("\r\x00\x1b\x7f")
+    assert document("x", value=forged)["value"] == forged
 
 
 def test_fields_are_told_beside_the_message():
