@@ -12,12 +12,13 @@ import pytest
 
 from app.providers.local import weights
 from tests.e2e.conftest import StartGateway
-from tests.support.gateway import TOKEN, GatewayProcess
+from tests.support.gateway import TOKEN, Answer, GatewayProcess
 
-pytestmark = pytest.mark.local_model
+pytestmark = [pytest.mark.local_model, pytest.mark.timeout(300)]
 
 SYSTEM = "You are a friendly assistant."
 QUESTION = "Name three colours."
+PATIENCE = 100.0  # seconds, for the model yields to everything else on the machine
 # The most probable word each time, so that whoever asks gets the same answer.
 PARAMS = {"temperature": 0, "seed": 1}
 
@@ -45,6 +46,12 @@ def address(gateway: GatewayProcess) -> Any:
     return json.loads((gateway.state / "local-model.json").read_text())
 
 
+def ask(gateway: GatewayProcess, **more: Any) -> Answer:
+    body = {"model": "openclaw", "messages": [{"role": "user", "content": QUESTION}], **more}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return gateway.request("POST", "/v1/chat/completions", body, headers, timeout=PATIENCE)
+
+
 def told_by_the_model_itself(gateway: GatewayProcess, **params: Any) -> Any:
     """The answer of the model's own server to what the gateway should have sent it."""
     model = address(gateway)
@@ -54,15 +61,14 @@ def told_by_the_model_itself(gateway: GatewayProcess, **params: Any) -> Any:
         json.dumps({"model": weights.MODEL_ID, "messages": messages, **params}).encode(),
         {"Authorization": f"Bearer {model['key']}", "Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.load(answer)
 
 
 def streamed(gateway: GatewayProcess, **params: Any) -> tuple[list[str], str, Any]:
     """(pieces of text, finish reason, usage)"""
-    *chunks, last, done = gateway.ask(
-        QUESTION, stream=True, stream_options={"include_usage": True}, **params
-    ).events()
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    *chunks, last, done = ask(gateway, **options, **params).events()
     assert done == "[DONE]"
     choices = [chunk["choices"][0] for chunk in chunks]
     pieces = [choice["delta"]["content"] for choice in choices if choice["delta"].get("content")]
@@ -74,7 +80,7 @@ def counts(usage: Any) -> tuple[int, int, int]:
 
 
 def test_answers_are_real_and_their_usage_is_what_the_model_counts(gateway: GatewayProcess) -> None:
-    answer = gateway.ask(QUESTION, **PARAMS)
+    answer = ask(gateway, **PARAMS)
     assert answer.status == 200, answer.body
     assert answer.text.strip()
     assert "X-OpenClaw-Usage" not in answer.headers  # nothing is estimated
@@ -98,7 +104,7 @@ def test_a_limit_is_kept_and_counted(gateway: GatewayProcess) -> None:
 
 
 def test_the_models_process_ends_with_the_gateway(gateway: GatewayProcess) -> None:
-    assert gateway.ask(QUESTION, max_tokens=3).status == 200
+    assert ask(gateway, max_tokens=3).status == 200
     model = psutil.Process(address(gateway)["pid"])
     assert model.is_running()
     assert gateway.stop() == 0, gateway.log
