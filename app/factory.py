@@ -15,6 +15,7 @@ from app.http.errors import register_error_handlers
 from app.http.openapi import routes as openapi
 from app.http.request_log import note_answer, note_start
 from app.http.run_headers import add_run_headers, current_run
+from app.ws.routes import register_websocket
 
 CHAT_PATHS = ("/v1/chat/completions", "/v1/models")
 
@@ -27,6 +28,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.before_request(_begin)
     app.after_request(_finish)
     register_error_handlers(app)
+    register_websocket(app, gateway)
     for blueprint in (health.bp, metrics.bp, openapi.bp, models.bp, chat_completions.bp):
         app.register_blueprint(blueprint)
     return app
@@ -53,6 +55,8 @@ def _refuse_inexact(request: Request) -> None:
 
 def _refuse_disabled(request: Request, settings: GatewaySettings) -> None:
     """A switched-off address does not exist, whatever the method; the answer names the switch."""
+    if "HTTP_UPGRADE" in request.environ:
+        return  # the Gateway protocol is served on every path
     path = request.path
     switched = path in CHAT_PATHS or path.startswith("/v1/models/")
     if switched and not settings.chat_completions.enabled:

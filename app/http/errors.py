@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import WebsocketMismatch
 
 from app import errors
 from app.errors import GatewayError, InternalError
@@ -102,7 +103,8 @@ def _from_werkzeug(error: HTTPException) -> Response:
         response = error_response(errors.MethodNotAllowed(f"This address answers to {allowed} only."))
         response.headers["Allow"] = allowed
         return response
-    if error.code == 404:
+    # A path that only WebSocket upgrades are for is no address for anything else.
+    if error.code == 404 or isinstance(error, WebsocketMismatch):
         return error_response(errors.NotFound("There is nothing at this address."))
     if error.code is not None and error.code < 500:
         return error_response(errors.InvalidRequest(error.description or "The request is malformed."))

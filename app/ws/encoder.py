@@ -74,14 +74,9 @@ class RunEncoder:
                 data = {"phase": "start", "name": call.name, "toolCallId": call.id, "args": call.arguments}
                 yield self._agent("tool", data, only_starter_with=TOOL_EVENTS)
             case ToolReturned(call_id, name, text, is_error):
-                data: dict[str, Any] = {
-                    "phase": "result",
-                    "name": name,
-                    "toolCallId": call_id,
-                    "isError": is_error,
-                }
-                data["result"] = text
-                yield self._agent("tool", data, only_starter_with=TOOL_EVENTS)
+                result = {"phase": "result", "name": name, "toolCallId": call_id}
+                done = {**result, "isError": is_error, "result": text}
+                yield self._agent("tool", done, only_starter_with=TOOL_EVENTS)
             case RunFinished():
                 yield self._agent("lifecycle", {"phase": "end", "endedAt": _now()})
                 yield from self._chat_delta()
@@ -90,8 +85,7 @@ class RunEncoder:
                 yield self._agent("lifecycle", {"phase": "end", "endedAt": _now(), "aborted": True})
                 yield self._chat("aborted", stopReason="rpc", **self._message())
             case RunFailed(error):
-                data: dict[str, Any] = {"phase": "error", "error": error.message, "endedAt": _now()}
-                yield self._agent("lifecycle", data)
+                yield self._agent("lifecycle", {"phase": "error", "error": error.message, "endedAt": _now()})
                 yield from self._chat_delta()
                 yield self._chat("error", errorMessage=error.message)
 

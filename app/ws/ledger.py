@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from app.errors import GatewayError
@@ -66,7 +67,7 @@ class Ledger:
             entry = self._entries.get(run.id)
             if entry is not None:
                 bell = threading.Event()
-                entry.when_ended(lambda _, bell=bell: bell.set())
+                entry.when_ended(partial(_ring, bell))
                 bell.wait(max(0.0, deadline - time.monotonic()))
 
     def _forget_old(self) -> None:
@@ -75,3 +76,7 @@ class Ledger:
             too_many = len(self._entries) > KEEP
             if entry.ended and (too_many or (entry.ended_at or 0) < limit):
                 del self._entries[run_id]
+
+
+def _ring(bell: threading.Event, _entry: Entry) -> None:
+    bell.set()

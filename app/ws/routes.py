@@ -18,7 +18,6 @@ from app.auth.origin import check_host, is_our_host, is_own_origin
 from app.bootstrap import Gateway
 from app.config.settings import GatewaySettings, Settings
 from app.errors import HostNotAllowed, InvalidRequest, OriginNotAllowed
-from app.http.access import current_gateway
 from app.ws.connection import STRANGER_PAYLOAD, Connection
 from app.ws.connections import RESTART, ROTATED, Connections
 from app.ws.dispatcher import Dispatcher
@@ -34,6 +33,7 @@ class Protocol:
     """What all connections of an application share."""
 
     def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
         self.connections = Connections()
         ledger = Ledger()
         feed = Feed(self.connections, ledger)
@@ -64,6 +64,9 @@ def register_websocket(app: Flask, gateway: Gateway) -> None:
     app.teardown_request(forget_stranger)
     sock.route("/", endpoint="websocket")(serve)
     sock.route("/<path:path>", endpoint="websocket_anywhere")(serve)
+    for rule in app.url_map.iter_rules():
+        if rule.websocket:
+            rule.methods = None  # else any other method would be 405 at an address that does not exist
 
 
 def is_upgrade(asked: Request) -> bool:
@@ -74,11 +77,11 @@ def refuse_upgrade() -> None:
     """Raise what speaks against the upgrade; otherwise make the request fit for it."""
     if not is_upgrade(request):
         return
-    settings = current_gateway().settings.gateway
+    protocol = current_protocol()
+    settings = protocol.gateway.settings.gateway
     check_host(request.headers.get("Host"), settings)
     check_page(request, settings)
     check_handshake(request)
-    protocol = current_protocol()
     address = request.remote_addr or ""
     protocol.connections.admit_stranger(address)
     g.stranger = address
@@ -121,7 +124,8 @@ def check_handshake(asked: Request) -> None:
 
 def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path will do
     """One connection, from its challenge to its end."""
-    gateway, protocol = current_gateway(), current_protocol()
+    protocol = current_protocol()
+    gateway = protocol.gateway
     wire: Wire = request.environ["gunicorn.socket"]
     headers = dict(request.headers)
     caller = Caller(request.remote_addr or "", lambda name: headers.get(name.title()))

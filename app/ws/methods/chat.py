@@ -106,7 +106,7 @@ def _request(call: Call, key: str, content: Any, run_id: str) -> RunRequest:
     )
 
 
-def _command(call: Call, key: str, run_id: str, name: str, rest: str) -> dict[str, Any]:
+def _command(call: Call, key: str, run_id: str, name: str, rest: str) -> Any:
     """A command's answer is one final, and no run."""
     text = run_command(name, rest, key, call.gateway)
     content = [{"type": "text", "text": text}]
