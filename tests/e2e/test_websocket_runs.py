@@ -1,0 +1,389 @@
+"""The Gateway protocol: runs, in the exact order of frames."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+from contextlib import closing
+
+import websocket
+
+from tests.e2e.conftest import StartGateway
+from tests.support.gateway import GatewayProcess
+from tests.support.operator import Frame, Operator, operator
+from tests.support.provider import (
+    ScriptedProvider,
+    done,
+    finish,
+    hang,
+    pause,
+    respond,
+    says,
+    text,
+    wait_until,
+)
+
+
+def key() -> str:
+    return str(uuid.uuid4())
+
+
+def story(client: Operator, run_id: str) -> list[str]:
+    """What was told of a run, in order; pieces of text that follow each other count once."""
+    told: list[str] = []
+    for frame in client.frames:
+        payload = frame.get("payload") or {}
+        if payload.get("runId") != run_id:
+            continue
+        if frame["type"] == "res":
+            name = f"res {payload['status']}"
+        elif frame["event"] == "agent":
+            name = f"agent {payload['stream']} {payload['data'].get('phase', '')}".strip()
+        else:
+            name = f"chat {payload['state']}"
+        if not told or told[-1] != name:
+            told.append(name)
+    return told
+
+
+def no_gaps(client: Operator) -> bool:
+    numbers = [frame["seq"] for frame in client.frames if "seq" in frame]
+    return numbers == list(range(1, len(numbers) + 1))
+
+
+def test_agent(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays(
+        [text("Hel"), pause(0.3), text("lo"), pause(0.01), text("!"), *says(prompt=5, completion=3)]
+    )
+    run_id = key()
+    with operator(gateway) as client:
+        request = client.request(
+            "agent", {"message": "hi", "idempotencyKey": run_id, "timeout": 600, "deliver": False}
+        )
+        accepted = client.response(request)["payload"]
+        assert accepted["runId"] == run_id
+        assert accepted["sessionKey"] == "agent:main:main"
+        final = client.response(request)
+        assert final["ok"]
+        result = final["payload"]["result"]
+        assert result["payloads"] == [{"text": "Hello!", "mediaUrl": None}]
+        assert result["meta"]["agentMeta"]["usage"] == {"input": 5, "output": 3, "total": 8}
+        told = story(client, run_id)
+        assert told[:3] == ["res accepted", "agent lifecycle start", "agent assistant"]
+        assert told[-4:] == ["agent lifecycle end", "chat delta", "chat final", "res ok"]
+        assert no_gaps(client)
+        pieces = [e["data"] for e in client.events("agent") if e["stream"] == "assistant"]
+        assert "".join(piece["delta"] for piece in pieces) == "Hello!"
+        assert pieces[-1]["text"] == "Hello!"
+        assert [e["seq"] for e in client.events("agent")] == list(range(1, len(client.events("agent")) + 1))
+        deltas = [e for e in client.events("chat") if e["state"] == "delta"]
+        assert "".join(delta["deltaText"] for delta in deltas) == "Hello!"
+        assert deltas[-1]["message"]["content"] == [{"type": "text", "text": "Hello!"}]
+
+
+def test_chat_send_and_history(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays(says("Hello Ann."), says("You are Ann."))
+    with operator(gateway) as client:
+        for message, answer in (("I am Ann.", "Hello Ann."), ("Who am I?", "You are Ann.")):
+            run_id = key()
+            sent = client.call(
+                "chat.send", {"sessionKey": "ws-chat", "message": message, "idempotencyKey": run_id}
+            )
+            assert sent == {"runId": run_id, "status": "started"}
+            final = client.until("chat", runId=run_id, state="final")
+            assert final["sessionKey"] == "agent:main:ws-chat"
+            assert final["message"]["content"] == [{"type": "text", "text": answer}]
+        for method in ("chat.history", "chat.startup"):
+            history = client.call(method, {"sessionKey": "agent:main:ws-chat", "limit": 50})
+            assert history["sessionKey"] == "agent:main:ws-chat"
+            assert [(m["role"], m["content"][0]["text"]) for m in history["messages"]] == [
+                ("user", "I am Ann."),
+                ("assistant", "Hello Ann."),
+                ("user", "Who am I?"),
+                ("assistant", "You are Ann."),
+            ]
+            user, assistant = history["messages"][-2:]
+            assert user["idempotencyKey"] == f"{run_id}:user"
+            assert user["__openclaw"]["idempotencyKey"] == run_id
+            assert assistant["__openclaw"]["runId"] == run_id
+            assert [m["__openclaw"]["seq"] for m in history["messages"]] == [1, 2, 3, 4]
+    assert provider.messages()[1:] == [
+        ("user", "I am Ann."),
+        ("assistant", "Hello Ann."),
+        ("user", "Who am I?"),
+    ]
+
+
+def test_a_failed_run(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([respond(401, {"error": {"message": "no"}})])
+    run_id = key()
+    with operator(gateway) as client:
+        request = client.request("agent", {"message": "hi", "idempotencyKey": run_id})
+        client.response(request)
+        failed = client.response(request)
+        assert not failed["ok"]
+        assert failed["error"]["code"] == "UNAVAILABLE"
+        assert (failed["payload"]["runId"], failed["payload"]["status"]) == (run_id, "error")
+        assert story(client, run_id)[-3:] == ["agent lifecycle error", "chat error", "res error"]
+        assert client.events("chat")[-1]["errorMessage"] == failed["error"]["message"]
+        again = client.response(client.request("agent", {"message": "hi", "idempotencyKey": run_id}))
+        assert again["error"] == failed["error"]
+        assert client.call("agent.wait", {"runId": run_id})["status"] == "error"
+
+
+def test_abort(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([text("half an ans"), hang()], says("after"))
+    run_id = key()
+    with operator(gateway) as client:
+        client.call("chat.send", {"sessionKey": "ws-abort", "message": "hi", "idempotencyKey": run_id})
+        client.until("chat", state="delta")
+        wrong = client.refusal("chat.abort", {"sessionKey": "other", "runId": run_id})
+        assert wrong["message"] == "runId does not match sessionKey"
+        begun = time.monotonic()
+        aborted = client.call("chat.abort", {"sessionKey": "ws-abort", "runId": run_id})
+        assert time.monotonic() - begun < 1
+        assert aborted == {"ok": True, "aborted": True, "runIds": [run_id]}
+        last = client.events("chat")[-1]
+        assert (last["state"], last["stopReason"]) == ("aborted", "rpc")
+        assert last["message"]["content"][0]["text"] == "half an ans"
+        nothing = client.call("chat.abort", {"sessionKey": "ws-abort"})
+        assert nothing == {"ok": True, "aborted": False, "runIds": []}
+        history = client.call("chat.history", {"sessionKey": "ws-abort"})["messages"]
+        assert [m["role"] for m in history] == ["user", "assistant"]
+    provider.wait_for_leaving(seconds=1)
+
+
+def test_stop_words(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    for word in ("/stop", "stop", "Abort"):
+        provider.plays([text("x"), hang()])
+        run_id = key()
+        with operator(gateway) as client:
+            client.call("chat.send", {"sessionKey": "ws-stop", "message": "hi", "idempotencyKey": run_id})
+            client.until("chat", state="delta")
+            stopped = client.call(
+                "chat.send", {"sessionKey": "ws-stop", "message": word, "idempotencyKey": key()}
+            )
+            assert (stopped["aborted"], stopped["runIds"]) == (True, [run_id])
+
+
+def test_a_run_over_http_is_seen_and_can_be_stopped(
+    gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    provider.plays([text("from http"), hang()])
+    with operator(gateway) as client, gateway.stream("hi", user="seen") as stream:
+        run_id = stream.headers["X-OpenClaw-Run-Id"]
+        session = stream.headers["X-OpenClaw-Session-Key"]
+        seen = client.until("chat", runId=run_id, state="delta")
+        assert seen["message"]["content"][0]["text"] == "from http"
+        assert client.call("chat.abort", {"sessionKey": session, "runId": run_id})["aborted"]
+        body = stream.read()
+        assert b'"code":"run_aborted"' in body
+        assert body.endswith(b"data: [DONE]\n\n")
+
+
+def test_idempotency(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([text("once"), pause(0.4), finish(), done()])
+    run_id = key()
+    params = {"sessionKey": "ws-idem", "message": "hi", "idempotencyKey": run_id}
+    with operator(gateway) as client, operator(gateway) as other:
+        assert client.call("chat.send", params)["status"] == "started"
+        assert client.call("chat.send", params) == {"runId": run_id, "status": "in_flight"}
+        assert other.call("agent", params)["status"] == "in_flight"
+        client.until("chat", state="final")
+        assert client.call("chat.send", params) == {"runId": run_id, "status": "ok"}
+        assert other.call("agent", params)["result"]["payloads"][0]["text"] == "once"
+    assert len(provider.requests) == 1
+
+
+def test_a_second_message_waits_its_turn(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays([pause(0.3), *says("first")], says("second"))
+    one, two = key(), key()
+    with operator(gateway) as client:
+        for run_id in (one, two):
+            client.call("chat.send", {"sessionKey": "ws-two", "message": run_id, "idempotencyKey": run_id})
+        finals = [client.until("chat", state="final") for _ in range(2)]
+    assert [(f["runId"], f["message"]["content"][0]["text"]) for f in finals] == [
+        (one, "first"),
+        (two, "second"),
+    ]
+
+
+def test_a_client_that_leaves_does_not_stop_its_run(
+    gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    provider.plays([text("a"), pause(0.5), text("b"), finish(), done()])
+    run_id = key()
+    with operator(gateway) as client:
+        client.call("chat.send", {"sessionKey": "ws-leave", "message": "hi", "idempotencyKey": run_id})
+        client.until("chat", state="delta")
+    with operator(gateway) as client:
+        assert client.call("agent.wait", {"runId": run_id, "timeoutMs": 5000})["status"] == "ok"
+        messages = client.call("chat.history", {"sessionKey": "ws-leave"})["messages"]
+        assert messages[-1]["content"][0]["text"] == "ab"
+
+
+def test_agent_wait(gateway: GatewayProcess) -> None:
+    with operator(gateway) as client:
+        begun = time.monotonic()
+        waited = client.call("agent.wait", {"runId": "nobody", "timeoutMs": 200})
+        assert waited == {"runId": "nobody", "status": "timeout"}
+        assert time.monotonic() - begun < 2
+
+
+def test_wrong_runs(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    with operator(gateway) as client:
+        for method, params, said in (
+            (
+                "agent",
+                {"idempotencyKey": "k"},
+                "invalid agent params: at root: must have required property 'message'",
+            ),
+            ("agent", {"message": "hi"}, "must have required property 'idempotencyKey'"),
+            ("agent", {"message": "", "idempotencyKey": "k"}, "must NOT have fewer than 1 characters"),
+            (
+                "agent",
+                {"message": "hi", "idempotencyKey": "k", "agentId": "ghost"},
+                'unknown agent id "ghost"',
+            ),
+            (
+                "agent",
+                {"message": "hi", "idempotencyKey": "k", "agentId": "main", "sessionKey": "agent:beta:x"},
+                'agent "main" does not match session key agent "beta"',
+            ),
+            (
+                "chat.send",
+                {"sessionKey": "agent::x", "message": "hi", "idempotencyKey": "k"},
+                "malformed session key",
+            ),
+            (
+                "chat.send",
+                {"message": "hi", "idempotencyKey": "k"},
+                "must have required property 'sessionKey'",
+            ),
+            ("chat.history", {"sessionKey": "x", "limit": "many"}, "at /limit: must be integer"),
+        ):
+            error = client.refusal(method, params)
+            assert error["code"] == "INVALID_REQUEST"
+            assert said in error["message"]
+    assert provider.requests == []
+
+
+def test_commands_answer_with_one_final_and_no_run(
+    gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    provider.always(says("ok"))
+    with operator(gateway) as client:
+
+        def say(message: str) -> str:
+            run_id = key()
+            client.call(
+                "chat.send", {"sessionKey": "ws-commands", "message": message, "idempotencyKey": run_id}
+            )
+            final = client.until("chat", runId=run_id, state="final")
+            said: str = final["message"]["content"][0]["text"]
+            return said
+
+        assert say("remember me") == "ok"
+        asked = len(provider.requests)
+        assert "/compact" in say("/help")
+        assert "agent:main:ws-commands" in say("/status")
+        assert "test/test" in say("/model")
+        assert "nobody/x" in say("/model nobody/x")
+        assert "test/other" in say("/model test/other")
+        assert len(provider.requests) == asked
+        provider.always(says("from the other"), model="other")
+        assert say("who are you?") == "from the other"
+        assert "test/test" in say("/model default")
+        say("/compact")
+        say("/new")
+        asked = len(provider.requests)
+        say("and now?")
+        assert [text for _, text in provider.messages()[1:]] == ["and now?"]
+        assert len(provider.requests) == asked + 1
+        assert say("/etc/passwd is a file") == "ok"
+
+
+def test_inject(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    with operator(gateway) as client:
+        missing = client.refusal("chat.inject", {"sessionKey": "ws-none", "message": "x"})
+        assert missing["message"] == "session not found"
+        client.call("chat.send", {"sessionKey": "ws-inject", "message": "hi", "idempotencyKey": key()})
+        client.until("chat", state="final")
+        injected = client.call(
+            "chat.inject", {"sessionKey": "ws-inject", "message": "By the way.", "label": "note"}
+        )
+        assert injected["ok"]
+        event = client.events("chat")[-1]
+        assert (event["state"], event["seq"]) == ("final", 0)
+        assert event["runId"] == f"inject-{injected['messageId']}"
+        messages = client.call("chat.history", {"sessionKey": "ws-inject"})["messages"]
+        assert messages[-1]["content"] == event["message"]["content"]
+        assert messages[-1]["content"][0]["text"] == "[note]\n\nBy the way."
+    gateway.chat({"messages": [{"role": "user", "content": "go on"}]}, x_openclaw_session_key="ws-inject")
+    assert ("assistant", "[note]\n\nBy the way.") in provider.messages()
+
+
+def test_pictures(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    attachment = {"type": "image", "mimeType": "image/png", "fileName": "x.png", "content": png}
+    params: Frame = {"sessionKey": "ws-image", "message": "what is it?", "idempotencyKey": key()}
+    with operator(gateway) as client:
+        client.call("chat.send", {**params, "attachments": [attachment]})
+        client.until("chat", state="final")
+        refused = client.refusal("chat.send", {**params, "idempotencyKey": key(), "attachments": [{"x": 1}]})
+        assert "at /attachments/0" in refused["message"]
+    content = provider.messages()[-1][1]
+    assert content[1] == {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{png}"}}
+
+
+def test_twenty_megabytes_to_a_slow_reader(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    big = "x" * 1_000_000
+    provider.always(says(*[big] * 20))
+    with operator(gateway) as client:
+        request = client.request("agent", {"message": "hi", "idempotencyKey": key(), "sessionKey": "ws-big"})
+        client.response(request)
+        time.sleep(1.5)
+        final = client.response(request, timeout=60)
+        assert final["payload"]["result"]["payloads"][0]["text"] == big * 20
+        assert client.call("agent.wait", {"runId": "x", "timeoutMs": 1})["status"] == "timeout"
+
+
+def test_sigterm(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+    gateway = start_gateway()
+    provider.plays([text("slow "), pause(1.0), text("end"), finish(), done()])
+    with operator(gateway) as idle, operator(gateway) as busy:
+        busy.call("chat.send", {"sessionKey": "x", "message": "hi", "idempotencyKey": key()})
+        busy.until("chat", state="delta")
+        gateway.terminate()
+        assert idle.until("shutdown")["reason"] == "gateway stopping"
+        final = busy.until("chat", state="final")
+        assert final["message"]["content"][0]["text"] == "slow end"
+        assert busy.close_code() == (1012, "service restart")
+        assert idle.close_code() == (1012, "service restart")
+    assert gateway.wait(10) == 0
+    with closing(sqlite3.connect(gateway.state / "gateway.sqlite")) as database:
+        assert database.execute("SELECT state FROM runs").fetchall() == [("finished",)]
+
+
+def test_many_connections_are_told_of_their_own_runs_only(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    gateway = start_gateway()
+    provider.always([text("x"), pause(0.2), finish(), done()])
+    clients = [operator(gateway) for _ in range(70)]
+    try:
+        first, last = clients[0], clients[-1]
+        last.call("chat.history", {"sessionKey": "crowd"})
+        first.call("chat.send", {"sessionKey": "crowd", "message": "hi", "idempotencyKey": key()})
+        first.until("chat", state="final")
+        last.until("chat", state="final")
+        try:
+            clients[1].receive(timeout=0.5)
+            raise AssertionError("a bystander was told")
+        except (websocket.WebSocketTimeoutException, TimeoutError):
+            pass
+    finally:
+        for client in clients:
+            client.socket.shutdown()
+    wait_until(lambda: gateway.request("GET", "/ready").status == 200, 5, "readiness")
