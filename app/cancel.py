@@ -49,17 +49,15 @@ class Cancel:
         is raised in place of whatever the interruption caused.
         """
         token = object()
-        with self._lock:
-            self.check()
-            self._wakers[token] = wake
+        self._wakers[token] = wake  # first, so that a signal is either seen here or sees this
         try:
+            self.check()
             yield
         except Exception:
             self.check()
             raise
         finally:
-            with self._lock:
-                self._wakers.pop(token, None)
+            del self._wakers[token]
         self.check()
 
     def sleep(self, seconds: float) -> None:

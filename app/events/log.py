@@ -13,25 +13,26 @@ from app.events.types import Event, RunFailed, RunFinished
 
 
 class EventLog:
-    """Append-only; closed by the first `RunFinished` or `RunFailed`."""
+    """Append-only, by one writer; closed by the first `RunFinished` or `RunFailed`.
+
+    There is no lock, for the order of the steps makes up for it: a writer adds the event, then says that it
+    was the last, then rings; a reader hangs up its bell, then looks once more.
+    """
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._lock = threading.Lock()
-        self._bells: list[threading.Lock] = []
+        self._bells: list[threading.Event] = []
         self.end: RunFinished | RunFailed | None = None
 
     def append(self, event: Event) -> None:
         """Add `event` and wake the readers. Raises RuntimeError after the end: a run ends once."""
-        with self._lock:
-            if self.end is not None:
-                raise RuntimeError(f"{type(event).__name__} after the run has ended")
-            if isinstance(event, RunFinished | RunFailed):
-                self.end = event
-            self._events.append(event)
-            bells, self._bells = self._bells, []
-        for bell in bells:
-            bell.release()
+        if self.end is not None:
+            raise RuntimeError(f"{type(event).__name__} after the run has ended")
+        self._events.append(event)
+        if isinstance(event, (RunFinished, RunFailed)):
+            self.end = event
+        for bell in tuple(self._bells):
+            bell.set()
 
     def __len__(self) -> int:
         return len(self._events)
@@ -42,26 +43,20 @@ class EventLog:
         An empty batch comes when nothing has happened for `wake_every` seconds.
         """
         while True:
-            with self._lock:
-                batch = self._events[position:]
-                if not batch and self.end is not None:
-                    return
-                if not batch:
-                    bell = self._hang_bell()
-            if batch:
+            ended = self.end is not None
+            if batch := self._events[position:]:
                 position += len(batch)
                 yield batch
-            elif not bell.acquire(timeout=-1 if wake_every is None else wake_every):
-                self._take_down(bell)
+            elif ended:
+                return
+            elif not self._wait(position, wake_every):
                 yield ()
 
-    def _hang_bell(self) -> threading.Lock:
-        bell = threading.Lock()
-        bell.acquire()  # released by the next append
+    def _wait(self, position: int, seconds: float | None) -> bool:
+        """False if nothing has happened meanwhile."""
+        bell = threading.Event()
         self._bells.append(bell)
-        return bell
-
-    def _take_down(self, bell: threading.Lock) -> None:
-        with self._lock:
-            if bell in self._bells:
-                self._bells.remove(bell)
+        try:
+            return len(self._events) > position or bell.wait(seconds)
+        finally:
+            self._bells.remove(bell)
