@@ -88,7 +88,7 @@ class Connection:
         """Handles requests until the connection ends."""
         self._connections.add(self)
         try:
-            while True:
+            while self._socket.connected:  # else what was read ahead of the end would still be done
                 self._pace()
                 self._handle(self._socket.receive())
         except ConnectionClosed:
