@@ -46,7 +46,7 @@ class ChatMethods:
         content = user_content(message, params)
         if not message.strip() and content == message:
             raise params.wrong("at /message", "message or attachment required")
-        call.peer.watch_session(key)
+        call.peer.watch_session(key, params.text("sessionKey"))
         known = self._ledger.get(run_id)
         if known is not None:
             if known.error is not None:

@@ -6,10 +6,24 @@ from app.ws.call import Method
 from app.ws.ledger import Ledger
 from app.ws.methods.agent import AgentMethods
 from app.ws.methods.chat import ChatMethods
+from app.ws.methods.config import CONFIG
+from app.ws.methods.empty import EMPTY
+from app.ws.methods.logs import LOGS
+from app.ws.methods.models import MODELS
+from app.ws.methods.sessions import SESSIONS
+from app.ws.methods.state import STATE
+from app.ws.methods.usage import USAGE
 
 
 def build_table(ledger: Ledger) -> dict[str, Method]:
     return {
         **AgentMethods(ledger).table(),
         **ChatMethods(ledger).table(),
+        **CONFIG,
+        **EMPTY,
+        **LOGS,
+        **MODELS,
+        **SESSIONS,
+        **STATE,
+        **USAGE,
     }

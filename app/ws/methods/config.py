@@ -1,0 +1,113 @@
+"""`config.*`: the operator's file, read without secrets and changed (contract, WebSocket section 5).
+
+What is written here is in force a moment later: the watch takes it up.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from app import VERSION
+from app.config.edit import ChangedConfig
+from app.config.json_schema import children, config_schema, lookup, ui_hints
+from app.errors import InvalidRequest
+from app.logs import log_event
+from app.ws.call import ADMIN, READ, Call, Method
+
+logger = logging.getLogger("app.ws")
+
+
+def get(call: Call) -> Any:
+    shown = call.gateway.config_file.show()
+    tree = shown.tree if isinstance(shown.tree, dict) else {}
+    return {
+        "path": str(shown.path),
+        "exists": shown.text is not None,
+        "raw": shown.text,
+        "parsed": tree,
+        "valid": not shown.problems,
+        "config": tree,
+        "effective": shown.effective,
+        "hash": shown.hash,
+        "issues": [{"path": "", "message": problem} for problem in shown.problems],
+        "warnings": [],
+        "legacyIssues": [],
+    }
+
+
+def schema(_: Call) -> Any:
+    return {
+        "schema": config_schema(),
+        "uiHints": ui_hints(),
+        "version": VERSION,
+        "generatedAt": datetime.fromtimestamp(time.time(), UTC).isoformat(),
+    }
+
+
+def lookup_schema(call: Call) -> Any:
+    path = call.params.text("path")
+    found = lookup(path)
+    if found is None:
+        raise InvalidRequest("config schema path not found")
+    hints = ui_hints()
+    required = found.get("required", ())
+    return {
+        "path": path,
+        "schema": {name: value for name, value in found.items() if name not in ("properties", "items")},
+        "hint": hints.get(path),
+        "children": [
+            {
+                "key": key,
+                "path": f"{path}.{key}",
+                "type": inner.get("type"),
+                "required": key in required,
+                "hasChildren": bool(children(inner)),
+                "hint": hints.get(f"{path}.{key}"),
+            }
+            for key, inner in children(found)
+        ],
+    }
+
+
+def replace(call: Call) -> Any:
+    """`config.set` and `config.apply`: the whole file."""
+    changed = call.gateway.config_file.replace(call.params.text("raw"), _base_hash(call))
+    return _answer(call, changed)
+
+
+def patch(call: Call) -> Any:
+    changed = call.gateway.config_file.patch(call.params.text("raw"), _base_hash(call))
+    return _answer(call, changed)
+
+
+def _base_hash(call: Call) -> str | None:
+    return (call.params.optional_text("baseHash") or "").strip() or None
+
+
+def _answer(call: Call, changed: ChangedConfig) -> dict[str, Any]:
+    if changed.changed:
+        log_event(
+            logger,
+            logging.INFO,
+            "configuration written",
+            method=call.params.method,
+            client=call.peer.client.id,
+            connection=call.peer.id,
+        )
+    answer = {"ok": True, "path": str(changed.path), "config": changed.tree, "hash": changed.hash}
+    # No restart is scheduled, and nothing to be told after one.
+    answer |= {"restart": None, "sentinel": None}
+    return answer if changed.changed else {**answer, "noop": True}
+
+
+CONFIG: dict[str, Method] = {
+    "config.get": Method(get, READ),
+    "config.schema": Method(schema, READ),
+    "config.schema.lookup": Method(lookup_schema, READ),
+    "config.set": Method(replace, ADMIN),
+    "config.apply": Method(replace, ADMIN),
+    "config.patch": Method(patch, ADMIN),
+}

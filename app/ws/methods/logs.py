@@ -1,0 +1,34 @@
+"""`logs.tail`: the newest log lines (contract, WebSocket section 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.ws.call import READ, Call, Method
+
+DEFAULT_LINES, MOST_LINES = 500, 5000
+DEFAULT_BYTES, MOST_BYTES = 250_000, 1_000_000
+MOST_CURSOR = 2**53 - 1  # what JavaScript can count to
+PLACE = "(memory)"
+
+
+def tail(call: Call) -> Any:
+    """What was written since `cursor`, which is counted in lines."""
+    params = call.params
+    cursor = params.integer("cursor", -1, 0, MOST_CURSOR)
+    found = call.gateway.log_ring.tail(
+        None if cursor < 0 else cursor,
+        params.integer("limit", DEFAULT_LINES, 1, MOST_LINES),
+        params.integer("maxBytes", DEFAULT_BYTES, 1, MOST_BYTES),
+    )
+    return {
+        "file": PLACE,
+        "cursor": found.cursor,
+        "size": found.cursor,
+        "lines": found.lines,
+        "truncated": found.truncated,
+        "reset": found.reset,
+    }
+
+
+LOGS: dict[str, Method] = {"logs.tail": Method(tail, READ)}

@@ -1,0 +1,122 @@
+"""Sessions as clients show them, and which one they mean (contract, WebSocket sections 5 and 8)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from app.bootstrap import Gateway
+from app.config.settings import ModelSettings
+from app.errors import UnknownAgent
+from app.sessions.keys import SPECIAL, is_agent_id, operator_key, owner_of
+from app.sessions.store import StoredSession
+from app.ws.call import Call
+
+_LEVELS = (
+    *("displayName", "thinkingLevel", "verboseLevel", "reasoningLevel", "responseUsage", "elevatedLevel"),
+    *("sendPolicy", "groupActivation"),
+)
+
+
+def named_key(call: Call, name: str = "key") -> str:
+    """The canonical key of the session that a parameter names; it need not exist."""
+    return canonical_key(call, call.params.text(name))
+
+
+def canonical_key(call: Call, text: str) -> str:
+    settings = call.gateway.settings
+    agent_id = (call.params.optional_text("agentId") or settings.default_agent.id).strip().lower()
+    if not is_agent_id(agent_id):
+        raise UnknownAgent(f"unknown agent id {json.dumps(agent_id[:80])}")
+    return operator_key(text, agent_id, settings.session.main_key)
+
+
+def main_session_key(gateway: Gateway) -> str:
+    settings = gateway.settings
+    return f"agent:{settings.default_agent.id}:{settings.session.main_key}"
+
+
+def agent_of(key: str, gateway: Gateway) -> str:
+    return owner_of(key, gateway.settings.default_agent.id)
+
+
+def model_of(gateway: Gateway, agent_id: str, override: str | None = None) -> str:
+    """`provider/model` that a session's next run asks first."""
+    agent = gateway.settings.agent(agent_id)
+    return override or (agent and agent.model) or gateway.default_model()[0]
+
+
+def dump_model(name: str) -> dict[str, str]:
+    provider, _, model = name.partition("/")
+    return {"modelProvider": provider, "model": model}
+
+
+def known_model(gateway: Gateway, name: str) -> ModelSettings | None:
+    """What the configuration says of a model; None if its provider is unknown."""
+    provider, _, model = name.partition("/")
+    found = gateway.settings.providers.get(provider)
+    return found.model(model) if found is not None else None
+
+
+def dump_defaults(gateway: Gateway) -> dict[str, Any]:
+    """What holds for a session for which nothing is set."""
+    name = model_of(gateway, gateway.settings.default_agent.id)
+    known = known_model(gateway, name)
+    return {**dump_model(name), "contextTokens": known.context_window if known else None}
+
+
+def dump_session(session: StoredSession, gateway: Gateway) -> dict[str, Any]:
+    """A row of a list; what is not known is left out."""
+    name = model_of(gateway, session.agent_id, session.settings.get("model"))
+    known = known_model(gateway, name)
+    row = {
+        "key": session.key,
+        "kind": kind_of(session.key),
+        "agentId": session.agent_id,
+        "sessionId": session.session_id,
+        "createdAt": session.created_at,
+        "updatedAt": session.updated_at,
+        "lifecycleRevision": session.revision,
+        "label": session.label,
+        **{level: session.settings.get(level) for level in _LEVELS},
+        **dump_model(name),
+        "contextTokens": known.context_window if known else None,
+        "inputTokens": session.prompt_tokens,
+        "outputTokens": session.completion_tokens,
+        "totalTokens": session.total_tokens,
+        "hasActiveRun": any(run.session_key == session.key for run in gateway.runs.active),
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def dump_titled(session: StoredSession, gateway: Gateway, title: bool, preview: bool) -> dict[str, Any]:
+    row = dump_session(session, gateway)
+    if title and session.title:
+        row["derivedTitle"] = session.title
+    if preview and session.preview:
+        row["lastMessagePreview"] = session.preview
+    return row
+
+
+def dump_entry(session: StoredSession) -> dict[str, Any]:
+    """A session's own record, with all that was set for it."""
+    entry = dict(session.settings)
+    override = entry.pop("model", None)
+    if isinstance(override, str):
+        model = dump_model(override)
+        entry |= {**model, "modelOverride": model["model"], "providerOverride": model["modelProvider"]}
+    if session.label is not None:
+        entry["label"] = session.label
+    return {
+        **entry,
+        "sessionId": session.session_id,
+        "updatedAt": session.updated_at,
+        "createdAt": session.created_at,
+        "lifecycleRevision": session.revision,
+    }
+
+
+def kind_of(key: str) -> str:
+    if key in SPECIAL:
+        return key
+    return "group" if ":group:" in key or ":channel:" in key else "direct"

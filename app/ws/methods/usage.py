@@ -1,0 +1,110 @@
+"""`usage.*` and `sessions.usage*`: what the stored runs have used, and what that cost (contract, WebSocket
+section 5)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from app.errors import InvalidRequest
+from app.sessions.rows import UsageRow
+from app.ws.call import READ, Call, Method
+from app.ws.methods.session_rows import named_key
+from app.ws.methods.usage_dates import Span, load_span
+from app.ws.methods.usage_totals import Prices, Totals, dump_usage
+
+DEFAULT_ROWS, MOST_ROWS = 50, 1000
+POINTS = 200
+
+
+def cost(call: Call) -> Any:
+    """Sums by day."""
+    span, prices = load_span(call.params), Prices(call.gateway)
+    wanted = call.params.optional_text("agentId")
+    days: dict[int, Totals] = {}
+    totals = Totals()
+    for row in _rows(call, span):
+        if wanted is None or row.agent_id == wanted:
+            days.setdefault(row.day, Totals()).add(row, prices)
+            totals.add(row, prices)
+    return {
+        "updatedAt": _now(),
+        "days": span.days,
+        "daily": [{"date": span.name(day), **found.dump()} for day, found in sorted(days.items())],
+        "totals": totals.dump(),
+    }
+
+
+def status(_: Call) -> Any:
+    """Providers' own quotas, which are not asked for."""
+    return {"updatedAt": _now(), "providers": []}
+
+
+def sessions_usage(call: Call) -> Any:
+    span, params = load_span(call.params), call.params
+    limit = min(params.integer("limit", DEFAULT_ROWS, 1), MOST_ROWS)
+    key = named_key(call) if params.optional_text("key") else None
+    agent_id = params.optional_text("agentId")
+
+    rows = [
+        row
+        for row in _rows(call, span)
+        if (key is None or row.key == key) and agent_id in (None, row.agent_id)
+    ]
+    keys = {row.key for row in rows}
+    said = [one for one in call.gateway.store.said(span.first, span.last, span.offset) if one.key in keys]
+    answer = dump_usage(rows, said, span, Prices(call.gateway), limit)
+    return {"updatedAt": _now(), "startDate": span.start, "endDate": span.end, **answer}
+
+
+def timeseries(call: Call) -> Any:
+    key, prices = named_key(call), Prices(call.gateway)
+    session = call.gateway.store.describe(key)
+    if session is None:
+        raise InvalidRequest(f"No transcript found for session: {key}")
+    points, tokens, spent = [], 0, 0.0
+    for run in call.gateway.store.timeline(key, POINTS):
+        used = Totals()
+        used.count(run.model, run.prompt_tokens, run.completion_tokens, 1, prices)
+        tokens, spent = tokens + used.tokens, spent + used.cost
+        one = used.dump()
+        point = {name: one[name] for name in ("input", "output", "cacheRead", "cacheWrite", "totalTokens")}
+        sums = {"cost": used.cost, "cumulativeTokens": tokens, "cumulativeCost": spent}
+        points.append({"timestamp": run.at, **point, **sums})
+    return {"sessionId": session.session_id, "points": points}
+
+
+def logs(call: Call) -> Any:
+    """Who said how much, message by message."""
+    key, prices = named_key(call), Prices(call.gateway)
+    limit = min(call.params.integer("limit", 200, 1), MOST_ROWS)
+    entries = []
+    for row in call.gateway.store.transcript(key, limit):
+        entry: dict[str, Any] = {
+            "timestamp": row.created_at,
+            "role": "toolResult" if row.message.role == "tool" else row.message.role,
+            "content": row.message.text[:2000],
+        }
+        if row.message.role == "assistant" and row.completion_tokens is not None:
+            used = Totals()
+            used.count(row.model, row.prompt_tokens or 0, row.completion_tokens, 1, prices)
+            entry |= {"tokens": used.tokens, "cost": used.cost}
+        entries.append(entry)
+    return {"logs": entries}
+
+
+def _rows(call: Call, span: Span) -> list[UsageRow]:
+    return call.gateway.store.usage(span.first, span.last, span.offset)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+USAGE: dict[str, Method] = {
+    "usage.cost": Method(cost, READ),
+    "usage.status": Method(status, READ),
+    "sessions.usage": Method(sessions_usage, READ),
+    "sessions.usage.timeseries": Method(timeseries, READ),
+    "sessions.usage.logs": Method(logs, READ),
+}
