@@ -38,8 +38,11 @@ class Peer(Protocol):
     connected_at: float
     watched: set[str]
 
-    def watch_session(self, key: str) -> None:
-        """From now on the connection is told what happens in that session."""
+    def watch_session(self, key: str, written: str | None = None) -> None:
+        """From now on the connection is told what happens in that session.
+
+        `written` is how it writes the key: clients of version 3 know a session by that text alone.
+        """
 
     def send_event(self, event: str, payload: Mapping[str, Any], *, droppable: bool = False) -> None: ...
 

@@ -35,6 +35,7 @@ STRANGER_PAYLOAD = 64 * 1024
 MOST_REASON = 123  # bytes that fit in a close frame
 CROWDED = 32  # requests read ahead of the one being handled
 MISTAKES, MISTAKES_PER_SECOND = 200.0, 20.0
+LEARNS_KEYS = 4  # from this version on, clients expect a session's canonical key, however they wrote it
 
 NORMAL, MISMATCH, POLICY = 1000, 1002, 1008
 TEXT = 0x81
@@ -60,6 +61,7 @@ class Connection:
         self.protocol = 0
         self.connected_at = time.time()
         self.watched: set[str] = set()
+        self._written: dict[str, str] = {}
         self._socket = socket
         self._wire = wire
         self._gateway = gateway
@@ -99,8 +101,10 @@ class Connection:
     def has_cap(self, cap: str) -> bool:
         return cap in self.client.caps
 
-    def watch_session(self, key: str) -> None:
+    def watch_session(self, key: str, written: str | None = None) -> None:
         self.watched.add(key)
+        if written is not None and self.protocol < LEARNS_KEYS:
+            self._written[key] = written
 
     def send_event(self, event: str, payload: Mapping[str, Any], *, droppable: bool = False) -> None:
         self.tell(EventFrame(event, payload), droppable=droppable)
@@ -112,6 +116,10 @@ class Connection:
         if self._wire.queued > MAX_BUFFERED:
             self.close(POLICY, "slow consumer")
             return
+        key = frame.session_key
+        written = self._written.get(key, key) if self._written else key
+        if written != key:
+            frame = frame.under(written)
         self._seq += 1
         self._send(frame.numbered(self._seq))
 

@@ -68,7 +68,16 @@ class EventFrame:
     def __init__(self, event: str, payload: Any) -> None:
         frame = {"type": "event", "event": event, "payload": payload}
         self._head = orjson.dumps(frame)[:-1]
+        self._payload = payload
         self.event = event
+
+    @property
+    def session_key(self) -> Any:
+        return self._payload.get("sessionKey") if isinstance(self._payload, Mapping) else None
+
+    def under(self, session_key: str) -> EventFrame:
+        """The same event, of a session by another name."""
+        return EventFrame(self.event, {**self._payload, "sessionKey": session_key})
 
     def numbered(self, seq: int) -> bytes:
         return self._head + b',"seq":%d}' % seq
