@@ -36,7 +36,7 @@ def refused(client: Operator, name: str) -> bool:
 def test_s3_without_a_scope_nothing_is_allowed(gateway: GatewayProcess) -> None:
     names = methods(gateway)
     assert len(names) > 40
-    with operator(gateway, scopes=["operator.questions"]) as client:
+    with operator(gateway, scopes=["operator.talk"]) as client:
         assert {name for name in names if not refused(client, name)} == OPEN
 
 
