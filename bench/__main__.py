@@ -1,19 +1,55 @@
-"""`python -m bench`: see docs/benchmarks.md."""
+"""Measures what this gateway costs, beside other ways to the same model: docs/benchmarks.md.
+
+Without a command: everything, some 15 minutes, less than 2 with --quick. Tables go to the terminal; figures
+and a picture to bench/results/.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import replace
 
+from bench.instructions import count_all, describe_counts
+from bench.plan import QUICK, Plan, run
+from bench.report import RESULTS, describe, write_json
 from bench.start import describe_start, measure_start
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser.add_argument("--quick", action="store_true", help="one short round of each load")
+    parser.add_argument("--rounds", type=int, help="how many rounds")
+    commands = parser.add_subparsers(dest="command")
     start = commands.add_parser("start", help="time from the command to the first 200, and idle memory")
-    start.add_argument("--rounds", type=int, default=5)
+    start.add_argument("--starts", type=int, default=5)
+    commands.add_parser("instructions", help="machine instructions for one request, counted by valgrind")
     arguments = parser.parse_args()
-    print(describe_start(measure_start(arguments.rounds)))
+    if arguments.command == "start":
+        print(describe_start(measure_start(arguments.starts)))
+    elif arguments.command == "instructions":
+        print(describe_counts(count_all()))
+    else:
+        _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    plan = QUICK if arguments.quick else Plan()
+    if arguments.rounds:
+        plan = replace(plan, rounds=arguments.rounds)
+    document = run(plan, lambda what: print(f"… {what}", file=sys.stderr, flush=True))
+    print(describe(document))
+    print(f"\n{write_json(document)}")
+    _draw(document)
+
+
+def _draw(document: dict[str, object]) -> None:
+    try:
+        from bench.picture import write_picture  # noqa: PLC0415 - slow to import, and only of use here
+    except ImportError:
+        print("No picture: matplotlib is not installed (requirements-dev.txt).", file=sys.stderr)
+        return
+    print(write_picture(document, RESULTS / "latest.png"))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,12 @@ def environment(folder: Path) -> dict[str, str]:
     )
 
 
-def spawn_gateway(folder: Path, upstream: str, models: tuple[str, ...]) -> Process:
-    port = free_port()
+def write_configuration(folder: Path, port: int, upstream: str, models: tuple[str, ...]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "openclaw.json").write_text(json.dumps(configuration(port, upstream, models)))
+
+
+def spawn_gateway(folder: Path, upstream: str, models: tuple[str, ...]) -> Process:
+    port = free_port()
+    write_configuration(folder, port, upstream, models)
     return Process("gateway", START_COMMAND, port, folder, environment(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1024 * 1024
 START_SECONDS = 120
+WRAPPER: list[str] = []  # what commands are run under
 STOP_SECONDS = 40
 POLL_SECONDS = 0.005
 
@@ -54,7 +56,7 @@ class Process:
         self.started_at = time.perf_counter()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command,
+                [*WRAPPER, *command],
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -62,6 +64,12 @@ class Process:
                 stderr=log,
                 start_new_session=True,
             )
+
+    @property
+    def worker(self) -> int:
+        """The process that serves, where there is a master too."""
+        tree = self._tree()
+        return tree[min(1, len(tree) - 1)].pid
 
     def wait_for(self, path: str) -> float:
         """Wait for the first 200 of `path`; the seconds since the command was given."""
@@ -97,9 +105,7 @@ class Process:
 
     def worker_memory(self) -> Memory:
         """Of a server with a master: its worker's resident size, and the tree's."""
-        tree = self._tree()
-        worker = tree[1] if len(tree) > 1 else tree[0]
-        return Memory(worker.memory_info().rss / MIB, self.memory().tree)
+        return Memory(psutil.Process(self.worker).memory_info().rss / MIB, self.memory().tree)
 
     def stop(self) -> None:
         if self._process.poll() is not None:
@@ -121,3 +127,9 @@ class Process:
 
 def gunicorn(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "gunicorn", *arguments]
+
+
+def allow_many_files() -> None:
+    """As many open connections as the system lets this process have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,72 @@
+"""What is asked of every subject, and how the requests look. A further load over HTTP is a row in `LOADS`.
+
+A load over WebSocket needs a generator of its own beside `generator.py` that gives the same `Result`
+(`chat.send`), and one that opens connections and is silent (1,000 idle ones); `plan.py` calls both kinds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+QUESTION = "What is two plus two? Answer in one word, please."
+TURNS = 10  # of a user's session, until the next user comes
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`model` is the upstream's (`bench/upstream.py`). `user`: every connection goes through sessions."""
+
+    name: str
+    model: str
+    at_once: tuple[int, ...]
+    stream: bool = False
+    messages: int = 1
+    user: bool = False
+
+
+PLAIN = Load("plain", "plain", (1, 32, 256))
+BURST = Load("burst stream", "burst", (1, 32, 256), stream=True)
+PACED = Load("paced stream", "paced", (64,), stream=True)
+LONG = Load("400 messages", "plain", (32,), messages=400)
+USER = Load("plain, user", "plain", (32,), user=True)
+# The gateway always asks its model for a stream; the answer of `PLAIN` comes in one piece, this one in 20.
+PIECES = Load("plain, 20 pieces", "burst", (32,))
+LOADS = (PLAIN, BURST, PACED, LONG, USER, PIECES)
+CROWD = Load("1,000 paced streams", "crowd", (1000,), stream=True)
+
+
+def body_of(load: Load, model: str, user: str | None = None) -> bytes:
+    body: dict[str, Any] = {"model": model, "messages": _messages(load.messages), "stream": load.stream}
+    if user is not None:
+        body["user"] = user
+    return orjson.dumps(body)
+
+
+def _messages(count: int) -> list[dict[str, str]]:
+    """Ends with a question; before it, what a chat of that length has."""
+    roles = itertools.cycle(("assistant", "user"))
+    earlier = [
+        {"role": next(roles), "content": f"Message {number} of a long conversation. " * 3}
+        for number in range(count - 1, 0, -1)
+    ]
+    return [*reversed(earlier), {"role": "user", "content": QUESTION}]
+
+
+def post(body: bytes, headers: dict[str, str]) -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"{lines}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def users(salt: str, connection: int, turns: int = TURNS) -> Iterator[str]:
+    """The user of each request of one connection: a new one after `turns` of them."""
+    for number in itertools.count():
+        yield from itertools.repeat(f"{salt}-{connection}-{number}", turns)

@@ -1,0 +1,166 @@
+"""One load on one subject: what it did, and what that cost."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bench.generator import Generator, Result
+from bench.loads import Load, body_of, post
+from bench.processes import Process
+from bench.subjects import Subject
+from bench.upstream import MODELS
+
+WARM_UP_SECONDS = 0.3
+_salts = itertools.count()
+
+
+@dataclass(slots=True)
+class Figures:
+    """Latencies in milliseconds. `busy` is how much of one core the subject, the upstream and the load
+    generator used: the figures are the subject's only while the other two are far from 1."""
+
+    per_second: float
+    cpu_ms: float
+    busy: dict[str, float]
+    errors: list[str] = field(default_factory=list)
+    first: dict[str, float] = field(default_factory=dict)
+    between: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure(subject: Subject, upstream: Process, load: Load, at_once: int, seconds: float) -> Figures:
+    model = MODELS[load.model]
+    paced = load.stream and model.every > 0
+    generator = Generator(
+        subject.process.port,
+        subject.requests(load, f"s{time.time_ns()}-{next(_salts)}"),
+        at_once,
+        model.pieces,
+        stream=load.stream,
+        paced=paced,
+    )
+    try:
+        generator.warm_up(WARM_UP_SECONDS, ramp=model.pieces * model.every if paced else 0.0)
+        before = subject.process.cpu_seconds(), upstream.cpu_seconds()
+        result = generator.measure(seconds)
+        after = subject.process.cpu_seconds(), upstream.cpu_seconds()
+    finally:
+        generator.close()
+    cpu, upstream_cpu = (late - early for early, late in zip(before, after, strict=True))
+    # Answers of a paced stream are longer than the measurement: their pieces count.
+    answers = result.pieces / model.pieces if paced else result.answers
+    return Figures(
+        per_second=answers / result.seconds,
+        cpu_ms=cpu * 1000 / max(answers, 1e-9),
+        busy={
+            "subject": cpu / result.seconds,
+            "upstream": upstream_cpu / result.seconds,
+            "load": result.cpu_seconds / result.seconds,
+        },
+        errors=result.errors,
+        first=quantiles(result.first),
+        between=quantiles(result.delays),
+    )
+
+
+@dataclass(slots=True)
+class CrowdFigures:
+    """Seconds of the streams, MiB of the worker while they go on."""
+
+    streams: int
+    errors: list[str]
+    fastest: float
+    median: float
+    slowest: float
+    worker_mib: float
+    tree_mib: float
+    cpu_ms: float
+    first: dict[str, float]
+    between: dict[str, float]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def measure_crowd(subject: Subject, load: Load, at_once: int, ramp: float = 2.0) -> CrowdFigures:
+    """So many streams, each once, begun within `ramp` seconds."""
+    model = MODELS[load.model]
+    request = post(body_of(load, subject.name_model(load.model)), subject.headers)
+    generator = Generator(
+        subject.process.port, lambda _: iter((request,)), at_once, model.pieces, stream=True, paced=True
+    )
+    worker: list[float] = []
+    tree: list[float] = []
+
+    def look() -> None:
+        memory = subject.process.worker_memory()
+        worker.append(memory.worker)
+        tree.append(memory.tree)
+
+    before = subject.process.cpu_seconds()
+    try:
+        result = generator.run_out(ramp, look)
+    finally:
+        generator.close()
+    cpu = subject.process.cpu_seconds() - before
+    lengths = sorted(result.lengths) or [0.0]
+    return CrowdFigures(
+        streams=result.answers,
+        errors=result.errors,
+        fastest=lengths[0],
+        median=statistics.median(lengths),
+        slowest=lengths[-1],
+        worker_mib=max(worker),
+        tree_mib=max(tree),
+        cpu_ms=cpu * 1000 / max(1, result.answers),
+        first=quantiles(result.first),
+        between=quantiles(result.delays),
+    )
+
+
+def measure_sessions(
+    subject: Subject, counts: Sequence[int], tell: Callable[[str], object], at_once: int = 32
+) -> list[dict[str, float]]:
+    """The worker's memory after so many requests, each with a user of its own."""
+    load, salt = Load("sessions", "plain", (at_once,), user=True), f"m{time.time_ns()}"
+    steps: list[dict[str, float]] = []
+    done = 0
+    for count in (0, *counts):
+        share = (count - done) // at_once
+
+        def ask(connection: int, first: int = done, share: int = share) -> Any:
+            for number in range(share):
+                body = body_of(load, subject.name_model(load.model), f"{salt}-{first}-{connection}-{number}")
+                yield post(body, subject.headers)
+
+        result = _run_out(subject, ask, at_once)
+        time.sleep(1.0)
+        memory = subject.process.worker_memory()
+        steps.append({"sessions": count, "worker_mib": memory.worker, "tree_mib": memory.tree})
+        tell(f"{count} sessions: {memory.worker:.1f} MiB")
+        if result.errors:
+            raise RuntimeError(f"a session failed: {result.errors[0]}")
+        done = count
+    return steps
+
+
+def _run_out(subject: Subject, ask: Any, at_once: int) -> Result:
+    generator = Generator(subject.process.port, ask, at_once, MODELS["plain"].pieces, stream=False)
+    try:
+        return generator.run_out()
+    finally:
+        generator.close()
+
+
+def quantiles(values: Sequence[float]) -> dict[str, float]:
+    if len(values) < 2:
+        return {}
+    cuts = statistics.quantiles(values, n=100)
+    return {"p50": cuts[49], "p99": cuts[98]}

@@ -1,0 +1,164 @@
+"""The figures as tables of text (Markdown, so that they can stand in a document) and as a JSON file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.start import describe_start
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write_json(document: dict[str, Any]) -> Path:
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / "latest.json"
+    path.write_text(json.dumps(document, indent=1))
+    return path
+
+
+def describe(document: dict[str, Any]) -> str:
+    machine = document["machine"]
+    plan = document["plan"]
+    told = (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}; "
+        f"{machine['when']}; load before: {machine['load_before']:.1f}; {plan['rounds']} rounds of "
+        f"{plan['seconds']:g} s each. Medians; the spread of the rounds in brackets."
+    )
+    parts = [
+        told,
+        "## CPU and throughput",
+        _rows(document["rows"]),
+        "## Latency of the paced streams (ms)",
+        _latencies(document["rows"]),
+        "## 1,000 paced streams at once",
+        _crowd(document["crowd"]),
+        "## Memory and start",
+        _idle(document["idle"]),
+        *([_sessions(document["sessions"])] if "sessions" in document else []),
+        describe_start(document["start"]),
+        "## Bounds",
+        _bounds(document["bounds"]),
+    ]
+    return "\n\n".join(parts)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+
+    def show(line: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+
+    rule = "| " + " | ".join("-" * width for width in widths) + " |"
+    return "\n".join([show(head), rule, *map(show, rows if isinstance(rows, list) else lines[1:])])
+
+
+def _rows(rows: Sequence[dict[str, Any]]) -> str:
+    head = (
+        "load",
+        "at once",
+        "subject",
+        "answers/s",
+        "CPU ms each",
+        "busy: subject",
+        "upstream",
+        "load",
+        "errors",
+    )
+    return table(
+        head,
+        [
+            (
+                row["load"],
+                str(row["at_once"]),
+                row["subject"],
+                _spread(row["per_second"], ".0f"),
+                _spread(row["cpu_ms"], ".3f"),
+                *(f"{row['busy'][who]:.0%}" for who in ("subject", "upstream", "load")),
+                str(len(row["errors"])),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _latencies(rows: Sequence[dict[str, Any]]) -> str:
+    timed = [row for row in rows if "first" in row]
+    return table(
+        ("load", "at once", "subject", "to first token p50", "p99", "each token's delay p50", "p99"),
+        [
+            (
+                row["load"],
+                str(row["at_once"]),
+                row["subject"],
+                *(_spread(row[what][cut], ".2f") for what in ("first", "between") for cut in ("p50", "p99")),
+            )
+            for row in timed
+        ],
+    )
+
+
+def _crowd(rows: Sequence[dict[str, Any]]) -> str:
+    head = (
+        "subject",
+        "complete",
+        "errors",
+        "fastest s",
+        "median s",
+        "slowest s",
+        "CPU ms each",
+        "worker MiB",
+    )
+    return table(
+        (*head, "token's delay p50 ms", "p99"),
+        [
+            (
+                row["subject"],
+                str(row["streams"]),
+                str(len(row["errors"])),
+                *(f"{row[which]:.2f}" for which in ("fastest", "median", "slowest")),
+                f"{row['cpu_ms']:.1f}",
+                f"{row['worker_mib']:.0f}",
+                *(f"{row['between'].get(cut, 0):.1f}" for cut in ("p50", "p99")),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _idle(idle: dict[str, dict[str, float]]) -> str:
+    return table(
+        ("subject, idle", "worker MiB", "all its processes MiB"),
+        [(name, f"{one['worker_mib']:.0f}", f"{one['tree_mib']:.0f}") for name, one in idle.items()],
+    )
+
+
+def _sessions(steps: Sequence[dict[str, float]]) -> str:
+    return table(
+        ("sessions so far", "worker MiB"),
+        [(f"{one['sessions']:,}", f"{one['worker_mib']:.1f}") for one in steps],
+    )
+
+
+def _bounds(bounds: Sequence[dict[str, Any]]) -> str:
+    return table(
+        ("bound", "measured", "limit", ""),
+        [
+            (
+                bound["name"],
+                f"{bound['value']:.2f} {bound['unit']}",
+                f"{'at least' if bound['at_least'] else 'at most'} {bound['limit']:g}",
+                "met" if bound["met"] else "NOT met",
+            )
+            for bound in bounds
+        ],
+    )
+
+
+def _spread(values: dict[str, Any], form: str) -> str:
+    if len(values["all"]) == 1:
+        return format(values["median"], form)
+    return f"{values['median']:{form}} ({values['low']:{form}}-{values['high']:{form}})"
