@@ -9,7 +9,7 @@ from typing import Any
 from app.ws.call import ADMIN, READ, Call, Method
 
 APPROVALS, PAIRING, QUESTIONS = "operator.approvals", "operator.pairing", "operator.questions"
-DEFAULT_PAGE, MOST_PAGE = 50, 1000
+DEFAULT_PAGE, MOST_PAGE = 50, 200
 
 
 def channels_status(_: Call) -> Any:
@@ -27,7 +27,8 @@ def channels_status(_: Call) -> Any:
 
 
 def cron_list(call: Call) -> Any:
-    return {"jobs": [], **_no_page(call)}
+    # The newest command line takes a list for one only if it says which state of the store it shows.
+    return {"jobs": [], **_no_page(call), "snapshotRevision": "none"}
 
 
 def cron_runs(call: Call) -> Any:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from app.bootstrap import Gateway
+from app.config.redact import redact_url
 from app.config.settings import ModelSettings
 from app.errors import UnknownAgent
 from app.sessions.keys import SPECIAL, is_agent_id, operator_key, owner_of
@@ -114,6 +115,11 @@ def dump_entry(session: StoredSession) -> dict[str, Any]:
         "createdAt": session.created_at,
         "lifecycleRevision": session.revision,
     }
+
+
+def store_path(gateway: Gateway) -> str:
+    """Where sessions are kept, for people."""
+    return redact_url(gateway.settings.storage_url)
 
 
 def kind_of(key: str) -> str:

@@ -25,6 +25,11 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 }
 _NOT_SETTINGS = frozenset(
     {"key", "agentId", "sessionId", "createdAt", "updatedAt", "lifecycleRevision", "modelProvider"}
+    | {"expectedSessionId", "expectedLifecycleRevision"}
+)
+_FOR_WRITERS = frozenset(
+    {"label", "displayName", "model", "thinkingLevel"}
+    | {"autoLabel", "icon", "color", "category", "pinned", "archived", "unread", "fastMode"}
 )
 
 
@@ -38,6 +43,11 @@ def load_changes(given: Mapping[str, Any], gateway: Gateway) -> dict[str, Any]:
         for name, value in given.items()
         if name not in _NOT_SETTINGS
     }
+
+
+def needs_admin(changes: Mapping[str, Any]) -> bool:
+    """Whether there is more among them than who may write may set: the rest is for who may all."""
+    return not changes.keys() <= _FOR_WRITERS
 
 
 def find_model(wanted: str, gateway: Gateway) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.events.types import RunFailed
+from app.ws.call import WRITE
 from app.ws.methods.session_settings import MAX_LABEL
 
 if TYPE_CHECKING:
@@ -223,6 +224,16 @@ class TestPatch:
         assert answer["resolved"]["model"] == "answer"
         assert set(answer["entry"]) == {"sessionId", "createdAt", "updatedAt", "lifecycleRevision"}
 
+    def test_who_may_only_write_may_set_less(self, office: Office):
+        office.peer.scopes = frozenset({WRITE})
+        office.call(
+            "sessions.patch", {"key": "main", "label": "Mine", "model": "big", "thinkingLevel": "low"}
+        )
+        for name, value in (("verboseLevel", "on"), ("elevatedLevel", "full"), ("other", 1)):
+            told = office.refusal("sessions.patch", {"key": "main", name: value})
+            assert told == "missing scope: operator.admin"
+        assert set(office.gateway.store.settings_of(MAIN)) == {"model", "thinkingLevel"}
+
     def test_a_model_may_lack_its_provider(self, office: Office):
         answer = office.call("sessions.patch", {"key": "main", "model": "big"})
         assert answer["resolved"] == {"modelProvider": "corp", "model": "big"}
@@ -290,7 +301,7 @@ class TestBeginAnew:
         assert [row.message.role for row in rows if row.message.role == "user"] == left
 
     def test_one_that_does_not_stop(self, office: Office, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("app.ws.methods.sessions.STOP_SECONDS", 0.05)
+        monkeypatch.setattr("app.ws.methods.session_changes.STOP_SECONDS", 0.05)
         run = office.start(key="agent:beta:x")
         monkeypatch.setattr(run, "abort", lambda _: True)
         told = office.refusal("sessions.delete", {"key": "agent:beta:x"})

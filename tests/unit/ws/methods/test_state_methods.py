@@ -42,7 +42,10 @@ def test_scopes():
     writing = {name for name, method in METHODS.items() if method.scope not in (READ, None)}
     assert writing >= {"config.set", "config.apply", "config.patch", "set-heartbeats", "sessions.create"}
     assert writing >= {f"sessions.{name}" for name in ("patch", "reset", "delete", "compact")}
-    assert [name for name, method in METHODS.items() if method.scope == WRITE] == ["sessions.create"]
+    assert {name for name, method in METHODS.items() if method.scope == WRITE} == {
+        "sessions.create",
+        "sessions.patch",
+    }
 
 
 class TestHealth:
@@ -182,7 +185,15 @@ class TestChoices:
         ("cron.status", {"enabled": False, "storePath": "", "jobs": 0, "nextWakeAtMs": None}),
         (
             "cron.list",
-            {"jobs": [], "total": 0, "offset": 0, "limit": 50, "hasMore": False, "nextOffset": None},
+            {
+                "jobs": [],
+                "total": 0,
+                "offset": 0,
+                "limit": 50,
+                "hasMore": False,
+                "nextOffset": None,
+                "snapshotRevision": "none",
+            },
         ),
         ("device.pair.list", {"pending": [], "paired": []}),
         ("exec.approval.list", []),
