@@ -41,7 +41,7 @@ def _answer(args: argparse.Namespace, gateway: Gateway, text: str) -> int:
     run = gateway.runs.start(_request(args, gateway, text))
     try:
         with Spinner("waiting for the answer") as spinner:
-            _show(run, AnswerPrinter(args, spinner))
+            _show(gateway, run, AnswerPrinter(args, spinner))
     except KeyboardInterrupt:
         run.abort(RunAborted("Interrupted."))
         gateway.drain(5.0)
@@ -57,9 +57,10 @@ def _request(args: argparse.Namespace, gateway: Gateway, text: str) -> RunReques
     return RunRequest(route=route, messages=(message,), source="cli", timeout_seconds=args.timeout)
 
 
-def _show(run: Run, printer: AnswerPrinter) -> None:
+def _show(gateway: Gateway, run: Run, printer: AnswerPrinter) -> None:
     """Prints the answer, whole or piece by piece. Raises the run's error."""
-    for batch in run.follow():
+    for batch in run.follow(wake_every=1.0):
+        gateway.runs.stop_overdue()  # in a gateway the housekeeping does it
         for event in batch:
             match event:
                 case TextDelta(text):

@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -54,6 +54,11 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return f"{max(0, int(seconds))} s"
+
+
+def model_name(row: Mapping[str, Any]) -> str:
+    """`provider/model` of what the protocol tells in two fields."""
+    return "/".join(str(row[name]) for name in ("modelProvider", "model") if row.get(name))
 
 
 def ago(milliseconds: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.cli.client import GatewayClient
 from app.cli.exit_codes import EXIT_OK
-from app.cli.output import ago, print_json, print_table
+from app.cli.output import ago, model_name, print_json, print_table
 from app.cli.remote import Commands, add_command, over_gateway
 
 HEADS = ("session", "updated", "model", "tokens", "label")
@@ -33,13 +33,12 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
 
 
 def _row(session: dict[str, Any]) -> list[str]:
-    model = "/".join(str(session[name]) for name in ("modelProvider", "model") if session.get(name))
     label = session.get("label") or session.get("displayName") or ""
     tokens = session.get("totalTokens")
     return [
         str(session.get("key", "")),
         ago(session.get("updatedAt")),
-        model,
+        model_name(session),
         "" if tokens is None else str(tokens),
         str(label),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.cli.client import GatewayClient
 from app.cli.exit_codes import EXIT_OK
-from app.cli.output import ago, duration, print_facts, print_json
+from app.cli.output import ago, duration, model_name, print_facts, print_json
 from app.cli.remote import Commands, add_command, over_gateway
 
 RECENT = 5
@@ -29,7 +29,7 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
         ("gateway", gateway["url"]),
         ("version", f"{gateway['version']}, protocol {gateway['protocol']}"),
         ("up for", duration((gateway["uptimeMs"] or 0) / 1000)),
-        ("model", str((sessions.get("defaults") or {}).get("model") or "")),
+        ("model", model_name(sessions.get("defaults") or {})),
         ("sessions", str(sessions.get("count", ""))),
     ]
     facts += [("recent", _line(one)) for one in (sessions.get("recent") or [])[:RECENT]]

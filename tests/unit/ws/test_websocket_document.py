@@ -1,0 +1,89 @@
+"""docs/websocket.md says what there is: every method with its scope, every event, command and stop word."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import pytest
+
+from app.ws import connection, connections, handshake, wire
+from app.ws.ledger import KEEP, KEEP_SECONDS, Ledger
+from app.ws.methods.attachments import MAX_IMAGES
+from app.ws.methods.commands import COMMANDS, STOP_WORDS
+from app.ws.methods.table import build_table
+from tests.support.gateway import ROOT
+
+MiB = 1024 * 1024
+
+
+@cache
+def section(title: str) -> str:
+    text = (ROOT / "docs" / "websocket.md").read_text()
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def rows(title: str) -> list[list[str]]:
+    """The cells of a section's tables, without the heads."""
+    lines = [line for line in section(title).splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return [row for row in cells if row[0].startswith("`")]
+
+
+def test_every_method_has_its_row_and_every_row_its_method():
+    told = {name.strip("`"): scope for name, scope, _ in rows("Methods")}
+    there = {
+        name: (method.scope or "—").removeprefix("operator.")
+        for name, method in build_table(Ledger()).items()
+    }
+    assert told == there
+
+
+def test_every_method_has_its_sentence():
+    assert [name for name, _, sentence in rows("Methods") if len(sentence) < 10] == []
+    names = [name.strip("`") for name, _, _ in rows("Methods")]
+    assert names == sorted(names)
+
+
+def test_every_event_is_told():
+    told = re.findall(r"`([a-z.]+)`", " ".join(name for name, _ in rows("Events")))
+    assert sorted(told) == sorted(handshake.EVENTS)
+
+
+def test_every_command_and_stop_word_is_told():
+    told = re.findall(r"`/(\w+)`", " ".join(name for name, _ in rows("Commands")))
+    assert sorted(told) == sorted(COMMANDS)
+    words = section("Commands").partition("one of the words")[2].partition("stops as")[0]
+    assert set(re.findall(r"`(\w+)`", words)) == STOP_WORDS
+
+
+@pytest.mark.parametrize(
+    ("title", "sentence", "there"),
+    [
+        ("Connecting", "within 10 seconds", connection.HANDSHAKE_SECONDS == 10),
+        ("Events", "every 30 seconds", handshake.TICK_SECONDS == 30),
+        ("Limits", "64 KiB before", connection.STRANGER_PAYLOAD == 64 * 1024),
+        ("Limits", "25 MiB after it", 25 * MiB == handshake.MAX_PAYLOAD),
+        ("Limits", "beyond 50 MiB", 50 * MiB == handshake.MAX_BUFFERED),
+        ("Limits", "every 25 seconds", connections.PING_SECONDS == 25),
+        (
+            "Limits",
+            "128 connections may be in it, 32",
+            (connections.STRANGERS, connections.STRANGERS_EACH) == (128, 32),
+        ),
+        ("Limits", "after 30 seconds", wire.WRITE_SECONDS == 30),
+        ("Limits", "| 32; the gateway", connection.CROWDED == 32),
+        (
+            "Limits",
+            "200 at once, 20 a second",
+            (connection.MISTAKES, connection.MISTAKES_PER_SECOND) == (200, 20),
+        ),
+        ("Who is told what", "at most 64 connections", connections.BYSTANDERS == 64),
+        ("Repeating a request", "5 minutes and at most 1,000", (KEEP_SECONDS, KEEP) == (300, 1000)),
+        ("Runs", "up to 8 images", MAX_IMAGES == 8),
+        ("Close codes", "`credentials rotated`", connections.ROTATED[1] == "credentials rotated"),
+    ],
+)
+def test_limits_are_the_codes_own(title: str, sentence: str, there: bool):
+    assert sentence in section(title)
+    assert there, f"docs/websocket.md says: {sentence}"
