@@ -64,6 +64,10 @@ While the gateway runs, a changed file is taken up within two seconds and no str
 leaves the last good settings in force; the log says why. Port, bind and the two URLs need a restart.
 
 Secrets are never shown: `config show` writes `{REDACTED}` in their place.
+
+Clients of the Gateway protocol may change the file (`config.set`, `config.patch`): only to what would load, and
+with everything or nothing written. They see `{REDACTED}` in place of secrets, and sending that back keeps the
+secret. `config.patch` writes the file as plain JSON, without its comments; `config.set` keeps them.
 """
 
 _MODELS = """\
