@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from app.cancel import Cancel
 from app.errors import ProviderError
@@ -42,9 +40,9 @@ def call_model(
         while True:
             begun = False
             try:
-                for event in candidate.provider.stream(replace(call, model=candidate.model), cancel):
+                for event in candidate.provider.stream(call.to(candidate.model), cancel):
                     if isinstance(event, ModelFinished):
-                        event = replace(event, model=candidate.name)
+                        event = ModelFinished(event.reason, event.usage, candidate.name)
                     begun = True
                     yield event
                 return
@@ -66,13 +64,13 @@ class _Attempts:
 
     def __init__(self) -> None:
         self._deadline = time.monotonic() + RETRY_SECONDS
-        self._failures: Counter[str] = Counter()
+        self._failures: list[str] = []
 
     def pause_after(self, error: ProviderError) -> float | None:
         """Seconds to wait before the next attempt, None when it is not worth one."""
-        self._failures[error.code] += 1
-        made = self._failures.total()
-        if self._failures[error.code] > error.retries or made > MOST_RETRIES:
+        self._failures.append(error.code)
+        made = len(self._failures)
+        if self._failures.count(error.code) > error.retries or made > MOST_RETRIES:
             return None
         pause = error.retry_after
         if pause is None:

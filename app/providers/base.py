@@ -30,6 +30,10 @@ class ModelCall:
     tool_choice: str | None = None
     request_id: str | None = None
 
+    def to(self, model: str) -> ModelCall:
+        """The same question to `model`."""
+        return ModelCall(model, self.messages, self.params, self.tools, self.tool_choice, self.request_id)
+
 
 class Provider(Protocol):
     """Serves models.

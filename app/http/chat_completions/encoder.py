@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -62,27 +62,30 @@ class ChunkEncoder:
 
     def encode(self, events: Iterable[Event]) -> bytes:
         """The chunks of a batch in one piece of bytes."""
-        return b"".join([piece for event in events for piece in self._encode(event)])
+        return b"".join([self._chunk(event) for event in events])
 
     def keepalive(self) -> bytes:
         """A chunk that says nothing, for clients that choke on comments."""
         return self._delta + b"{}" + self._open_end
 
-    def _encode(self, event: Event) -> Iterator[bytes]:
+    def _chunk(self, event: Event) -> bytes:
         match event:
             case TextDelta(text):
-                yield self._text + orjson.dumps(text) + self._text_end
+                return self._text + orjson.dumps(text) + self._text_end
             case ToolCallDelta():
-                yield self._delta + orjson.dumps({"tool_calls": [_fragment(event)]}) + self._open_end
+                return self._delta + orjson.dumps({"tool_calls": [_fragment(event)]}) + self._open_end
             case RunFinished(reason, usage):
-                finish = b'{},"finish_reason":' + orjson.dumps(reason) + b"}]" + self._usage_end
-                yield self._delta + finish
-                if self._include_usage:
-                    yield self._head + b',"choices":[],"usage":' + orjson.dumps(dump_usage(usage)) + b"}\n\n"
-                yield DONE
+                finish = self._delta + b'{},"finish_reason":' + orjson.dumps(reason) + b"}]" + self._usage_end
+                return finish + self._usage(usage) + DONE
             case RunFailed(error):
-                yield b"data: " + orjson.dumps(envelope(error)) + b"\n\n"
-                yield DONE
+                return b"data: " + orjson.dumps(envelope(error)) + b"\n\n" + DONE
+            case _:
+                return b""
+
+    def _usage(self, usage: Usage) -> bytes:
+        if not self._include_usage:
+            return b""
+        return self._head + b',"choices":[],"usage":' + orjson.dumps(dump_usage(usage)) + b"}\n\n"
 
 
 def _fragment(delta: ToolCallDelta) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -65,12 +65,13 @@ class ChatStream:
         self._calls: dict[str, int] = {}  # a call's id -> its index
         self._moved: dict[int, int] = {}  # an index that a server gave twice -> the newer call's own
 
-    def read(self, payload: bytes) -> Iterator[ModelEvent]:
+    def read(self, payload: bytes) -> Sequence[ModelEvent]:
         """The events of one chunk. Raises the provider's error when the chunk is one."""
         if payload == b"[DONE]":
             self.done = True
-            return
+            return ()
         chunk = _load(payload)
+        events: list[ModelEvent] = []
         if (error := chunk.get("error")) is not None:
             raise error_from_body({"error": error}, self._secret)
         if isinstance(usage := chunk.get("usage"), dict):
@@ -78,9 +79,10 @@ class ChatStream:
         for choice in _objects(chunk.get("choices")):
             if choice.get("index"):
                 continue  # we ask for one choice only
-            yield from self._delta(_object(choice.get("delta")) or _object(choice.get("message")))
+            self._take(_object(choice.get("delta")) or _object(choice.get("message")), events)
             if reason := _text(choice.get("finish_reason")):
                 self._reason = _REASONS.get(reason, "stop")
+        return events
 
     def finish(self) -> ModelFinished:
         """What the call ended in. Raises UpstreamTruncated if neither a reason nor `[DONE]` has come."""
@@ -91,16 +93,17 @@ class ChatStream:
             reason = "tool_calls"  # some servers say "stop" beside tool calls
         return ModelFinished(reason, self._usage)
 
-    def _delta(self, delta: dict[str, Any]) -> Iterator[ModelEvent]:
+    def _take(self, delta: dict[str, Any], events: list[ModelEvent]) -> None:
         if text := _content(delta.get("content")):
-            self.begun = True
-            yield TextDelta(text)
+            events.append(TextDelta(text))
         if thinking := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
+            events.append(ReasoningDelta(thinking))
+        if calls := delta.get("tool_calls"):
+            for position, call in enumerate(_objects(calls)):
+                self._called = True
+                events.append(self._tool_call(call, position))
+        if events:
             self.begun = True
-            yield ReasoningDelta(thinking)
-        for position, call in enumerate(_objects(delta.get("tool_calls"))):
-            self.begun = self._called = True
-            yield self._tool_call(call, position)
 
     def _tool_call(self, call: dict[str, Any], position: int) -> ToolCallDelta:
         function = _object(call.get("function"))
