@@ -34,6 +34,7 @@ class Wire:
         self._written: threading.Event | None = None
         self._room = threading.Event()
         self._room.set()
+        self._unread = threading.Event()  # set once nobody reads any more
         self._writing_since: float | None = None
         self.queued = 0  # bytes that the client has not taken
         self.broken = False
@@ -67,6 +68,7 @@ class Wire:
     def close(self) -> None:
         """The reader's last word. The socket stays: what is queued must go out, and the server closes it."""
         self._room.set()
+        self._unread.set()
 
     def finish(self) -> None:
         """Let what is queued go out, and the client read it: closing on unread input would cut it off."""
@@ -74,8 +76,11 @@ class Wire:
             self._written = threading.Event()
             self._written.wait(FINISH_SECONDS)
         deadline = time.monotonic() + LINGER_SECONDS
+        self._room.set()
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
+            if not self._unread.wait(LINGER_SECONDS):
+                return  # the reader still waits for the client, and a socket has one reader
             while (left := deadline - time.monotonic()) > 0:
                 self._sock.settimeout(left)
                 if not self._sock.recv(MOST_AT_ONCE):
