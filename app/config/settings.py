@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -187,7 +188,12 @@ class ProviderSettings:
         for model in self.models:
             if model.id == model_id:
                 return model
-        return ModelSettings(id=model_id)
+        return _unlisted_model(model_id)
+
+
+@lru_cache(maxsize=256)
+def _unlisted_model(model_id: str) -> ModelSettings:
+    return ModelSettings(id=model_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from app.sessions.keys import is_agent_id, owned_key, requested_key, stateless_k
 SessionSource = Literal["new", "user", "key"]
 
 _BRANDS = ("openclaw", "clawdbot")
+_DEFAULTS = frozenset(("", *_BRANDS, *(f"{brand}{mark}default" for brand in _BRANDS for mark in "/:")))
 _AGENT_MODEL = re.compile(
     r"(?:(?:openclaw|clawdbot)[:/]|agent:)(?P<agent>[a-z0-9][a-z0-9_-]{0,63})", re.ASCII
 )
@@ -48,7 +49,7 @@ def resolve_agent(
     if header and header.strip():
         return _known(header.strip().lower(), agents, "x-openclaw-agent-id")
     named = (model or "").strip().lower()
-    if named in ("", *_BRANDS) or named in _default_names():
+    if named in _DEFAULTS:
         return _default(agents)
     if match := _AGENT_MODEL.fullmatch(named):
         return _known(match["agent"], agents, "model")
@@ -83,10 +84,6 @@ def resolve_session(
     if label:
         return Route(agent_id, owned_key(user_key(agent_id, surface, label), owner), "user", label)
     return Route(agent_id, stateless_key(agent_id, surface), "new")
-
-
-def _default_names() -> tuple[str, ...]:
-    return tuple(f"{brand}{mark}default" for brand in _BRANDS for mark in "/:")
 
 
 def _default(agents: Sequence[AgentSettings]) -> str:

@@ -42,11 +42,11 @@ def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversat
     messages: list[Message] = []
     instructions: list[str] = []
     for index, one in enumerate(raw):
-        # By far the most common shape, worth its own short way.
+        # By far the most common shape, worth its own short way, past the arguments of a named tuple.
         if type(one) is dict and len(one) == 2 and type(text := one.get("content")) is str:
-            role = ROLES.get(one["role"]) if type(one.get("role")) is str else None
-            if role in ("user", "assistant"):
-                messages.append(Message(role, text))
+            role = one.get("role")
+            if role == "user" or role == "assistant":
+                messages.append(Message._make((role, text, (), None, None)))
                 continue
         message = _load_message(one, f"messages[{index}]", budget)
         if message.role == "system":

@@ -5,10 +5,19 @@ from __future__ import annotations
 import time
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response
 
+from app.auth.principal import Principal
+from app.bootstrap import Gateway
+from app.config.settings import Settings
 from app.errors import Forbidden
-from app.http.access import current_gateway, current_principal, current_request_id, require_principal
+from app.http.access import (
+    current_gateway,
+    current_principal,
+    current_request,
+    current_request_id,
+    require_principal,
+)
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
 from app.http.chat_completions.schema import ChatRequest, load_chat_request
 from app.http.connection import ClientWatch, client_left
@@ -26,21 +35,36 @@ bp.before_request(require_principal)
 
 @bp.post("/v1/chat/completions")
 def create_chat_completion() -> Response:
-    gateway = current_gateway()
+    gateway, request = current_gateway(), current_request()
     limits = gateway.settings.gateway.chat_completions
     body = load_chat_request(read_json(request, limits.max_body_bytes), limits)
-    run = gateway.runs.start(_run_request(body, _route(body)))
+    run = gateway.runs.start(_run_request(body, request, gateway))
     remember_run(run)
     created, model = int(time.time()), str(body.model or "openclaw")
     if body.stream:
         encoder = ChunkEncoder(run.id, created, model, body.include_usage)
         return sse_response(run, encoder)
-    return _whole_answer(run, created, model)
+    return _whole_answer(run, created, model, request)
 
 
-def _route(body: ChatRequest) -> Route:
+def _run_request(body: ChatRequest, request: Request, gateway: Gateway) -> RunRequest:
+    principal = current_principal()
+    return RunRequest(
+        route=_route(body, request, gateway.settings, principal),
+        messages=body.conversation.messages,
+        source="http",
+        instructions=body.conversation.instructions,
+        params=body.params,
+        tools=body.tools.specs,
+        tool_choice=body.tools.choice,
+        model=_model_override(request, gateway, principal),
+        principal=principal,
+        request_id=current_request_id(),
+    )
+
+
+def _route(body: ChatRequest, request: Request, settings: Settings, principal: Principal) -> Route:
     """The agent that the caller selects, and the session: hashed from `user` unless a key is given."""
-    settings = current_gateway().settings
     agent_id = resolve_agent(
         body.model,
         brand_header(request, "agent-id") or brand_header(request, "agent"),
@@ -48,36 +72,20 @@ def _route(body: ChatRequest) -> Route:
         settings.gateway.chat_completions.unknown_model,
     )
     key = brand_header(request, "session-key")
-    owner = current_principal().user
-    return resolve_session(agent_id, body.user, key, settings.session.main_key, owner=owner)
+    return resolve_session(agent_id, body.user, key, settings.session.main_key, owner=principal.user)
 
 
-def _run_request(body: ChatRequest, route: Route) -> RunRequest:
-    return RunRequest(
-        route=route,
-        messages=body.conversation.messages,
-        source="http",
-        instructions=body.conversation.instructions,
-        params=body.params,
-        tools=body.tools.specs,
-        tool_choice=body.tools.choice,
-        model=_model_override(),
-        principal=current_principal(),
-        request_id=current_request_id(),
-    )
-
-
-def _model_override() -> str | None:
+def _model_override(request: Request, gateway: Gateway, principal: Principal) -> str | None:
     """`x-openclaw-model` replaces the agent's model, by one the configuration knows."""
     name = brand_header(request, "model")
     if not name or not name.strip():
         return None
-    if current_principal().user is not None:
+    if principal.user is not None:
         raise Forbidden("Only the gateway's operator may choose the model (x-openclaw-model).")
-    return current_gateway().known_model(name.strip())
+    return gateway.known_model(name.strip())
 
 
-def _whole_answer(run: Run, created: int, model: str) -> Response:
+def _whole_answer(run: Run, created: int, model: str, request: Request) -> Response:
     with ClientWatch(request.environ, lambda: run.abort(client_left())):
         result = run.result()
     answer = Response(
