@@ -62,7 +62,7 @@ def run(plan: Plan, tell: Tell) -> dict[str, Any]:
 
 
 @contextmanager
-def _subjects(folder: Path, plan: Plan) -> Iterator[list[Subject]]:
+def _subjects(folder: Path) -> Iterator[list[Subject]]:
     """The upstream first; whatever was started is stopped."""
     subjects = [start_upstream(folder)]
     port = subjects[0].process.port

@@ -28,7 +28,7 @@ def run(gateway: GatewayProcess, js_client: list[str], folder: Path) -> subproce
 def test_the_client_prints_the_answer(
     gateway: GatewayProcess, provider: ScriptedProvider, js_client: list[str], tmp_path: Path
 ) -> None:
-    provider.plays([text("2+2 "), pause(0.3), *says("is ", "4.")])
+    provider.plays([text("2+2 "), pause(0.3), *says("is 4.")])
     done = run(gateway, js_client, tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "2+2\n is 4.\n"

@@ -10,7 +10,7 @@ from app.hub import after
 from app.messages import Message
 from app.routing.resolve import Route
 from app.runs.request import RunRequest
-from app.sessions.keys import is_agent_id, operator_key
+from app.sessions.keys import is_agent_id, operator_key, owner_of
 from app.ws.call import LATER, READ, WRITE, Answer, Call, Method
 from app.ws.ledger import Entry, Ledger
 from app.ws.methods.attachments import user_content
@@ -98,11 +98,6 @@ def _route(call: Call) -> Route:
     if settings.agent(owner) is None:
         raise UnknownAgent(f'invalid agent params: unknown agent id "{owner[:80]}"')
     return Route(owner, key, "key", params.optional_text("label"))
-
-
-def owner_of(key: str, default: str) -> str:
-    """The agent that a canonical key belongs to; `global` and `unknown` belong to the default one."""
-    return key.split(":", 2)[1] if key.startswith("agent:") else default
 
 
 def _repeat(entry: Entry, call: Call) -> Any:

@@ -11,10 +11,9 @@ from app.messages import Message
 from app.routing.resolve import Route
 from app.runs.request import RunRequest
 from app.runs.run import Run
-from app.sessions.keys import operator_key
+from app.sessions.keys import operator_key, owner_of
 from app.ws.call import LATER, READ, WRITE, Call, Method
 from app.ws.ledger import Ledger
-from app.ws.methods.agent import owner_of
 from app.ws.methods.attachments import user_content
 from app.ws.methods.commands import find_command, is_stop_word, run_command
 from app.ws.methods.history import dump_history

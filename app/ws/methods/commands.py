@@ -5,6 +5,7 @@ from __future__ import annotations
 from app import VERSION
 from app.bootstrap import Gateway
 from app.errors import GatewayError
+from app.ws.methods.session_changes import end_runs
 
 COMMANDS = {
     "help": "Show this list.",
@@ -35,11 +36,13 @@ def run_command(name: str, rest: str, key: str, gateway: Gateway) -> str:
     """What to answer. `/stop` is the caller's, who knows the runs' followers."""
     match name:
         case "new" | "reset":
+            end_runs(gateway, key, "The session begins anew.")
             gateway.store.reset(key)
             return "The session begins anew."
         case "model":
             return _model(rest, key, gateway)
         case "compact":
+            end_runs(gateway, key, "The session is being compacted.")
             kept = gateway.store.compact(key, COMPACT_LINES)
             return f"The session is compacted: {kept} messages are kept."
         case "status":

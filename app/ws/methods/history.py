@@ -14,6 +14,7 @@ from app.sessions.store import TranscriptRow
 def dump_history(gateway: Gateway, key: str, limit: int) -> dict[str, Any]:
     """The newest `limit` messages. Rows carry what the newest Control UI tells its own messages by."""
     rows = gateway.store.transcript(key, limit)
+    total = rows[-1].seq if rows else 0
     session = gateway.store.describe(key)
     active = next((run for run in gateway.runs.active if run.session_key == key), None)
     answer: dict[str, Any] = {
@@ -22,8 +23,8 @@ def dump_history(gateway: Gateway, key: str, limit: int) -> dict[str, Any]:
         "messages": [dump_row(row) for row in rows],
         "thinkingLevel": (session.settings if session is not None else {}).get("thinkingLevel", "off"),
         "pendingInputs": [],
-        "hasMore": False,
-        "totalMessages": len(rows),
+        "hasMore": total > len(rows),
+        "totalMessages": total,
     }
     if active is not None:
         answer["inFlightRun"] = {"runId": active.id, "startedAt": int(active.started_at * 1000)}
