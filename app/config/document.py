@@ -65,9 +65,9 @@ leaves the last good settings in force; the log says why. Port, bind and the two
 
 Secrets are never shown: `config show` writes `{REDACTED}` in their place.
 
-Clients of the Gateway protocol may change the file (`config.set`, `config.patch`): only to what would load, and
-with everything or nothing written. They see `{REDACTED}` in place of secrets, and sending that back keeps the
-secret. `config.patch` writes the file as plain JSON, without its comments; `config.set` keeps them.
+Clients of the Gateway protocol may change the file (`config.set`, `config.patch`): only to what would load,
+and with everything or nothing written. They see `{REDACTED}` in place of secrets, and sending that back
+keeps the secret. `config.patch` writes the file as plain JSON, without its comments; `config.set` keeps them.
 """
 
 _MODELS = """\

@@ -33,6 +33,7 @@ logger = logging.getLogger("app.ws")
 HANDSHAKE_SECONDS = 10.0
 STRANGER_PAYLOAD = 64 * 1024
 MOST_REASON = 123  # bytes that fit in a close frame
+MOST_WATCHED = 1000
 CROWDED = 32  # requests read ahead of the one being handled
 MISTAKES, MISTAKES_PER_SECOND = 200.0, 20.0
 LEARNS_KEYS = 4  # from this version on, clients expect a session's canonical key, however they wrote it
@@ -102,6 +103,8 @@ class Connection:
         return cap in self.client.caps
 
     def watch_session(self, key: str, written: str | None = None) -> None:
+        if len(self.watched) >= MOST_WATCHED:
+            self._written.pop(self.watched.pop(), None)  # nobody looks at so many; any will do
         self.watched.add(key)
         if written is not None and self.protocol < LEARNS_KEYS:
             self._written[key] = written

@@ -62,6 +62,8 @@ def dump_error(error: GatewayError) -> dict[str, Any]:
     if isinstance(error, ProtocolError):
         return {"code": error.ws_code, "message": error.message, "details": error.details}
     fields: dict[str, Any] = {"code": WS_CODES[error.code], "message": error.message or error.code}
+    if fields["code"] == UNAVAILABLE:
+        fields["details"] = {"code": error.code}
     if error.retry_after is not None:
         fields |= {"retryable": True, "retryAfterMs": int(error.retry_after * 1000)}
     return fields

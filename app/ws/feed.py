@@ -66,9 +66,11 @@ def summarize(run: Run, end: RunFinished, text: str) -> dict[str, Any]:
             "input": usage.prompt_tokens,
             "output": usage.completion_tokens,
             "total": usage.total_tokens,
+            "estimated": usage.estimated,
         },
     }
-    meta = {"durationMs": int((time.time() - run.started_at) * 1000), "agentMeta": agent_meta}
+    duration = int((time.time() - run.started_at) * 1000)
+    meta = {"durationMs": duration, "stopReason": end.reason, "agentMeta": agent_meta}
     payloads = [{"text": text, "mediaUrl": None}] if text else []
     result = {"payloads": payloads, "meta": meta}
     return {"runId": run.id, "status": "ok", "summary": "completed", "result": result}

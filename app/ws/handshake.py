@@ -194,4 +194,4 @@ def build_hello(
     }
 
 
-EVENTS = ("connect.challenge", "agent", "chat", "presence", "tick", "health", "shutdown")
+EVENTS = ("connect.challenge", "agent", "chat", "tick", "shutdown")

@@ -7,6 +7,8 @@ from typing import Any
 
 from app.errors import InvalidRequest
 
+MOST_RUN_ID = 256
+
 
 class Params:
     """Reads one call's parameters; every mistake is an InvalidRequest that names method and place."""
@@ -22,6 +24,13 @@ class Params:
             raise self.wrong("at root", f"must have required property '{name}'")
         if not value:
             raise self.wrong(f"at /{name}", "must NOT have fewer than 1 characters")
+        return value
+
+    def run_id(self) -> str:
+        """The idempotency key, which is also the run's id in every event."""
+        value = self.text("idempotencyKey")
+        if len(value) > MOST_RUN_ID:
+            raise self.wrong("at /idempotencyKey", f"must NOT have more than {MOST_RUN_ID} characters")
         return value
 
     def optional_text(self, name: str) -> str | None:

@@ -68,7 +68,12 @@ def test_agent(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
         assert final["ok"]
         result = final["payload"]["result"]
         assert result["payloads"] == [{"text": "Hello!", "mediaUrl": None}]
-        assert result["meta"]["agentMeta"]["usage"] == {"input": 5, "output": 3, "total": 8}
+        assert result["meta"]["agentMeta"]["usage"] == {
+            "input": 5,
+            "output": 3,
+            "total": 8,
+            "estimated": False,
+        }
         told = story(client, run_id)
         assert told[:3] == ["res accepted", "agent lifecycle start", "agent assistant"]
         assert told[-4:] == ["agent lifecycle end", "chat delta", "chat final", "res ok"]

@@ -30,7 +30,7 @@ class AgentMethods:
     def run(self, call: Call) -> Any:
         """Two responses: `accepted` now, the result when the run has ended."""
         params = call.params
-        message, run_id = params.text("message"), params.text("idempotencyKey")
+        message, run_id = params.text("message"), params.run_id()
         entry = self._ledger.get(run_id)
         if entry is not None:
             return _repeat(entry, call)

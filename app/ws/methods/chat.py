@@ -41,7 +41,7 @@ class ChatMethods:
         """Starts a run, or does what a command says; the end of either is a `chat` event."""
         params = call.params
         key = session_key(call)
-        message, run_id = params.optional_text("message") or "", params.text("idempotencyKey")
+        message, run_id = params.optional_text("message") or "", params.run_id()
         content = user_content(message, params)
         if not message.strip() and content == message:
             raise params.wrong("at /message", "message or attachment required")
