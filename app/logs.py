@@ -13,7 +13,7 @@ import time
 from collections import deque
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TextIO
 
 import orjson
 
@@ -51,14 +51,16 @@ def _is_harmless(text: str) -> bool:
     if not text.isascii():  # beyond it, letters have more than two cases
         return False
     lowered = text.lower()
-    return not any(hint in lowered for hint in _HINTS)
+    return not any(map(lowered.__contains__, _HINTS))
 
 
 def log_event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
     """Log `message` with named values; those that are None are left out."""
     if logger.isEnabledFor(level):
         kept = {name: value for name, value in fields.items() if value is not None}
-        logger.log(level, message, extra={"fields": kept})
+        record = logging.LogRecord(logger.name, level, "", 0, message, None, None)
+        record.fields = kept
+        logger.handle(record)
 
 
 class TextFormatter(logging.Formatter):
@@ -123,6 +125,22 @@ def _one_line(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)[:MAX_FIELD]
 
 
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes each line in one piece to a stream that passes lines on by itself, as stderr does.
+
+    So it needs neither a lock nor a flush, which are half of a line's cost in a patched process.
+    """
+
+    def createLock(self) -> None:  # noqa: N802 - the library's name
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(self.format(record) + "\n")
+        except Exception:
+            self.handleError(record)
+
+
 def logging_config(level: str, style: Literal["text", "json"] | None) -> dict[str, Any]:
     """The dictionary for `logging.config.dictConfig`, gunicorn's loggers included."""
     style = style or ("text" if sys.stderr.isatty() else "json")
@@ -133,9 +151,7 @@ def logging_config(level: str, style: Literal["text", "json"] | None) -> dict[st
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": formatter}},
-        "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}
-        },
+        "handlers": {"stderr": {"()": LineHandler, "formatter": "line", "stream": sys.stderr}},
         "root": {"handlers": ["stderr"], "level": level.upper()},
         "loggers": {
             "gunicorn.error": {"handlers": [], "propagate": True, "level": level.upper()},

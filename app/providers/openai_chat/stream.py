@@ -96,8 +96,10 @@ class ChatStream:
     def _take(self, delta: dict[str, Any], events: list[ModelEvent]) -> None:
         if text := _content(delta.get("content")):
             events.append(TextDelta(text))
-        if thinking := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
-            events.append(ReasoningDelta(thinking))
+        if "reasoning_content" in delta or "reasoning" in delta:
+            thinking = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
+            if thinking:
+                events.append(ReasoningDelta(thinking))
         if calls := delta.get("tool_calls"):
             for position, call in enumerate(_objects(calls)):
                 self._called = True
