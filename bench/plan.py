@@ -46,7 +46,7 @@ def run(plan: Plan, tell: Tell) -> dict[str, Any]:
     }
     with (
         tempfile.TemporaryDirectory(prefix="openclaw-bench-") as name,
-        _subjects(Path(name), plan) as subjects,
+        _subjects(Path(name)) as subjects,
     ):
         upstream = subjects[0].process
         document["subjects"] = [subject.name for subject in subjects]
