@@ -22,7 +22,7 @@ def dump_history(gateway: Gateway, key: str, limit: int) -> dict[str, Any]:
         "sessionId": session.session_id if session is not None else None,
         "messages": [dump_row(row) for row in rows],
         "thinkingLevel": (session.settings if session is not None else {}).get("thinkingLevel", "off"),
-        "pendingInputs": [],
+        "pendingInputs": {"items": [], "total": 0},
         "hasMore": total > len(rows),
         "totalMessages": total,
     }
