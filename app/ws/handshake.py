@@ -171,7 +171,7 @@ def build_hello(
         "type": "hello-ok",
         "protocol": welcome.protocol,
         "server": {"version": VERSION, "connId": conn_id, "controlUiBuildSource": "configured"},
-        "features": {"methods": methods, "events": list(EVENTS)},
+        "features": {"methods": methods, "events": list(EVENTS), "capabilities": list(CAPABILITIES)},
         "snapshot": {
             "presence": snapshot(),
             "health": {},
@@ -194,4 +194,6 @@ def build_hello(
     }
 
 
+# Without it the newest command line does not ask for models.
+CAPABILITIES = ("published-model-catalog",)
 EVENTS = ("connect.challenge", "agent", "chat", "tick", "shutdown")

@@ -13,17 +13,30 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 JS = HERE / "js"
+CLIENTS = HERE / "clients"
 REQUIREMENTS = HERE / "requirements.txt"
 INSTALL_SECONDS = 600
 
 
 def node_with_packages() -> tuple[Path, Path]:
     """(node, node_modules). The clients want a newer Node than some systems have, so it is installed too."""
-    folder = _installed(JS / "package-lock.json", _install_js)
+    folder = _installed(JS / "package-lock.json", lambda folder: _npm_ci(JS, folder))
     packages = folder / "node_modules"
     brought = sorted(packages.glob("node-linux-*/bin/node"))
     node = brought[0] if brought else Path(shutil.which("node") or "node")
     return node, packages
+
+
+def clients() -> Path:
+    """The node_modules with OpenClaw's own clients, each under its name and version.
+
+    No script of a package is run, so nothing is compiled or fetched besides the packages themselves.
+    Peers are left out, and a runtime for language models is replaced by nothing: no client needs it.
+    Of `libsignal` the registry's own package stands in for one from elsewhere.
+    """
+    flags = ("--ignore-scripts", "--legacy-peer-deps")
+    lock = CLIENTS / "package-lock.json"
+    return _installed(lock, lambda folder: _npm_ci(CLIENTS, folder, *flags)) / "node_modules"
 
 
 def python_with_packages() -> Path:
@@ -31,12 +44,12 @@ def python_with_packages() -> Path:
     return _installed(REQUIREMENTS, _install_python) / "bin" / "python"
 
 
-def _install_js(folder: Path) -> None:
+def _npm_ci(pins: Path, folder: Path, *flags: str) -> None:
     folder.mkdir()
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(JS / name, folder)
+        shutil.copy(pins / name, folder)
     # The engines' warning is about the Node that runs npm, not the one that runs the clients.
-    _run("npm", "ci", "--loglevel=error", "--no-audit", "--no-fund", cwd=folder)
+    _run("npm", "ci", "--loglevel=error", "--no-audit", "--no-fund", *flags, cwd=folder)
 
 
 def _install_python(folder: Path) -> None:
