@@ -60,6 +60,10 @@ def test_s9_who_may_read_changes_nothing(gateway: GatewayProcess) -> None:
         for name in CHANGES:
             assert refused(client, name), name
         assert not refused(client, "chat.send")
+        named = {"key": "s9", "label": "a name"}
+        assert client.call("sessions.patch", named)["ok"]
+        policy = client.refusal("sessions.patch", {"key": "s9", "sendPolicy": "deny"})
+        assert policy["message"] == "missing scope: operator.admin"
     assert gateway.config_path.read_text() == config
 
 
