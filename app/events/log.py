@@ -15,8 +15,8 @@ from app.events.types import Event, RunFailed, RunFinished
 class EventLog:
     """Append-only, by one writer; closed by the first `RunFinished` or `RunFailed`.
 
-    There is no lock, for the order of the steps makes up for it: a writer adds the event, then says that it
-    was the last, then rings; a reader hangs up its bell, then looks once more.
+    There is no lock, for the order of the steps makes up for it: the writer adds the event, then says that
+    it was the last, then rings; a reader silences its bell, then asks whether it was the last, then looks.
     """
 
     def __init__(self) -> None:
@@ -42,21 +42,18 @@ class EventLog:
 
         An empty batch comes when nothing has happened for `wake_every` seconds.
         """
-        while True:
-            ended = self.end is not None
-            if batch := self._events[position:]:
-                position += len(batch)
-                yield batch
-            elif ended:
-                return
-            elif not self._wait(position, wake_every):
-                yield ()
-
-    def _wait(self, position: int, seconds: float | None) -> bool:
-        """False if nothing has happened meanwhile."""
         bell = threading.Event()
         self._bells.append(bell)
         try:
-            return len(self._events) > position or bell.wait(seconds)
+            while True:
+                bell.clear()
+                ended = self.end is not None
+                if batch := self._events[position:]:
+                    position += len(batch)
+                    yield batch
+                elif ended:
+                    return
+                elif not bell.wait(wake_every):
+                    yield ()
         finally:
             self._bells.remove(bell)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 from flask import Request, current_app, g, request
 
 from app import logs
@@ -21,20 +19,24 @@ HEALTH_PATHS = ("/health", "/healthz", "/ready", "/readyz")
 
 def current_request() -> Request:
     """The request itself: every look at it through Flask's proxy is several calls."""
-    return cast(Request, cast(Any, request)._get_current_object())
+    found: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return found
 
 
 def current_gateway() -> Gateway:
-    return cast(Gateway, current_app.extensions[EXTENSION])
+    gateway: Gateway = current_app.extensions[EXTENSION]
+    return gateway
 
 
 def current_principal() -> Principal:
     """The caller; only behind `require_principal`."""
-    return cast(Principal, g.principal)
+    principal: Principal = g.principal
+    return principal
 
 
 def current_request_id() -> str:
-    return cast(str, g.request_id)
+    name: str = g.request_id
+    return name
 
 
 def name_request(request: Request) -> None:

@@ -41,7 +41,7 @@ def read_body(request: Request, limit: int) -> bytes:
     Raises BodyTooLarge, BodyTimeout (it stalls), InvalidRequest (short, or badly chunked) and
     UnsupportedMediaType.
     """
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    encoding: str = request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
         raise UnsupportedMediaType(f"Content-Encoding {encoding[:40]!r} is not supported; use gzip or none.")
     length = request.content_length

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
 from urllib.parse import quote
 
 from flask import Response, g
@@ -21,7 +20,8 @@ def remember_run(run: Run) -> None:
 
 def current_run() -> Run | None:
     """The run that this request has started, if it has."""
-    return cast("Run | None", g.get("run"))
+    run: Run | None = g.get("run")
+    return run
 
 
 def add_run_headers(response: Response, run: Run) -> None:

@@ -79,7 +79,8 @@ class ChatStream:
         for choice in _objects(chunk.get("choices")):
             if choice.get("index"):
                 continue  # we ask for one choice only
-            self._take(_object(choice.get("delta")) or _object(choice.get("message")), events)
+            if delta := _object(choice.get("delta")) or _object(choice.get("message")):
+                self._take(delta, events)
             if reason := _text(choice.get("finish_reason")):
                 self._reason = _REASONS.get(reason, "stop")
         return events
@@ -136,9 +137,9 @@ def _load(payload: bytes) -> dict[str, Any]:
 
 def _content(value: object) -> str:
     """A text, or parts of which some servers make one."""
-    if isinstance(value, list):
-        return "".join(_text(part.get("text")) or "" for part in _objects(value))
-    return _text(value) or ""
+    if isinstance(value, str):
+        return value
+    return "".join(_text(part.get("text")) or "" for part in _objects(value))
 
 
 def _object(value: object) -> dict[str, Any]:
