@@ -8,14 +8,7 @@ from tests.support.operator import Operator, connect_params, operator
 OPEN = {"health"}
 READING = {"operator.read"}
 WRITING = {"operator.read", "operator.write"}
-CHANGES = (
-    "config.set",
-    "config.patch",
-    "config.apply",
-    "sessions.delete",
-    "sessions.reset",
-    "sessions.patch",
-)
+CHANGES = ("config.set", "config.patch", "config.apply", "sessions.delete", "sessions.reset")
 
 
 def methods(gateway: GatewayProcess) -> list[str]:
