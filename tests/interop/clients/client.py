@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +59,11 @@ class Client:
         """`gateway call`: the method's payload."""
         return self.tells("gateway", "call", method, "--params", json.dumps(params))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         """A command that is spoken to over its standard streams."""
         with (self._home / "complaints.txt").open("a") as complaints:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [*self._command, *arguments],
                 cwd=self._home,
                 env=self._environment,
@@ -66,7 +71,13 @@ class Client:
                 stdout=subprocess.PIPE,
                 stderr=complaints,
                 text=True,
+                start_new_session=True,  # what runs in the end is a child of what is started
             )
+        with process:
+            try:
+                yield process
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def _entry(self) -> str:
         entry: str = json.loads((self.package / "package.json").read_text())["bin"][self.family]

@@ -61,17 +61,14 @@ class Editor:
 
 @contextmanager
 def editor_with_session(client: Client) -> Iterator[tuple[Editor, str]]:
-    with client.start("acp") as bridge:
-        try:
-            editor = Editor(bridge)
-            told = editor.ask("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
-            assert told["result"]["protocolVersion"] == 1
-            made = editor.ask("session/new", {"cwd": "/", "mcpServers": []})
-            if client.family == "clawdbot":
-                time.sleep(2)  # it takes prompts before it has been let in, and loses them
-            yield editor, made["result"]["sessionId"]
-        finally:
-            bridge.kill()
+    with client.running("acp") as bridge:
+        editor = Editor(bridge)
+        told = editor.ask("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
+        assert told["result"]["protocolVersion"] == 1
+        made = editor.ask("session/new", {"cwd": "/", "mcpServers": []})
+        if client.family == "clawdbot":
+            time.sleep(2)  # it takes prompts before it has been let in, and loses them
+        yield editor, made["result"]["sessionId"]
 
 
 def test_prompts_are_answered_in_one_conversation(client: Client, provider: ScriptedProvider) -> None:
