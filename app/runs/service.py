@@ -148,7 +148,7 @@ class RunService:
     def _drive(self, run: Run, place: Place) -> None:
         log_event(
             logger,
-            logging.INFO,
+            logging.DEBUG,
             "run started",
             run_id=run.id,
             agent=run.agent.id,
