@@ -1,11 +1,9 @@
 """How gunicorn serves the gateway: values, each with its reason where that is not plain."""
 
 # Before anything else: a module that has seen the unpatched socket or ssl would block every stream.
-import gevent
 from gevent import monkey
 
 monkey.patch_all()
-gevent.config.track_greenlet_tree = False  # nobody asks which greenlet began which; a third of its cost
 
 import os  # noqa: E402
 

@@ -161,7 +161,6 @@ def _log_end(run: Run, answer: Answer, end: RunFinished | RunFailed) -> None:
         run_id=run.id,
         agent=run.agent.id,
         session_key=run.session_key,
-        source=run.request.source,
         model=answer.model,
         **timings(run),
         finish_reason=finished.reason if finished else None,

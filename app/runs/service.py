@@ -148,7 +148,7 @@ class RunService:
     def _drive(self, run: Run, place: Place) -> None:
         log_event(
             logger,
-            logging.DEBUG,
+            logging.INFO,
             "run started",
             run_id=run.id,
             agent=run.agent.id,
