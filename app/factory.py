@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from flask import Flask, Request, Response, g
+import time
+from functools import partial
+
+from flask import Flask
 
 from app.bootstrap import Gateway
 from app.config.settings import GatewaySettings
 from app.errors import EndpointDisabled, NotFound
+from app.exchange import GatewayApp, GatewayRequest, GatewayResponse, current_request
 from app.http import health, metrics, models
-from app.http.access import EXTENSION, check_name, current_gateway, current_request, name_request
+from app.http.access import check_name, name_request
 from app.http.chat_completions import routes as chat_completions
 from app.http.cors import add_cors_headers, answer_preflight
 from app.http.errors import register_error_handlers
 from app.http.openapi import routes as openapi
-from app.http.request_log import note_answer, note_start
-from app.http.run_headers import add_run_headers, current_run
+from app.http.request_log import note_answer
+from app.http.run_headers import run_headers
 from app.ws.routes import register_websocket
 
+EXTENSION = "gateway"
 CHAT_PATHS = ("/v1/chat/completions", "/v1/models")
+EVERY_ANSWER = (("X-Content-Type-Options", "nosniff"), ("Referrer-Policy", "no-referrer"))
+NOT_KEPT = ("Cache-Control", "no-store")
 
 
 def create_app(gateway: Gateway) -> Flask:
-    app = Flask(__name__, static_folder=None)
+    app = GatewayApp(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # exact paths: a double slash is another address
     app.extensions[EXTENSION] = gateway
-    app.before_request(_begin)
+    app.before_request(partial(_begin, gateway))
     app.after_request(_finish)
     register_error_handlers(app)
     register_websocket(app, gateway)
@@ -34,10 +41,10 @@ def create_app(gateway: Gateway) -> Flask:
     return app
 
 
-def _begin() -> Response | None:
+def _begin(gateway: Gateway) -> GatewayResponse | None:
     """What is looked at before any route, in this order."""
-    request, settings = current_request(), current_gateway().settings.gateway
-    note_start()
+    request, settings = current_request(), gateway.settings.gateway
+    request.gateway, request.started_at = gateway, time.monotonic()
     name_request(request)
     check_name(request, settings)
     _refuse_inexact(request)
@@ -47,13 +54,13 @@ def _begin() -> Response | None:
     return preflight
 
 
-def _refuse_inexact(request: Request) -> None:
+def _refuse_inexact(request: GatewayRequest) -> None:
     """Flask reads several slashes at the beginning as one."""
     if request.path.startswith("//") or request.environ.get("PATH_INFO", "").startswith("//"):
         raise NotFound("There is nothing at this address.")
 
 
-def _refuse_disabled(request: Request, settings: GatewaySettings) -> None:
+def _refuse_disabled(request: GatewayRequest, settings: GatewaySettings) -> None:
     """A switched-off address does not exist, whatever the method; the answer names the switch."""
     if "HTTP_UPGRADE" in request.environ:
         return  # the Gateway protocol is served on every path
@@ -70,19 +77,15 @@ def _refuse_disabled(request: Request, settings: GatewaySettings) -> None:
         )
 
 
-def _finish(response: Response) -> Response:
+def _finish(response: GatewayResponse) -> GatewayResponse:
     """What every answer has, and the note of it."""
-    request, gateway = current_request(), current_gateway()
-    headers = response.headers
-    # Added, not set: to set one, werkzeug looks through all the others.
-    headers.add("X-Request-Id", g.get("request_id", ""))
-    headers.add("X-Content-Type-Options", "nosniff")
-    headers.add("Referrer-Policy", "no-referrer")
-    if response.mimetype == "application/json":
-        headers.add("Cache-Control", "no-store")
-    run = current_run()
-    if run is not None:
-        add_run_headers(response, run)
-    add_cors_headers(request, response, gateway.settings.gateway.cors_origins)
-    note_answer(request, response, run)
+    request = current_request()
+    extra: tuple[tuple[str, str], ...] = (("X-Request-Id", request.id), *EVERY_ANSWER)
+    if response.content_type == "application/json":
+        extra += (NOT_KEPT,)
+    if request.run is not None:
+        extra += run_headers(request.run)
+    response.extra = extra
+    add_cors_headers(request, response, request.gateway.settings.gateway.cors_origins)
+    note_answer(request, response)
     return response

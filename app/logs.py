@@ -13,6 +13,7 @@ import time
 from collections import deque
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, TextIO
 
 import orjson
@@ -33,8 +34,9 @@ _SECRETS = re.compile(
     r"[^\s\"'&]+|\b(?:sk|gsk|xai|pk)-[-_A-Za-z0-9]{8,}",
     re.IGNORECASE,
 )
-_HINTS = ("bearer", "authorization", "api", "key=", "token=", "password=", "sk-", "xai-", "pk-")
-_PLAIN = (bool, int, float)
+_HINTS = ("bearer", "authorization", "api", "=", "k-", "xai-")
+_PLAIN = frozenset((bool, int, float))
+_AS_THEY_ARE = _PLAIN | {str}
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _BREAKS = re.compile(r"[\x7f-\x9f\u2028\u2029]")  # JSON allows them, some readers end a line there
 
@@ -54,13 +56,29 @@ def _is_harmless(text: str) -> bool:
     return not any(map(lowered.__contains__, _HINTS))
 
 
+class Line(logging.LogRecord):
+    """A record of our own: with fields, and with nothing in what no line shows."""
+
+    _BLANK = logging.LogRecord("", 0, "", 0, "", None, None).__dict__
+
+    def __init__(self, name: str, level: int, message: str, fields: dict[str, Any]) -> None:
+        # Not the library's own, which looks at paths, threads and processes for every line.
+        self.__dict__.update(self._BLANK)
+        self.name = name
+        self.msg = message
+        self.levelno = level
+        self.levelname = logging.getLevelName(level)
+        self.created = time.time()
+        self.fields = fields
+
+
 def log_event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
     """Log `message` with named values; those that are None are left out."""
     if logger.isEnabledFor(level):
         kept = {name: value for name, value in fields.items() if value is not None}
-        record = logging.LogRecord(logger.name, level, "", 0, message, None, None)
-        record.fields = kept
-        logger.handle(record)
+        if (current := request_id.get()) is not None:
+            kept.setdefault("request_id", current)
+        logger.handle(Line(logger.name, level, message, kept))
 
 
 class TextFormatter(logging.Formatter):
@@ -87,7 +105,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         for name, value in _fields(record).items():
-            line[name] = value if isinstance(value, _PLAIN) else str(value)
+            line[name] = value if type(value) in _AS_THEY_ARE else str(value)
         if not record.exc_info:
             text = _dump(line)
             if len(text) <= MAX_FIELD and _is_harmless(text):
@@ -102,7 +120,13 @@ class JsonFormatter(logging.Formatter):
 
 
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    milliseconds = int(seconds * 1000)
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:-6]
 
 
 def _dump(line: dict[str, Any]) -> str:
@@ -114,6 +138,8 @@ def _dump(line: dict[str, Any]) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    if type(record) is Line:
+        return record.fields
     fields = dict(getattr(record, "fields", ()))
     if (current := request_id.get()) is not None:
         fields.setdefault("request_id", current)
@@ -191,6 +217,9 @@ class LogRing(logging.Handler):
         self._kept: deque[_Kept] = deque(maxlen=most)
         self._next = time.time_ns() // 1_000_000
 
+    def createLock(self) -> None:  # noqa: N802 - the library's name
+        self.lock = None  # one step each: nothing another thread could see half done but the last line
+
     def install(self) -> None:
         """Hear of every line that is written from now on."""
         logging.getLogger().addHandler(self)
@@ -211,11 +240,7 @@ class LogRing(logging.Handler):
 
     def tail(self, cursor: int | None, most_lines: int, most_bytes: int) -> Tail:
         """The newest lines of what was written since `cursor`, or of all there is, if there is room."""
-        self.acquire()
-        try:
-            kept, end = list(self._kept), self._next
-        finally:
-            self.release()
+        kept, end = list(self._kept), self._next
         first = end - len(kept)
         reset = cursor is not None and not first <= cursor <= end
         since = first if cursor is None or reset else cursor
@@ -249,4 +274,4 @@ def _dump_kept(kept: _Kept) -> str:
 
 
 def _shown(value: Any) -> Any:
-    return value if isinstance(value, _PLAIN) else redact(str(value))[:MAX_FIELD]
+    return value if type(value) in _PLAIN else redact(str(value))[:MAX_FIELD]

@@ -7,6 +7,7 @@ import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from app.auth.limits import AttemptLimiter
 from app.auth.network import client_address, is_loopback, is_trusted_proxy
@@ -55,10 +56,16 @@ def is_gateway_secret(presented: str, auth: AuthSettings) -> bool:
     secret = auth.password if auth.mode == "password" else auth.token
     if not secret:
         return False
+    utf8, latin1 = _digests(secret)
     raw = _digest(presented.encode("latin-1", "replace"))
-    as_utf8 = hmac.compare_digest(raw, _digest(secret.encode("utf-8", "surrogatepass")))
-    as_latin1 = hmac.compare_digest(raw, _digest(secret.encode("latin-1", "replace")))
+    as_utf8 = hmac.compare_digest(raw, utf8)
+    as_latin1 = hmac.compare_digest(raw, latin1)
     return as_utf8 or (as_latin1 and _is_latin1(secret))
+
+
+@lru_cache(maxsize=2)
+def _digests(secret: str) -> tuple[bytes, bytes]:
+    return _digest(secret.encode("utf-8", "surrogatepass")), _digest(secret.encode("latin-1", "replace"))
 
 
 def _from_proxy(caller: Caller, gateway: GatewaySettings) -> Principal:

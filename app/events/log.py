@@ -6,10 +6,12 @@ transport can write them in one go.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
 
 from app.events.types import Event, RunFailed, RunFinished
+from app.hub import Bell, new_bell
+
+ENDS = frozenset((RunFinished, RunFailed))
 
 
 class EventLog:
@@ -21,7 +23,7 @@ class EventLog:
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._bells: list[threading.Event] = []
+        self._bells: tuple[Bell, ...] = ()
         self.end: RunFinished | RunFailed | None = None
 
     def append(self, event: Event) -> None:
@@ -29,10 +31,10 @@ class EventLog:
         if self.end is not None:
             raise RuntimeError(f"{type(event).__name__} after the run has ended")
         self._events.append(event)
-        if isinstance(event, (RunFinished, RunFailed)):
-            self.end = event
-        for bell in tuple(self._bells):
-            bell.set()
+        if type(event) in ENDS:
+            self.end = event  # type: ignore[assignment]  # as the set says
+        for bell in self._bells:
+            bell.ring()
 
     def __len__(self) -> int:
         return len(self._events)
@@ -42,11 +44,11 @@ class EventLog:
 
         An empty batch comes when nothing has happened for `wake_every` seconds.
         """
-        bell = threading.Event()
-        self._bells.append(bell)
+        bell = new_bell()
+        self._bells += (bell,)
         try:
             while True:
-                bell.clear()
+                bell.silence()
                 ended = self.end is not None
                 if batch := self._events[position:]:
                     position += len(batch)
@@ -56,4 +58,4 @@ class EventLog:
                 elif not bell.wait(wake_every):
                     yield ()
         finally:
-            self._bells.remove(bell)
+            self._bells = tuple(one for one in self._bells if one is not bell)

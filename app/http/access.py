@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-from flask import Request, current_app, g, request
-
 from app import logs
 from app.auth.authenticate import Caller, authenticate
 from app.auth.origin import check_host, check_open_gateway
-from app.auth.principal import Principal
 from app.bootstrap import Gateway
 from app.config.settings import GatewaySettings
+from app.exchange import GatewayRequest, current_request
 from app.http.connection import limit_writes
 from app.ids import request_id_from
 
-EXTENSION = "gateway"
 HEALTH_PATHS = ("/health", "/healthz", "/ready", "/readyz")
 
 
-def current_request() -> Request:
-    """The request itself: every look at it through Flask's proxy is several calls."""
-    found: Request = request._get_current_object()  # type: ignore[attr-defined]
-    return found
-
-
 def current_gateway() -> Gateway:
-    gateway: Gateway = current_app.extensions[EXTENSION]
-    return gateway
+    return current_request().gateway
 
 
-def current_principal() -> Principal:
-    """The caller; only behind `require_principal`."""
-    principal: Principal = g.principal
-    return principal
-
-
-def current_request_id() -> str:
-    name: str = g.request_id
-    return name
-
-
-def name_request(request: Request) -> None:
+def name_request(request: GatewayRequest) -> None:
     """Give the request its id, for logs, errors and the answer, and its client a limit."""
     limit_writes(request.environ)
-    name = request_id_from(request.environ.get("HTTP_X_REQUEST_ID"))
-    g.request_id = name
-    logs.request_id.set(name)
+    request.id = request_id_from(request.environ.get("HTTP_X_REQUEST_ID"))
+    logs.request_id.set(request.id)
 
 
-def check_name(request: Request, settings: GatewaySettings) -> None:
+def check_name(request: GatewayRequest, settings: GatewaySettings) -> None:
     """Refuse a request that means another host (DNS rebinding). Health is told to anybody."""
     if request.path not in HEALTH_PATHS:
         check_host(request.environ.get("HTTP_HOST"), settings)
@@ -55,9 +33,14 @@ def check_name(request: Request, settings: GatewaySettings) -> None:
 
 def require_principal() -> None:
     """Refuse a caller without the secret, before the body is read. Raises Unauthorized and its kin."""
-    gateway, asked = current_gateway(), current_request()
+    request = current_request()
+    gateway, environ = request.gateway, request.environ
     settings = gateway.settings.gateway
-    header = asked.headers.get
+
+    def header(name: str) -> str | None:
+        value: str | None = environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return value
+
     check_open_gateway(header, settings)
-    caller = Caller(asked.environ.get("REMOTE_ADDR", ""), header)
-    g.principal = authenticate(caller, settings, gateway.auth_limiter)
+    caller = Caller(environ.get("REMOTE_ADDR", ""), header)
+    request.principal = authenticate(caller, settings, gateway.auth_limiter)

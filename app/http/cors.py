@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from flask import Request, Response
-
 from app.config.settings import GatewaySettings
+from app.exchange import GatewayRequest, GatewayResponse
 from app.http.access import HEALTH_PATHS
 
 METHODS = "GET, POST, OPTIONS"
@@ -17,14 +16,14 @@ EXPOSED = (
 )
 
 
-def answer_preflight(request: Request, settings: GatewaySettings) -> Response | None:
+def answer_preflight(request: GatewayRequest, settings: GatewaySettings) -> GatewayResponse | None:
     """204 for a browser's question whether a page may call; no credential is asked for it."""
     if request.method != "OPTIONS" or not settings.cors_origins or request.path in HEALTH_PATHS:
         return None
-    return Response(status=204)
+    return GatewayResponse(status=204)
 
 
-def add_cors_headers(request: Request, response: Response, origins: Collection[str]) -> None:
+def add_cors_headers(request: GatewayRequest, response: GatewayResponse, origins: Collection[str]) -> None:
     """On every answer to an allowed page, errors included: without them it could not read what is wrong."""
     if not origins:
         return

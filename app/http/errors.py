@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from flask import Flask, Response
+from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
 from app import errors
 from app.errors import GatewayError, InternalError
+from app.exchange import GatewayResponse, json_answer
 
 logger = logging.getLogger("app.http")
 
@@ -77,9 +78,9 @@ def envelope(error: GatewayError) -> dict[str, Any]:
     return {"error": fields}
 
 
-def error_response(error: GatewayError) -> Response:
+def error_response(error: GatewayError) -> GatewayResponse:
     known = HTTP_ERRORS[error.code]
-    response = Response(orjson.dumps(envelope(error)), known.status, content_type="application/json")
+    response = json_answer(orjson.dumps(envelope(error)), known.status)
     if known.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     retry_after = error.retry_after
@@ -97,7 +98,7 @@ def register_error_handlers(app: Flask) -> None:
     app.register_error_handler(Exception, _from_fault)
 
 
-def _from_werkzeug(error: HTTPException) -> Response:
+def _from_werkzeug(error: HTTPException) -> GatewayResponse:
     if isinstance(error, MethodNotAllowed):
         allowed = ", ".join(sorted(error.valid_methods or ()))
         response = error_response(errors.MethodNotAllowed(f"This address answers to {allowed} only."))
@@ -111,6 +112,6 @@ def _from_werkzeug(error: HTTPException) -> Response:
     return _from_fault(error)
 
 
-def _from_fault(error: Exception) -> Response:
+def _from_fault(error: Exception) -> GatewayResponse:
     logger.error("a request failed on a fault of the gateway", exc_info=error)
     return error_response(InternalError("The gateway failed on this request."))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from flask import Request
+from app.exchange import GatewayRequest
 
 BRANDS = ("openclaw", "clawdbot")
 
 
-def brand_header(request: Request, name: str) -> str | None:
+def brand_header(request: GatewayRequest, name: str) -> str | None:
     """The header's text, the newer brand first. WSGI hands headers over as Latin-1; clients send UTF-8."""
     for key in _environ_keys(name):
         value: str | None = request.environ.get(key)

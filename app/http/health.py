@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint
 
-from app.http.access import current_gateway
+from app.exchange import GatewayResponse, current_request, json_answer
 
 bp = Blueprint("health", __name__)
 
@@ -14,15 +14,15 @@ LIVE = orjson.dumps({"ok": True, "status": "live"})
 
 @bp.get("/health")
 @bp.get("/healthz")
-def health() -> Response:
+def health() -> GatewayResponse:
     """Answers as long as the worker turns; touches nothing."""
-    return Response(LIVE, content_type="application/json")
+    return json_answer(LIVE)
 
 
 @bp.get("/ready")
 @bp.get("/readyz")
-def ready() -> Response:
+def ready() -> GatewayResponse:
     """503 while the gateway drains or what it depends on is down; `?verbose` tells more."""
-    readiness = current_gateway().readiness(verbose="verbose" in request.args)
-    status = 200 if readiness["ready"] else 503
-    return Response(orjson.dumps(readiness), status, content_type="application/json")
+    request = current_request()
+    readiness = request.gateway.readiness(verbose="verbose" in request.args)
+    return json_answer(orjson.dumps(readiness), 200 if readiness["ready"] else 503)

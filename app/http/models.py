@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from app.errors import GatewayError, ModelNotFound
+from app.exchange import GatewayResponse, json_answer
 from app.http.access import current_gateway, require_principal
 from app.routing.resolve import resolve_agent
 
@@ -16,26 +17,23 @@ bp.before_request(require_principal)
 
 
 @bp.get("/v1/models")
-def list_models() -> Response:
+def list_models() -> GatewayResponse:
     agents = current_gateway().settings.agents
     names = ["openclaw", "openclaw/default", *(f"openclaw/{agent.id}" for agent in agents)]
-    return _json({"object": "list", "data": [_model(name) for name in dict.fromkeys(names)]})
+    document = {"object": "list", "data": [_model(name) for name in dict.fromkeys(names)]}
+    return json_answer(orjson.dumps(document))
 
 
 @bp.get("/v1/models/<path:name>")
-def get_model(name: str) -> Response:
+def get_model(name: str) -> GatewayResponse:
     """A model by any name that a request may use for it."""
     try:
         resolve_agent(name, None, current_gateway().settings.agents)
     except GatewayError as error:
         raise ModelNotFound(error.message, param="model") from error
-    return _json(_model(name))
+    return json_answer(orjson.dumps(_model(name)))
 
 
 def _model(name: str) -> dict[str, Any]:
     created = int(current_gateway().started_at)
     return {"id": name, "object": "model", "created": created, "owned_by": "openclaw"}
-
-
-def _json(document: object) -> Response:
-    return Response(orjson.dumps(document), content_type="application/json")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
-
-from flask import Response, request
 
 from app.config.settings import SseSettings
 from app.errors import InternalError
 from app.events.types import Event, RunFailed
-from app.http.access import current_gateway
+from app.exchange import GatewayRequest, GatewayResponse
 from app.http.connection import ClientWatch, client_left
 from app.runs.run import Run
 
@@ -20,11 +18,8 @@ logger = logging.getLogger("app.http")
 KEEPALIVE = b": keepalive\n\n"
 SLICE = 64 * 1024
 
-HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",
-}
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
 
 class Encoder(Protocol):
@@ -33,16 +28,17 @@ class Encoder(Protocol):
     def keepalive(self) -> bytes: ...
 
 
-def sse_response(run: Run, encoder: Encoder) -> Response:
+def sse_response(run: Run, encoder: Encoder, request: GatewayRequest) -> GatewayResponse:
     """Streams `run`. If the client leaves before the end, the run is aborted."""
-    return Response(SseBody(run, encoder), headers=HEADERS, direct_passthrough=True)
+    body = SseBody(run, encoder, request)
+    return GatewayResponse(body, headers=HEADERS, content_type=CONTENT_TYPE, direct_passthrough=True)
 
 
 class SseBody:
     """The WSGI body. The server calls `close` however the response ends."""
 
-    def __init__(self, run: Run, encoder: Encoder) -> None:
-        gateway = current_gateway()
+    def __init__(self, run: Run, encoder: Encoder, request: GatewayRequest) -> None:
+        gateway = request.gateway
         self._run = run
         self._pieces = _pieces(run, encoder, gateway.settings.gateway.sse)
         self._streams = gateway.metrics.active_streams
@@ -78,7 +74,6 @@ def _pieces(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
         yield encoder.encode([RunFailed(InternalError("The gateway failed on this request."))])
 
 
-def _slices(data: bytes) -> Iterator[bytes]:
+def _slices(data: bytes) -> Sequence[bytes]:
     """A batch that gathered while the client was slow goes out in pieces, each with its own time to do so."""
-    for start in range(0, len(data), SLICE):
-        yield data[start : start + SLICE]
+    return [data] if len(data) <= SLICE else [data[at : at + SLICE] for at in range(0, len(data), SLICE)]

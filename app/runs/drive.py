@@ -17,6 +17,7 @@ from app.agents.loop import Answer, run_agent
 from app.errors import GatewayError, InternalError
 from app.events.types import ModelFinished, RunFailed, RunFinished
 from app.messages import Message
+from app.runs.log_lines import log_end
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
 from app.sessions.history import reconcile
@@ -53,7 +54,7 @@ def drive(run: Run, place: Place, build_task: BuildTask) -> None:
             place.ticket.leave()
     run.ended_at = time.monotonic()
     run.log.append(end)
-    _log_end(run, answer, end)
+    log_end(run)
 
 
 @contextmanager
@@ -136,36 +137,3 @@ def _save_failed(run: Run, store: SessionStore, answer: Answer, error: GatewayEr
     except GatewayError as trouble:
         # The run has failed already and says so; that its mark is missing is for the operator.
         logger.error("the end of a failed run could not be stored: %s", trouble.message)  # noqa: TRY400
-
-
-def timings(run: Run) -> dict[str, float | None]:
-    """Milliseconds: in the queue, to the first words, in all."""
-
-    def since(moment: float | None) -> float | None:
-        return None if moment is None else round((moment - run.accepted_at) * 1000, 1)
-
-    return {
-        "queue_ms": since(run.entered_at),
-        "first_token_ms": since(run.spoke_at),
-        "total_ms": since(run.ended_at),
-    }
-
-
-def _log_end(run: Run, answer: Answer, end: RunFinished | RunFailed) -> None:
-    failed = end if isinstance(end, RunFailed) else None
-    finished = end if isinstance(end, RunFinished) else None
-    logs.log_event(
-        logger,
-        logging.INFO,
-        ("run aborted" if failed.aborted else "run failed") if failed else "run finished",
-        run_id=run.id,
-        agent=run.agent.id,
-        session_key=run.session_key,
-        model=answer.model,
-        **timings(run),
-        finish_reason=finished.reason if finished else None,
-        prompt_tokens=finished.usage.prompt_tokens if finished else None,
-        completion_tokens=finished.usage.completion_tokens if finished else None,
-        code=failed.error.code if failed else None,
-        error=failed.error.message if failed else None,
-    )

@@ -42,6 +42,8 @@ class Run:
         self.spoke_at: float | None = None
         self.ended_at: float | None = None
         self.model: str | None = None  # "provider/model" that answered, once that is known
+        # Whether the line about the answer tells the run's end, too. False again if the answer ends first.
+        self.told_with_answer = request.source == "http"
 
     @property
     def timeout_seconds(self) -> float:

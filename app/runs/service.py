@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,15 +16,13 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.events.types import RunFailed, RunStarted
-from app.logs import log_event
 from app.runs.drive import Place, drive, own_turn
+from app.runs.log_lines import log_start
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.tasks import TaskBuilder
 from app.sessions.lanes import Lanes
 from app.sessions.store import SessionStore
-
-logger = logging.getLogger("app.runs")
 
 DRAIN_RETRY_SECONDS = 5.0
 FULL_RETRY_SECONDS = 1.0
@@ -146,16 +143,7 @@ class RunService:
         return Place(ticket, self._store, self._slots)
 
     def _drive(self, run: Run, place: Place) -> None:
-        log_event(
-            logger,
-            logging.INFO,
-            "run started",
-            run_id=run.id,
-            agent=run.agent.id,
-            session_key=run.session_key,
-            source=run.request.source,
-            request_id=run.request.request_id,
-        )
+        log_start(run)
         try:
             drive(run, place, self._tasks.build)
         finally:

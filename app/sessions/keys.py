@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import uuid
 
 from app.errors import InvalidSessionKey
+from app.ids import new_uuid
 
 MAX_KEY = 512
 RESERVED = ("subagent:", "cron:", "acp:", "harness:")
@@ -30,7 +30,7 @@ def is_agent_id(text: str) -> bool:
 
 def stateless_key(agent_id: str, surface: str) -> str:
     """A key nobody has used. `surface` is `openai` or `openresponses`."""
-    return f"agent:{agent_id}:{surface}:{uuid.uuid4()}"
+    return f"agent:{agent_id}:{surface}:{new_uuid()}"
 
 
 def user_key(agent_id: str, surface: str, user: str) -> str:

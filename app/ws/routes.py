@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from flask import Flask, Request, current_app, g, request
+from flask import Flask, Request, current_app
 from flask_sock import Sock
 from simple_websocket import Server
 
@@ -18,6 +18,7 @@ from app.auth.origin import check_host, is_our_host, is_own_origin
 from app.bootstrap import Gateway
 from app.config.settings import GatewaySettings, Settings
 from app.errors import HostNotAllowed, InvalidRequest, OriginNotAllowed
+from app.exchange import GatewayRequest, current_request
 from app.ws.connection import STRANGER_PAYLOAD, Connection
 from app.ws.connections import RESTART, ROTATED, Connections
 from app.ws.dispatcher import Dispatcher
@@ -69,12 +70,14 @@ def register_websocket(app: Flask, gateway: Gateway) -> None:
             rule.methods = None  # else any other method would be 405 at an address that does not exist
 
 
-def is_upgrade(asked: Request) -> bool:
-    return asked.headers.get("Upgrade", "").lower() == "websocket"
+def is_upgrade(asked: GatewayRequest) -> bool:
+    upgrade: str = asked.environ.get("HTTP_UPGRADE", "")
+    return upgrade.lower() == "websocket"
 
 
 def refuse_upgrade() -> None:
     """Raise what speaks against the upgrade; otherwise make the request fit for it."""
+    request = current_request()
     if not is_upgrade(request):
         return
     protocol = current_protocol()
@@ -84,7 +87,7 @@ def refuse_upgrade() -> None:
     check_handshake(request)
     address = request.remote_addr or ""
     protocol.connections.admit_stranger(address)
-    g.stranger = address
+    request.stranger = address
     # Never negotiated: a small compressed frame may unfold into a very large one.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     request.environ["gunicorn.socket"] = Wire(request.environ["gunicorn.socket"])
@@ -125,7 +128,7 @@ def check_handshake(asked: Request) -> None:
 def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path will do
     """One connection, from its challenge to its end."""
     protocol = current_protocol()
-    gateway = protocol.gateway
+    gateway, request = protocol.gateway, current_request()
     wire: Wire = request.environ["gunicorn.socket"]
     headers = dict(request.headers)
     caller = Caller(request.remote_addr or "", lambda name: headers.get(name.title()))
@@ -140,7 +143,8 @@ def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path w
 
 
 def forget_stranger(_error: BaseException | None = None) -> None:
-    address = g.pop("stranger", None)
+    request = current_request()
+    address, request.stranger = request.stranger, None
     if address is not None:
         current_protocol().connections.forget_stranger(address)
 

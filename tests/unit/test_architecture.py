@@ -21,6 +21,7 @@ ROWS = (
     ("agents",),
     ("runs",),
     ("bootstrap",),
+    ("exchange",),
     ("http", "ws", "web"),
     ("factory", "runtime"),
     ("cli",),
@@ -57,7 +58,7 @@ CONCRETE_BUT = {
     ("app.auth.authenticate", "app.auth.limits"): "wrong credentials are counted",
 }
 
-FLASK = ("app.http", "app.ws", "app.web", "app.factory")
+FLASK = ("app.exchange", "app.http", "app.ws", "app.web", "app.factory")
 GEVENT = (
     "app.__main__",
     "app.http.connection",

@@ -168,3 +168,53 @@ def test_patched_background_work_is_a_greenlet_and_its_error_is_logged():
     )
     assert shown.startswith("True\nbackground work failed: work\n")
     assert shown.endswith("ValueError: oh dear\n")
+
+
+BELLS = """
+    from app.hub import new_bell
+    bell = new_bell()
+    bell.ring()
+    print(bell.wait(5), bell.wait(None))  # it rings until it is silenced
+    bell.silence()
+    print(bell.wait(0.01))
+    threading.Timer(0.02, bell.ring).start()
+    print(bell.wait(None))
+"""
+
+
+def test_a_bell_in_a_process_of_greenlets():
+    assert patched(BELLS).split() == ["True", "True", "False", "True"]
+
+
+def test_a_bell_in_a_process_of_threads(capsys: pytest.CaptureFixture[str]):
+    exec(textwrap.dedent(BELLS), {"threading": threading})
+    assert capsys.readouterr().out.split() == ["True", "True", "False", "True"]
+
+
+def test_a_bell_wakes_nobody_who_has_stopped_waiting():
+    told = patched(
+        """
+        from app.hub import new_bell
+        bell, seen = new_bell(), []
+
+        def wait_then_pause():
+            seen.append(bell.wait(0.02))
+            started = time.monotonic()
+            gevent.sleep(0.1)  # a stray wake-up would end it
+            seen.append(time.monotonic() - started > 0.09)
+
+        waiting = gevent.spawn(wait_then_pause)
+        gevent.sleep(0.02)
+        bell.ring()  # in the same turn of the loop as the timer, or just before or behind it
+        bell.ring()
+        waiting.join()
+
+        killed = gevent.spawn(bell.wait, None)
+        bell.silence()
+        gevent.sleep(0)
+        bell.ring()
+        killed.kill()
+        print(seen[1:], killed.dead)
+        """
+    )
+    assert told.strip() == "[True] True"

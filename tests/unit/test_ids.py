@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ids import new_request_id, new_run_id, request_id_from
+from app.ids import new_request_id, new_run_id, new_uuid, request_id_from
 
 UUID4 = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 
@@ -16,6 +17,13 @@ UUID4 = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 def test_run_ids():
     assert re.fullmatch(f"chatcmpl_{UUID4}", new_run_id())
     assert len({new_run_id() for _ in range(100)}) == 100
+
+
+def test_uuids_are_random_ones_as_the_standard_has_them():
+    made = [uuid.UUID(new_uuid()) for _ in range(200)]
+    assert {(one.version, one.variant) for one in made} == {(4, uuid.RFC_4122)}
+    assert len(set(made)) == 200
+    assert {str(one)[19] for one in made} == set("89ab")
 
 
 def test_request_ids():

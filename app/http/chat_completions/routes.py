@@ -5,25 +5,16 @@ from __future__ import annotations
 import time
 
 import orjson
-from flask import Blueprint, Request, Response
+from flask import Blueprint
 
-from app.auth.principal import Principal
-from app.bootstrap import Gateway
-from app.config.settings import Settings
 from app.errors import Forbidden
-from app.http.access import (
-    current_gateway,
-    current_principal,
-    current_request,
-    current_request_id,
-    require_principal,
-)
+from app.exchange import GatewayRequest, GatewayResponse, current_request, json_answer
+from app.http.access import require_principal
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
 from app.http.chat_completions.schema import ChatRequest, load_chat_request
 from app.http.connection import ClientWatch, client_left
 from app.http.headers import brand_header
 from app.http.request_body import read_json
-from app.http.run_headers import remember_run
 from app.http.sse import sse_response
 from app.routing.resolve import Route, resolve_agent, resolve_session
 from app.runs.request import RunRequest
@@ -34,37 +25,36 @@ bp.before_request(require_principal)
 
 
 @bp.post("/v1/chat/completions")
-def create_chat_completion() -> Response:
-    gateway, request = current_gateway(), current_request()
-    limits = gateway.settings.gateway.chat_completions
+def create_chat_completion() -> GatewayResponse:
+    request = current_request()
+    limits = request.gateway.settings.gateway.chat_completions
     body = load_chat_request(read_json(request, limits.max_body_bytes), limits)
-    run = gateway.runs.start(_run_request(body, request, gateway))
-    remember_run(run)
+    run = request.run = request.gateway.runs.start(_run_request(body, request))
     created, model = int(time.time()), str(body.model or "openclaw")
     if body.stream:
         encoder = ChunkEncoder(run.id, created, model, body.include_usage)
-        return sse_response(run, encoder)
+        return sse_response(run, encoder, request)
     return _whole_answer(run, created, model, request)
 
 
-def _run_request(body: ChatRequest, request: Request, gateway: Gateway) -> RunRequest:
-    principal = current_principal()
+def _run_request(body: ChatRequest, request: GatewayRequest) -> RunRequest:
     return RunRequest(
-        route=_route(body, request, gateway.settings, principal),
+        route=_route(body, request),
         messages=body.conversation.messages,
         source="http",
         instructions=body.conversation.instructions,
         params=body.params,
         tools=body.tools.specs,
         tool_choice=body.tools.choice,
-        model=_model_override(request, gateway, principal),
-        principal=principal,
-        request_id=current_request_id(),
+        model=_model_override(request),
+        principal=request.principal,
+        request_id=request.id,
     )
 
 
-def _route(body: ChatRequest, request: Request, settings: Settings, principal: Principal) -> Route:
+def _route(body: ChatRequest, request: GatewayRequest) -> Route:
     """The agent that the caller selects, and the session: hashed from `user` unless a key is given."""
+    settings = request.gateway.settings
     agent_id = resolve_agent(
         body.model,
         brand_header(request, "agent-id") or brand_header(request, "agent"),
@@ -72,25 +62,24 @@ def _route(body: ChatRequest, request: Request, settings: Settings, principal: P
         settings.gateway.chat_completions.unknown_model,
     )
     key = brand_header(request, "session-key")
-    return resolve_session(agent_id, body.user, key, settings.session.main_key, owner=principal.user)
+    owner = request.principal.user
+    return resolve_session(agent_id, body.user, key, settings.session.main_key, owner=owner)
 
 
-def _model_override(request: Request, gateway: Gateway, principal: Principal) -> str | None:
+def _model_override(request: GatewayRequest) -> str | None:
     """`x-openclaw-model` replaces the agent's model, by one the configuration knows."""
     name = brand_header(request, "model")
     if not name or not name.strip():
         return None
-    if principal.user is not None:
+    if request.principal.user is not None:
         raise Forbidden("Only the gateway's operator may choose the model (x-openclaw-model).")
-    return gateway.known_model(name.strip())
+    return request.gateway.known_model(name.strip())
 
 
-def _whole_answer(run: Run, created: int, model: str, request: Request) -> Response:
+def _whole_answer(run: Run, created: int, model: str, request: GatewayRequest) -> GatewayResponse:
     with ClientWatch(request.environ, lambda: run.abort(client_left())):
         result = run.result()
-    answer = Response(
-        orjson.dumps(dump_completion(run.id, created, model, result)), content_type="application/json"
-    )
+    answer = json_answer(orjson.dumps(dump_completion(run.id, created, model, result)))
     if result.usage.estimated:
         answer.headers["X-OpenClaw-Usage"] = "estimated"
     return answer

@@ -105,7 +105,11 @@ class ChatCompletionSchema(Schema):
     tool_choice = fields.Raw(allow_none=True)
 
 
-_FIELDS = frozenset(ChatCompletionSchema().fields)
+# Raw fields are judged elsewhere: the schema only names them.
+_CHECKED = frozenset(
+    name for name, field in ChatCompletionSchema().fields.items() if type(field) is not fields.Raw
+)
+_NO_PARAMS = frozenset(("stream", "stream_options"))
 _FORMATS = OneOf(("text", "json_object", "json_schema"))
 
 
@@ -125,18 +129,18 @@ class ChatRequest:
 def load_chat_request(body: Mapping[str, Any], limits: ChatCompletionsSettings) -> ChatRequest:
     """Raises InvalidRequest and its kin, with `param`, for anything that cannot be run."""
     try:
-        loaded = _schema_of(_FIELDS.intersection(body)).load(body)
+        loaded = _schema_of(_CHECKED.intersection(body)).load(body)
     except ValidationError as error:
         raise _invalid(error.messages_dict) from error
     options = loaded.get("stream_options") or {}
     return ChatRequest(
-        model=loaded.get("model"),
-        user=loaded.get("user"),
-        conversation=load_conversation(loaded.get("messages"), limits),
+        model=body.get("model"),
+        user=body.get("user"),
+        conversation=load_conversation(body.get("messages"), limits),
         stream=bool(loaded.get("stream")),
         include_usage=bool(options.get("include_usage")),
         params=_params(loaded),
-        tools=load_tools(loaded.get("tools"), loaded.get("tool_choice")),
+        tools=load_tools(body.get("tools"), body.get("tool_choice")),
     )
 
 
@@ -147,6 +151,8 @@ def _schema_of(fields: frozenset[str]) -> Schema:
 
 
 def _params(loaded: Mapping[str, Any]) -> dict[str, Any]:
+    if loaded.keys() <= _NO_PARAMS:
+        return {}
     params = {name: loaded[name] for name in PARAMS if loaded.get(name) is not None}
     limit = loaded.get("max_completion_tokens") or loaded.get("max_tokens")
     if limit is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response
+from flask import Blueprint
 
+from app.exchange import GatewayResponse, json_answer
 from app.http.openapi.document import dump_document
 
 bp = Blueprint("openapi", __name__)
 
 
 @bp.get("/openapi.json")
-def show_openapi() -> Response:
-    return Response(dump_document(), content_type="application/json")
+def show_openapi() -> GatewayResponse:
+    return json_answer(dump_document())

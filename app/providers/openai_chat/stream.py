@@ -71,6 +71,9 @@ class ChatStream:
             self.done = True
             return ()
         chunk = _load(payload)
+        if (text := _only_text(chunk)) is not None:
+            self.begun = True
+            return (TextDelta(text),)
         events: list[ModelEvent] = []
         if (error := chunk.get("error")) is not None:
             raise error_from_body({"error": error}, self._secret)
@@ -123,6 +126,26 @@ class ChatStream:
         if not isinstance(arguments, str):
             arguments = orjson.dumps(arguments).decode()
         return ToolCallDelta(index, call_id, _text(function.get("name")), arguments)
+
+
+def _only_text(chunk: dict[str, Any]) -> str | None:
+    """The text of a chunk that has nothing but text to tell, as nearly all do: worth a short way."""
+    try:
+        (choice,) = chunk["choices"]
+        delta = choice["delta"]
+        text = delta["content"]
+        plain = (
+            type(text) is str
+            and text != ""
+            and len(delta) == 1
+            and choice["finish_reason"] is None
+            and choice["index"] == 0
+            and chunk.get("usage") is None
+            and "error" not in chunk
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    return text if plain else None
 
 
 def _load(payload: bytes) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from app.errors import (
 )
 from app.events.types import ModelFinished, RunFailed, RunFinished, RunStarted, TextDelta, ToolCallDelta
 from app.messages import Message, ToolCall, ToolSpec
-from app.runs.drive import timings
+from app.runs.log_lines import describe_end
 from app.sessions.lanes import Lanes
 from tests.unit.agents.fake_provider import USED, FakeProvider, says
 from tests.unit.runs.conftest import Desk, events, kinds, request
@@ -153,7 +153,8 @@ def test_when_it_waited_spoke_and_ended_is_known(desk: Desk):
     run = desk.start()
     run.result()
     wait_until(lambda: desk.ended)
-    waited, spoke, total = timings(run).values()
+    told = describe_end(run)
+    waited, spoke, total = told["queue_ms"], told["first_token_ms"], told["total_ms"]
     assert waited is not None
     assert spoke is not None
     assert total is not None
