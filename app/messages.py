@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, overload
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -69,6 +70,50 @@ class Message(NamedTuple):
         if isinstance(self.content, str):
             return ()
         return tuple(part for part in self.content if isinstance(part, ImagePart))
+
+
+class PlainMessages(Sequence[Message]):
+    """A conversation of text alone, kept as the JSON objects `{"role", "content"}` that it came in.
+
+    A chat client resends everything, and mostly all of it only passes through: a `Message` is made when
+    somebody looks at one.
+    """
+
+    def __init__(self, objects: list[dict[str, Any]]) -> None:
+        self.objects = objects
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> PlainMessages: ...
+    def __getitem__(self, index: int | slice) -> Message | PlainMessages:
+        if isinstance(index, slice):
+            return PlainMessages(self.objects[index])
+        return _message(self.objects[index])
+
+    def __iter__(self) -> Iterator[Message]:
+        return map(_message, self.objects)
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _message(raw: dict[str, Any]) -> Message:
+    return Message(raw["role"], raw["content"])
+
+
+def with_system(system: str | None, messages: Sequence[Message]) -> Sequence[Message]:
+    """The conversation with a system message in front, if there is one."""
+    if not system:
+        return messages
+    if isinstance(messages, PlainMessages):
+        return PlainMessages([{"role": "system", "content": system}, *messages.objects])
+    return (Message("system", system), *messages)
 
 
 @dataclass(frozen=True, slots=True)

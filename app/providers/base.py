@@ -5,7 +5,7 @@ Variants are sibling files; `app/bootstrap.py` alone picks among them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ class ModelCall:
     """
 
     model: str  # the provider's own name of the model, without the provider in front
-    messages: tuple[Message, ...]
+    messages: Sequence[Message]
     params: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: str | None = None

@@ -92,7 +92,7 @@ def _with_history(run: Run, store: SessionStore) -> Sequence[Message]:
     if told.replaced or told.new != tuple(own_turn(run.request.messages)):
         store.reconcile(run.id, told.replaced, told.new)
     kept = set(told.kept)
-    return [*(one.message for one in stored if one.id in kept), *told.new]
+    return (*(one.message for one in stored if one.id in kept), *told.new)
 
 
 def own_turn(messages: Sequence[Message]) -> Sequence[Message]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,7 +22,7 @@ class RunRequest:
     """
 
     route: Route
-    messages: tuple[Message, ...]
+    messages: Sequence[Message]
     source: Source
     instructions: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)

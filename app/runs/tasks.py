@@ -9,7 +9,7 @@ from app.agents.loop import AgentTask
 from app.agents.prompt import build_system_prompt
 from app.agents.workspace import Workspace
 from app.config.settings import AgentSettings
-from app.messages import Message
+from app.messages import Message, with_system
 from app.providers.base import ModelCall
 from app.providers.registry import Candidate, ProviderRegistry
 from app.runs.request import RunRequest
@@ -33,10 +33,9 @@ class TaskBuilder:
     def build(self, run: Run, messages: Sequence[Message]) -> AgentTask:
         request, agent = run.request, run.agent
         system = build_system_prompt(agent.system_prompt, self._files(agent), request.instructions)
-        first = (Message("system", system),) if system else ()
         call = ModelCall(
             model="",  # each candidate's own
-            messages=(*first, *messages),
+            messages=with_system(system, messages),
             params={**agent.params, **request.params},
             tools=request.tools,
             tool_choice=request.tool_choice,

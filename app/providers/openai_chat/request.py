@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.config.settings import ModelSettings
-from app.messages import ImagePart, Message, TextPart, ToolSpec
+from app.messages import ImagePart, Message, PlainMessages, TextPart, ToolSpec
 from app.providers.base import ModelCall
 
 # What is sent on as it stands. `max_tokens` is not here: its name differs between servers.
@@ -27,7 +27,7 @@ def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> 
     """The body to send, always streaming: a run is told piece by piece, whoever asked for it."""
     body: dict[str, Any] = {
         "model": call.model,
-        "messages": [_message(message) for message in call.messages],
+        "messages": _messages(call.messages),
         "stream": True,
     }
     if model.compat.get("supportsUsageInStreaming", True):
@@ -45,6 +45,12 @@ def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> 
     else:
         body.pop("parallel_tool_calls", None)  # refused by OpenAI where there are no tools
     return body
+
+
+def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    if isinstance(messages, PlainMessages):
+        return messages.objects  # they have the very shape
+    return [_message(message) for message in messages]
 
 
 def _message(message: Message) -> dict[str, Any]:
