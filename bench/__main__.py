@@ -1,7 +1,7 @@
 """Measures what this gateway costs, beside other ways to the same model: docs/benchmarks.md.
 
-Without a command: everything, some 15 minutes, less than 2 with --quick. Tables go to the terminal; figures
-and a picture to bench/results/.
+Without a command: everything, some 15 minutes, less than 2 with --quick; with --peers some 4 more for each
+round. Tables go to the terminal; figures and a picture to bench/results/.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round of each load")
     parser.add_argument("--rounds", type=int, help="how many rounds")
+    parser.add_argument("--peers", action="store_true", help="LiteLLM's proxy and the published openclaw too")
     commands = parser.add_subparsers(dest="command")
     start = commands.add_parser("start", help="time from the command to the first 200, and idle memory")
     start.add_argument("--starts", type=int, default=5)
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    plan = QUICK if arguments.quick else Plan()
+    plan = replace(QUICK if arguments.quick else Plan(), peers=arguments.peers)
     if arguments.rounds:
         plan = replace(plan, rounds=arguments.rounds)
     document = run(plan, lambda what: print(f"… {what}", file=sys.stderr, flush=True))

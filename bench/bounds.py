@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ PEERS_AT_LEAST = (
     ("LiteLLM's proxy, burst stream", LITELLM, BURST, 25.0),
     ("openclaw, plain", OPENCLAW, PLAIN, 200.0),
 )
+MEMORY_AT_LEAST = (("openclaw", OPENCLAW, 10.0),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +42,71 @@ class Bound:
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
 
+Rows = dict[tuple[str, int, str], dict[str, Any]]
+
+
 def judge(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Every bound that this run can tell of."""
-    rows = {(row["load"], row["at_once"], row["subject"]): row for row in document["rows"]}
-
-    def cpu(subject: str, load: Load) -> list[float]:
-        at_once = load.at_once[len(load.at_once) // 2]
-        row = rows.get((load.name, at_once, subject))
-        return row["cpu_ms"]["all"] if row else []
-
-    def ratio(above: list[float], below: list[float]) -> float:
-        return statistics.median(one / other for one, other in zip(above, below, strict=False))
-
+    rows: Rows = {(row["load"], row["at_once"], row["subject"]): row for row in document["rows"]}
     bounds = [
-        Bound(f"CPU, {name}", ratio(cpu(GATEWAY, load), cpu(BARE, floor)), limit, "x bare stack")
-        for name, load, floor, limit in AT_MOST
+        *(
+            Bound(f"CPU, {name}", ratio, limit, "x bare stack")
+            for name, load, floor, limit in AT_MOST
+            if (ratio := _middle(rows, GATEWAY, load, BARE, floor)) is not None
+        ),
+        *_peers(rows, document["idle"]),
+        *_first_token(rows),
+        *_crowd(document),
+        *_idle(document),
     ]
-    bounds += [
-        Bound(
-            f"CPU, {name}", ratio(cpu(peer, load), cpu(GATEWAY, load)), limit, "x this gateway", at_least=True
-        )
-        for name, peer, load, limit in PEERS_AT_LEAST
-        if cpu(peer, load)
-    ]
-    bounds += _first_token(rows)
-    bounds += _crowd(document)
-    bounds += _idle(document)
     return [{**asdict(bound), "met": bound.met} for bound in bounds]
 
 
-def _first_token(rows: dict[Any, Any]) -> list[Bound]:
-    ours = rows[(PACED.name, PACED.at_once[0], GATEWAY)]["first"]
-    alone = rows[(PACED.name, PACED.at_once[0], UPSTREAM)]["first"]["p50"]["median"]
+def _peers(rows: Rows, idle: dict[str, dict[str, float]]) -> Iterator[Bound]:
+    unit = "x this gateway"
+    for name, peer, load, limit in PEERS_AT_LEAST:
+        if (found := _both(rows, peer, load)) is not None:
+            ratio, at_once = found
+            yield Bound(f"CPU, {name}, {at_once} at once", ratio, limit, unit, at_least=True)
+    for name, peer, limit in MEMORY_AT_LEAST:
+        if peer in idle and GATEWAY in idle:
+            ratio = idle[peer]["worker_mib"] / idle[GATEWAY]["worker_mib"]
+            yield Bound(f"idle memory of the worker, {name}", ratio, limit, unit, at_least=True)
+
+
+def _middle(rows: Rows, one: str, load: Load, other: str, floor: Load) -> float | None:
+    return _ratio(
+        rows.get((load.name, _middle_of(load), one)), rows.get((floor.name, _middle_of(floor), other))
+    )
+
+
+def _both(rows: Rows, peer: str, load: Load) -> tuple[float, int] | None:
+    """Where both have answered: with the middle number at once, or with any."""
+    for at_once in (_middle_of(load), *load.at_once):
+        ratio = _ratio(rows.get((load.name, at_once, peer)), rows.get((load.name, at_once, GATEWAY)))
+        if ratio is not None:
+            return ratio, at_once
+    return None
+
+
+def _middle_of(load: Load) -> int:
+    return load.at_once[len(load.at_once) // 2]
+
+
+def _ratio(above: dict[str, Any] | None, below: dict[str, Any] | None) -> float | None:
+    """Of CPU for an answer, by the rounds in which both have answered."""
+    if above is None or below is None:
+        return None
+    pairs = zip(above["cpu_ms"]["all"], below["cpu_ms"]["all"], strict=False)
+    ratios = [one / other for one, other in pairs if one and other]
+    return statistics.median(ratios) if ratios else None
+
+
+def _first_token(rows: Rows) -> list[Bound]:
+    both = [rows.get((PACED.name, PACED.at_once[0], subject), {}) for subject in (GATEWAY, UPSTREAM)]
+    if not all("first" in row for row in both):
+        return []
+    ours, alone = both[0]["first"], both[1]["first"]["p50"]["median"]
     return [
         Bound(
             f"added time to first token, {PACED.at_once[0]} streams, {cut}",

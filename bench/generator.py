@@ -5,6 +5,7 @@ Every answer is checked: its status, its end, and that all its pieces have come.
 
 from __future__ import annotations
 
+import math
 import re
 import select
 import socket
@@ -91,11 +92,16 @@ class Generator:
         self.result.cpu_seconds = time.process_time() - cpu
         return self.result
 
-    def run_out(self, ramp: float = 0.0, every_second: Callable[[], object] = lambda: None) -> Result:
-        """Until no connection has a further request."""
+    def run_out(
+        self, ramp: float = 0.0, every_second: Callable[[], object] = lambda: None, at_most: float = math.inf
+    ) -> Result:
+        """Until no connection has a further request, or `at_most` so many seconds."""
         begin, cpu = time.monotonic(), time.process_time()
         self._go(begin + ramp, ramp)
-        while (self._connections or self._waiting) and len(self.result.errors) < MOST_ERRORS:
+        while (left := len(self._connections) + len(self._waiting)) and len(self.result.errors) < MOST_ERRORS:
+            if time.monotonic() > begin + at_most:
+                self.result.errors += ["not complete when time was up"] * left
+                break
             self._go(time.monotonic() + 1.0)
             every_second()
         self.result.seconds = time.monotonic() - begin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from bench.subjects import Subject
 from bench.upstream import MODELS
 
 WARM_UP_SECONDS = 0.3
+SLOW_SECONDS = 120.0  # however few answers there are by then
+CROWD_SECONDS = 300.0
 _salts = itertools.count()
 
 
@@ -38,18 +41,25 @@ class Figures:
 def measure(subject: Subject, upstream: Process, load: Load, at_once: int, seconds: float) -> Figures:
     model = MODELS[load.model]
     paced = load.stream and model.every > 0
+    requests = subject.requests(load, f"s{time.time_ns()}-{next(_salts)}")
+    share = 1 if paced else math.ceil(subject.answers / at_once)
     generator = Generator(
         subject.process.port,
-        subject.requests(load, f"s{time.time_ns()}-{next(_salts)}"),
+        (lambda number: itertools.islice(requests(number), share)) if subject.answers else requests,
         at_once,
         model.pieces,
         stream=load.stream,
         paced=paced,
     )
+    ramp = model.pieces * model.every if paced else 0.0
     try:
-        generator.warm_up(WARM_UP_SECONDS, ramp=model.pieces * model.every if paced else 0.0)
+        if not subject.answers:
+            generator.warm_up(WARM_UP_SECONDS, ramp)
         before = subject.process.cpu_seconds(), upstream.cpu_seconds()
-        result = generator.measure(seconds)
+        if subject.answers:
+            result = generator.run_out(ramp, at_most=SLOW_SECONDS)
+        else:
+            result = generator.measure(seconds)
         after = subject.process.cpu_seconds(), upstream.cpu_seconds()
     finally:
         generator.close()
@@ -106,7 +116,8 @@ def measure_crowd(subject: Subject, load: Load, at_once: int, ramp: float = 2.0)
 
     before = subject.process.cpu_seconds()
     try:
-        result = generator.run_out(ramp, look)
+        look()
+        result = generator.run_out(ramp, look, CROWD_SECONDS)
     finally:
         generator.close()
     cpu = subject.process.cpu_seconds() - before

@@ -13,7 +13,8 @@ from typing import Any
 from bench.bounds import judge
 from bench.loads import CROWD, LOADS, Load
 from bench.machine import describe_machine
-from bench.measure import Figures, measure, measure_crowd, measure_sessions
+from bench.measure import Figures, measure_sessions
+from bench.peers import VERSIONS, measure_any, measure_any_crowd, start_peers
 from bench.processes import Process, allow_many_files
 from bench.start import measure_start
 from bench.subjects import Subject, start_bare_stack, start_gateway, start_nginx, start_upstream
@@ -30,6 +31,7 @@ class Plan:
     starts: int = 5
     crowd_rounds: int = 2
     sessions: tuple[int, ...] = (5_000, 20_000, 50_000)
+    peers: bool = False
 
 
 QUICK = Plan(rounds=1, seconds=1.0, starts=1, crowd_rounds=1, sessions=())
@@ -46,10 +48,11 @@ def run(plan: Plan, tell: Tell) -> dict[str, Any]:
     }
     with (
         tempfile.TemporaryDirectory(prefix="openclaw-bench-") as name,
-        _subjects(Path(name)) as subjects,
+        _subjects(Path(name), plan, tell) as subjects,
     ):
         upstream = subjects[0].process
         document["subjects"] = [subject.name for subject in subjects]
+        document["peers"] = VERSIONS if plan.peers else {}
         document["idle"] = {one.name: _memory(one) for one in subjects}
         document["rows"] = _rounds(plan, subjects, upstream, tell)
         document["crowd"] = _crowds(plan, subjects, tell)
@@ -62,7 +65,7 @@ def run(plan: Plan, tell: Tell) -> dict[str, Any]:
 
 
 @contextmanager
-def _subjects(folder: Path) -> Iterator[list[Subject]]:
+def _subjects(folder: Path, plan: Plan, tell: Tell) -> Iterator[list[Subject]]:
     """The upstream first; whatever was started is stopped."""
     subjects = [start_upstream(folder)]
     port = subjects[0].process.port
@@ -71,6 +74,8 @@ def _subjects(folder: Path) -> Iterator[list[Subject]]:
             subjects.append(nginx)
         subjects.append(start_bare_stack(folder, port))
         subjects.append(start_gateway(folder, port))
+        for peer in start_peers(folder, port, tell) if plan.peers else ():
+            subjects.append(peer)  # one by one: what was started is stopped if the next fails
         yield subjects
     finally:
         for subject in reversed(subjects):
@@ -85,7 +90,7 @@ def _rounds(plan: Plan, subjects: Sequence[Subject], upstream: Process, tell: Te
             for at_once in load.at_once:
                 for subject in subjects:
                     if subject.takes(load, at_once):
-                        figures = measure(subject, upstream, load, at_once, plan.seconds)
+                        figures = measure_any(subject, upstream, load, at_once, plan.seconds)
                         measured.setdefault((load, at_once, subject.name), []).append(figures)
     return [
         {"load": load.name, "at_once": at_once, "subject": name, **_row(rounds)}
@@ -111,7 +116,8 @@ def _crowds(plan: Plan, subjects: Sequence[Subject], tell: Tell) -> list[dict[st
     for subject in subjects:
         if subject.in_crowd:
             tell(f"{CROWD.name}: {subject.name}")
-            rounds = [measure_crowd(subject, CROWD, CROWD.at_once[0]) for _ in range(plan.crowd_rounds)]
+            count = 1 if subject.answers else plan.crowd_rounds
+            rounds = [measure_any_crowd(subject, CROWD, CROWD.at_once[0]) for _ in range(count)]
             worst = max(rounds, key=lambda one: one.slowest / max(one.median, 1e-9))
             rows.append({"subject": subject.name, **worst.as_json()})
     return rows

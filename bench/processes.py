@@ -48,7 +48,13 @@ class Process:
     """A server on a loopback port. Its output goes to a file in `folder`."""
 
     def __init__(
-        self, name: str, command: list[str], port: int, folder: Path, environment: dict[str, str]
+        self,
+        name: str,
+        command: list[str],
+        port: int,
+        folder: Path,
+        environment: dict[str, str],
+        cwd: Path = ROOT,
     ) -> None:
         self.name = name
         self.port = port
@@ -57,7 +63,7 @@ class Process:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*WRAPPER, *command],
-                cwd=ROOT,
+                cwd=cwd,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -71,10 +77,10 @@ class Process:
         tree = self._tree()
         return tree[min(1, len(tree) - 1)].pid
 
-    def wait_for(self, path: str) -> float:
+    def wait_for(self, path: str, seconds: float = START_SECONDS) -> float:
         """Wait for the first 200 of `path`; the seconds since the command was given."""
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
-        deadline = self.started_at + START_SECONDS
+        deadline = self.started_at + seconds
         while time.perf_counter() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self.name} ended while starting:\n{self.log.read_text()[-3000:]}")

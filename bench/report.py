@@ -27,6 +27,8 @@ def describe(document: dict[str, Any]) -> str:
         f"{machine['when']}; load before: {machine['load_before']:.1f}; {plan['rounds']} rounds of "
         f"{plan['seconds']:g} s each. Medians; the spread of the rounds in brackets."
     )
+    if peers := document.get("peers"):
+        told += " Beside it: " + ", ".join(f"{name} {version}" for name, version in peers.items()) + "."
     parts = [
         told,
         "## CPU and throughput",
@@ -76,7 +78,7 @@ def _rows(rows: Sequence[dict[str, Any]]) -> str:
                 str(row["at_once"]),
                 row["subject"],
                 _spread(row["per_second"], ".0f"),
-                _spread(row["cpu_ms"], ".3f"),
+                _spread(row["cpu_ms"], ".3f") if row["per_second"]["median"] else "-",
                 *(f"{row['busy'][who]:.0%}" for who in ("subject", "upstream", "load")),
                 str(len(row["errors"])),
             )

@@ -35,7 +35,10 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`name_model` turns the upstream's name of a model into the one to ask this subject for."""
+    """`name_model` turns the upstream's name of a model into the one to ask this subject for.
+
+    A slow one is measured not by the clock but by its `answers`: until it has given so many.
+    """
 
     name: str
     process: Process
@@ -44,6 +47,7 @@ class Subject:
     has_sessions: bool = False
     in_crowd: bool = False
     most_at_once: int = 1000
+    answers: int = 0
 
     def takes(self, load: Load, at_once: int) -> bool:
         return at_once <= self.most_at_once and (self.has_sessions or not load.user)

@@ -1,0 +1,126 @@
+"""Other people's gateways in the benchmark: what fails of them is told, and what is left of them is ended."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+
+import psutil
+import pytest
+
+from bench import peers
+from bench.bounds import GATEWAY, LITELLM, OPENCLAW, judge
+from bench.loads import PLAIN
+from bench.processes import clean_environment, free_port
+from bench.subjects import Subject
+
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    started = []
+
+    def begin(program):
+        command = [sys.executable, "-c", program]
+        started.append(peers.Peer("peer", command, free_port(), tmp_path, clean_environment(), tmp_path))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        process.stop()
+
+
+def wait_until(is_so):
+    end = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def judged(*rows, idle=None):
+    """The peers' bounds by name, from rows of (at once, subject, CPU of each round)."""
+    document = {
+        "rows": [
+            {"load": PLAIN.name, "at_once": at_once, "subject": subject, "cpu_ms": {"all": cpu}}
+            for at_once, subject, cpu in rows
+        ],
+        "idle": {name: {"worker_mib": mib} for name, mib in (idle or {}).items()},
+        "crowd": [
+            {"subject": GATEWAY, "errors": [], "streams": 1000, "slowest": 1, "median": 1, "worker_mib": 1}
+        ],
+        "start": {"idle_worker_mib": 1, "start_seconds": 1},
+    }
+    return {bound["name"]: bound for bound in judge(document) if bound["at_least"]}
+
+
+def test_a_peer_is_compared_in_the_middle():
+    bounds = judged((1, LITELLM, [1.0]), (32, LITELLM, [30.0]), (1, GATEWAY, [1.0]), (32, GATEWAY, [2.0]))
+    assert bounds["CPU, LiteLLM's proxy, plain, 32 at once"]["value"] == 15.0
+
+
+def test_a_peer_that_answers_but_one_at_once_is_compared_there():
+    bounds = judged((1, OPENCLAW, [300.0]), (32, OPENCLAW, [0.0]), (1, GATEWAY, [1.0]), (32, GATEWAY, [2.0]))
+    assert bounds["CPU, openclaw, plain, 1 at once"]["met"]
+
+
+def test_a_round_without_an_answer_does_not_count():
+    bounds = judged((32, LITELLM, [0.0, 40.0]), (32, GATEWAY, [1.0, 2.0]))
+    assert bounds["CPU, LiteLLM's proxy, plain, 32 at once"]["value"] == 20.0
+
+
+def test_of_a_peer_that_was_not_measured_nothing_is_said():
+    assert judged((32, GATEWAY, [1.0]), idle={GATEWAY: 50.0}) == {}
+
+
+def test_idle_memory_is_compared():
+    bounds = judged(idle={GATEWAY: 50.0, OPENCLAW: 400.0})
+    assert (bounds["idle memory of the worker, openclaw"]["value"]) == 8.0
+    assert not bounds["idle memory of the worker, openclaw"]["met"]
+
+
+def test_a_peer_that_is_gone_has_a_row_with_its_error(start):
+    process = start("pass")
+    wait_until(lambda: process._process.poll() is not None)
+    figures = peers.measure_any(Subject("gone", process, answers=1), process, PLAIN, 1, 0.1)
+    assert (figures.per_second, figures.cpu_ms, len(figures.errors)) == (0.0, 0.0, 1)
+
+
+def test_a_peer_that_does_not_start_is_left_out_and_the_next_one_comes(monkeypatch, tmp_path):
+    def fail(*_):
+        raise RuntimeError("no network")
+
+    monkeypatch.setattr(peers, "start_litellm", fail)
+    monkeypatch.setattr(peers, "start_openclaw", lambda *_: "openclaw")
+    told = []
+    assert list(peers.start_peers(tmp_path, 1, told.append)) == ["openclaw"]
+    assert told == ["LiteLLM proxy is left out: no network"]
+
+
+def test_the_helpers_of_a_peer_end_with_it(start):
+    process = start(PARENT)
+    wait_until(lambda: process.log.read_text().strip())
+    helper = psutil.Process(int(process.log.read_text()))
+    process.stop()
+    wait_until(lambda: not helper.is_running())
+
+
+def test_what_is_installed_is_used_again_and_what_is_half_installed_is_not(monkeypatch, tmp_path):
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
+    numbers = itertools.count()
+
+    def install(folder):
+        if next(numbers) == 0:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        peers._installed("a-1.0", install, print)
+    assert peers._installed("a-1.0", install, print) == tmp_path / "a-1.0"
+    peers._installed("a-1.0", install, print)
+    assert next(numbers) == 2
