@@ -1,12 +1,13 @@
-"""The SQL of `store`. Built once: SQLAlchemy then finds the text by identity instead of writing it anew."""
+"""The SQL of `store`. Built once; what every turn of a conversation runs is made ready for the driver."""
 
 from __future__ import annotations
 
 from sqlalchemy import bindparam, func, or_, select
 
+from app.storage.prepared import Prepared
 from app.storage.tables import messages, runs, sessions
 
-COUNT_TURN = (
+COUNT_TURN = Prepared(
     sessions.update()
     .where(sessions.c.key == bindparam("of_key"))
     .values(
@@ -16,18 +17,32 @@ COUNT_TURN = (
     )
     .returning(sessions.c.id, sessions.c.turns)
 )
-ADD_SESSION = sessions.insert().returning(sessions.c.id, sessions.c.turns)
-TOUCH_SESSION = (
+ADD_SESSION = Prepared(
+    sessions.insert().returning(sessions.c.id, sessions.c.turns),
+    *("key", "agent_id", "label", "session_id", "turns", "created_at", "updated_at"),
+)
+TOUCH_SESSION = Prepared(
     sessions.update().where(sessions.c.id == bindparam("session")).values(updated_at=bindparam("now"))
 )
 
-ADD_RUN = runs.insert()
+ADD_RUN = Prepared(
+    runs.insert(), *("id", "session", "turn", "owner", "source", "state", "started_at", "ended_at")
+)
 PLACE_OF_RUN = select(runs.c.session, runs.c.turn).where(
     runs.c.id == bindparam("run"), runs.c.state == "running"
 )
-END_RUN = (
+END_RUN = Prepared(
     runs.update()
     .where(runs.c.id == bindparam("run"), runs.c.state == "running")
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in (
+                *("state", "ended_at", "finish_reason", "error_code", "error_message", "model"),
+                *("prompt_tokens", "completion_tokens", "usage_estimated"),
+            )
+        }
+    )
     .returning(
         runs.c.session,
         runs.c.turn,
@@ -41,7 +56,10 @@ INTERRUPT = (
     .values(state="interrupted", ended_at=bindparam("now"))
 )
 
-ADD_MESSAGES = messages.insert()
+ADD_MESSAGES = Prepared(
+    messages.insert(),
+    *("session", "run_id", "turn", "position", "role", "content", "state", "created_at"),
+)
 DROP_MESSAGES = messages.delete().where(messages.c.run_id == bindparam("run"))
 MARK_REPLACED = (
     messages.update().where(messages.c.id == bindparam("message")).values(replaced_by=bindparam("run"))
@@ -62,9 +80,11 @@ TRANSCRIPT = (
     .order_by(messages.c.turn, messages.c.position)
 )
 # A later run that was given up in the queue is not part of what came before.
-HISTORY = TRANSCRIPT.where(
-    runs.c.state != "running",
-    messages.c.turn < select(runs.c.turn).where(runs.c.id == bindparam("run")).scalar_subquery(),
+HISTORY = Prepared(
+    TRANSCRIPT.where(
+        runs.c.state != "running",
+        messages.c.turn < select(runs.c.turn).where(runs.c.id == bindparam("run")).scalar_subquery(),
+    )
 )
 
 STALE = (

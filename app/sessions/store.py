@@ -7,14 +7,14 @@ is overwritten by a later request: what an edit or a regeneration replaces is ma
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from app.errors import IdempotencyKeyReused
+from app.ids import new_uuid
 from app.messages import Message, Usage
 from app.sessions import statements as sql
 from app.sessions.catalogue import SessionCatalogue
@@ -63,8 +63,8 @@ class SessionStore(SessionCatalogue, Transcripts, UsageLedger):
 
         def work(connection: Connection) -> int:
             session, turn = _next_turn(connection, session_values, now)
-            run = {"id": run_id, "session": session, "turn": turn, "owner": owner}
-            connection.execute(sql.ADD_RUN, {**run, "source": source, "state": "running", "started_at": now})
+            run = {"id": run_id, "session": session, "turn": turn, "owner": owner, "source": source}
+            sql.ADD_RUN.all(connection, {**run, "state": "running", "started_at": now, "ended_at": None})
             _add_messages(connection, rows, run_id, session, turn)
             return turn
 
@@ -76,7 +76,7 @@ class SessionStore(SessionCatalogue, Transcripts, UsageLedger):
     def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
         """What was said before this run: the earlier turns that have ended, without what was replaced."""
         names = {"key": session_key, "run": run_id}
-        return self._messages(sql.HISTORY, names)
+        return _stored(self._database.read(lambda connection: sql.HISTORY.all(connection, names)))
 
     def reconcile(self, run_id: str, replaced: Sequence[int], messages: Sequence[Message]) -> None:
         """Mark the messages that this run's request overrules, and put `messages` in place of its input."""
@@ -108,25 +108,25 @@ class SessionStore(SessionCatalogue, Transcripts, UsageLedger):
         """Store the answer and end the run. False if it has ended already or its session was deleted."""
         end = {
             "run": run_id,
-            "state": state,
-            "ended_at": _now(),
-            "finish_reason": finish_reason,
-            "error_code": error_code,
-            "error_message": error_message,
-            "model": model,
-            "prompt_tokens": usage and usage.prompt_tokens,
-            "completion_tokens": usage and usage.completion_tokens,
-            "usage_estimated": usage and usage.estimated,
+            "new_state": state,
+            "new_ended_at": (now := _now()),
+            "new_finish_reason": finish_reason,
+            "new_error_code": error_code,
+            "new_error_message": error_message,
+            "new_model": model,
+            "new_prompt_tokens": usage and usage.prompt_tokens,
+            "new_completion_tokens": usage and usage.completion_tokens,
+            "new_usage_estimated": usage and usage.estimated,
         }
 
         def work(connection: Connection) -> bool:
-            place = connection.execute(sql.END_RUN, end).one_or_none()
+            place = sql.END_RUN.one_or_none(connection, end)
             if place is None:
                 return False
             session, turn, first = place
             rows = [_row(first + number, *answer) for number, answer in enumerate(messages)]
             _add_messages(connection, rows, run_id, session, turn)
-            connection.execute(sql.TOUCH_SESSION, {"session": session, "now": end["ended_at"]})
+            sql.TOUCH_SESSION.all(connection, {"session": session, "now": now})
             return True
 
         return self._database.write(work)
@@ -137,7 +137,9 @@ class SessionStore(SessionCatalogue, Transcripts, UsageLedger):
 
     def messages(self, session_key: str) -> list[StoredMessage]:
         """All that counts of a session, also of the runs that are going on."""
-        return self._messages(sql.TRANSCRIPT, {"key": session_key})
+        names = {"key": session_key}
+        rows = self._database.read(lambda connection: connection.execute(sql.TRANSCRIPT, names).all())
+        return _stored(rows)
 
     def prune(self, now: float, prune_after: float, max_entries: int) -> int:
         """Delete sessions unused for `prune_after` seconds, and the oldest beyond `max_entries`.
@@ -170,17 +172,17 @@ class SessionStore(SessionCatalogue, Transcripts, UsageLedger):
         """Raise unless something can be stored now."""
         self._database.ping()
 
-    def _messages(self, statement: Select[Any], names: dict[str, str]) -> list[StoredMessage]:
-        rows = self._database.read(lambda connection: connection.execute(statement, names).all())
-        return [
-            StoredMessage(number, turn, load_message(role, content), state, run_state)
-            for number, turn, role, content, state, run_state in rows
-        ]
-
     def _interrupt_orphans(self, connection: Connection) -> int:
         owners = connection.execute(sql.RUNNING_OWNERS).scalars().all()
         dead = [{"of_owner": owner, "now": _now()} for owner in owners if not self._owner.is_alive(owner)]
         return sum(connection.execute(sql.INTERRUPT, owner).rowcount for owner in dead)
+
+
+def _stored(rows: Iterable[Sequence[Any]]) -> list[StoredMessage]:
+    return [
+        StoredMessage(number, turn, load_message(role, content), state, run_state)
+        for number, turn, role, content, state, run_state in rows
+    ]
 
 
 def _now() -> int:
@@ -202,10 +204,10 @@ def _row(position: int, message: Message, state: MessageState) -> dict[str, Any]
 def _next_turn(connection: Connection, values: dict[str, Any], now: int) -> tuple[int, int]:
     """The session's row and the number of its next turn; a session that is not there is made."""
     known = {"of_key": values["key"], "new_label": values["label"], "now": now}
-    found = connection.execute(sql.COUNT_TURN, known).one_or_none()
+    found = sql.COUNT_TURN.one_or_none(connection, known)
     if found is None:
-        first = {"session_id": str(uuid.uuid4()), "turns": 1, "created_at": now, "updated_at": now}
-        found = connection.execute(sql.ADD_SESSION, {**values, **first}).one()
+        first = {"session_id": new_uuid(), "turns": 1, "created_at": now, "updated_at": now}
+        (found,) = sql.ADD_SESSION.all(connection, {**values, **first})
     return found[0], found[1]
 
 
@@ -214,4 +216,4 @@ def _add_messages(
 ) -> None:
     place = {"run_id": run_id, "session": session, "turn": turn, "created_at": _now()}
     if rows:
-        connection.execute(sql.ADD_MESSAGES, [{**row, **place} for row in rows])
+        sql.ADD_MESSAGES.many(connection, [{**row, **place} for row in rows])

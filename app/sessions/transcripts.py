@@ -113,12 +113,12 @@ class Transcripts:
             if not connection.execute(_LENGTH, {"of_key": session_key}).scalar():
                 raise NotFound("session not found")
             count = {"of_key": session_key, "new_label": None, "now": now}
-            session, turn = connection.execute(sql.COUNT_TURN, count).one()
+            ((session, turn),) = sql.COUNT_TURN.all(connection, count)
             place = {"session": session, "turn": turn}
             run = {"id": run_id, **place, "owner": owner, "source": INJECTED, "state": "finished"}
-            connection.execute(sql.ADD_RUN, {**run, "started_at": now, "ended_at": now})
+            sql.ADD_RUN.all(connection, {**run, "started_at": now, "ended_at": now})
             message = {**place, "run_id": run_id, "position": 0, "role": "assistant", "content": content}
-            connection.execute(sql.ADD_MESSAGES, {**message, "state": "complete", "created_at": now})
+            sql.ADD_MESSAGES.all(connection, {**message, "state": "complete", "created_at": now})
 
         self._database.write(work)
         return message_id

@@ -1,0 +1,62 @@
+"""Statements of the hot path: written and checked with SQLAlchemy, run by the driver alone.
+
+Between a statement and its driver SQLAlchemy does three times the work that SQLite has with it (caches,
+contexts, results of every kind), which a conversation would pay for eight times a turn.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ClauseElement, Connection
+from sqlalchemy.dialects.sqlite import dialect
+from sqlalchemy.exc import DBAPIError
+
+_DIALECT = dialect(paramstyle="named")
+
+Row = tuple[Any, ...]
+
+
+class Prepared:
+    """`statement` as text, made once. An insert needs the names of its `columns`.
+
+    Runs inside whatever transaction `connection` is in, and raises what SQLAlchemy would.
+    """
+
+    def __init__(self, statement: ClauseElement, *columns: str) -> None:
+        compiled = statement.compile(dialect=_DIALECT, column_keys=columns or None)
+        self._text = str(compiled)
+        # What the statement itself says, like `state = 'running'`.
+        self._own = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
+        """Run it; its rows, if it has any."""
+        try:
+            return _driver(connection).execute(self._text, {**self._own, **values}).fetchall()
+        except sqlite3.Error as error:
+            raise self._as_sqlalchemy_does(error) from error
+
+    def one_or_none(self, connection: Connection, values: Mapping[str, Any]) -> Row | None:
+        """Run it; its only row, if there is one."""
+        rows = self.all(connection, values)
+        return rows[0] if rows else None
+
+    def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it with each of `rows`."""
+        try:
+            _driver(connection).executemany(self._text, rows)
+        except sqlite3.Error as error:
+            raise self._as_sqlalchemy_does(error) from error
+
+    def _as_sqlalchemy_does(self, error: sqlite3.Error) -> BaseException:
+        return DBAPIError.instance(
+            self._text, None, error, sqlite3.Error, hide_parameters=True, dialect=_DIALECT
+        )
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.dbapi_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
