@@ -1,8 +1,4 @@
-"""What is asked of every subject, and how the requests look. A further load over HTTP is a row in `LOADS`.
-
-A load over WebSocket needs a generator of its own beside `generator.py` that gives the same `Result`
-(`chat.send`), and one that opens connections and is silent (1,000 idle ones); `plan.py` calls both kinds.
-"""
+"""What is asked of every subject, and how the requests look. A further load is a row in `LOADS`."""
 
 from __future__ import annotations
 
@@ -19,7 +15,9 @@ TURNS = 10  # of a user's session, until the next user comes
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`model` is the upstream's (`bench/upstream.py`). `user`: every connection goes through sessions."""
+    """`model` is the upstream's (`bench/upstream.py`). `user`: every connection goes through sessions.
+    `websocket`: it says `chat.send` in them, over the Gateway protocol.
+    """
 
     name: str
     model: str
@@ -27,6 +25,7 @@ class Load:
     stream: bool = False
     messages: int = 1
     user: bool = False
+    websocket: bool = False
 
 
 PLAIN = Load("plain", "plain", (1, 32, 256))
@@ -36,7 +35,10 @@ LONG = Load("400 messages", "plain", (32,), messages=400)
 USER = Load("plain, user", "plain", (32,), user=True)
 # The gateway always asks its model for a stream; the answer of `PLAIN` comes in one piece, this one in 20.
 PIECES = Load("plain, 20 pieces", "burst", (32,))
-LOADS = (PLAIN, BURST, PACED, LONG, USER, PIECES)
+# Up to 64 connections, each is told of every run; from 65 on, of its own and those it watches.
+CHAT = Load("chat.send", "plain", (1, 32, 128), user=True, websocket=True)
+LOADS = (PLAIN, BURST, PACED, LONG, USER, PIECES, CHAT)
+SILENT = 1000  # connections over WebSocket on which nothing is asked
 CROWD = Load("1,000 paced streams", "crowd", (1000,), stream=True)
 
 
@@ -70,3 +72,8 @@ def users(salt: str, connection: int, turns: int = TURNS) -> Iterator[str]:
     """The user of each request of one connection: a new one after `turns` of them."""
     for number in itertools.count():
         yield from itertools.repeat(f"{salt}-{connection}-{number}", turns)
+
+
+def session_keys(load: Load, salt: str, connection: int) -> Iterator[str]:
+    """The session of each `chat.send` of one connection, an agent having the model's name."""
+    return (f"agent:{load.model}:{user}" for user in users(salt, connection))

@@ -6,15 +6,17 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
-from bench.generator import Generator, Result
-from bench.loads import Load, body_of, post
+from bench.generator import Generator
+from bench.loads import Load, body_of, post, session_keys
 from bench.processes import Process
 from bench.subjects import Subject
 from bench.upstream import MODELS
+from bench.websocket import ChatGenerator
 
 WARM_UP_SECONDS = 0.3
 SLOW_SECONDS = 120.0  # however few answers there are by then
@@ -41,16 +43,7 @@ class Figures:
 def measure(subject: Subject, upstream: Process, load: Load, at_once: int, seconds: float) -> Figures:
     model = MODELS[load.model]
     paced = load.stream and model.every > 0
-    requests = subject.requests(load, f"s{time.time_ns()}-{next(_salts)}")
-    share = 1 if paced else math.ceil(subject.answers / at_once)
-    generator = Generator(
-        subject.process.port,
-        (lambda number: itertools.islice(requests(number), share)) if subject.answers else requests,
-        at_once,
-        model.pieces,
-        stream=load.stream,
-        paced=paced,
-    )
+    generator = _generator(subject, load, at_once, paced=paced)
     ramp = model.pieces * model.every if paced else 0.0
     try:
         if not subject.answers:
@@ -80,9 +73,20 @@ def measure(subject: Subject, upstream: Process, load: Load, at_once: int, secon
     )
 
 
+def _generator(subject: Subject, load: Load, at_once: int, *, paced: bool) -> Generator:
+    port, pieces = subject.process.port, MODELS[load.model].pieces
+    salt = f"s{time.time_ns()}-{next(_salts)}"
+    if load.websocket:
+        return ChatGenerator(port, partial(session_keys, load, salt), at_once, pieces)
+    requests = subject.requests(load, salt)
+    share = 1 if paced else math.ceil(subject.answers / at_once)
+    few = (lambda number: itertools.islice(requests(number), share)) if subject.answers else requests
+    return Generator(port, few, at_once, pieces, stream=load.stream, paced=paced)
+
+
 @dataclass(slots=True)
 class CrowdFigures:
-    """Seconds of the streams, MiB of the worker while they go on."""
+    """Seconds of the streams, MiB of the worker before them and while they go on."""
 
     streams: int
     errors: list[str]
@@ -94,6 +98,7 @@ class CrowdFigures:
     cpu_ms: float
     first: dict[str, float]
     between: dict[str, float]
+    before_mib: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -128,46 +133,13 @@ def measure_crowd(subject: Subject, load: Load, at_once: int, ramp: float = 2.0)
         fastest=lengths[0],
         median=statistics.median(lengths),
         slowest=lengths[-1],
+        before_mib=worker[0],
         worker_mib=max(worker),
         tree_mib=max(tree),
         cpu_ms=cpu * 1000 / max(1, result.answers),
         first=quantiles(result.first),
         between=quantiles(result.delays),
     )
-
-
-def measure_sessions(
-    subject: Subject, counts: Sequence[int], tell: Callable[[str], object], at_once: int = 32
-) -> list[dict[str, float]]:
-    """The worker's memory after so many requests, each with a user of its own."""
-    load, salt = Load("sessions", "plain", (at_once,), user=True), f"m{time.time_ns()}"
-    steps: list[dict[str, float]] = []
-    done = 0
-    for count in (0, *counts):
-        share = (count - done) // at_once
-
-        def ask(connection: int, first: int = done, share: int = share) -> Any:
-            for number in range(share):
-                body = body_of(load, subject.name_model(load.model), f"{salt}-{first}-{connection}-{number}")
-                yield post(body, subject.headers)
-
-        result = _run_out(subject, ask, at_once)
-        time.sleep(1.0)
-        memory = subject.process.worker_memory()
-        steps.append({"sessions": count, "worker_mib": memory.worker, "tree_mib": memory.tree})
-        tell(f"{count} sessions: {memory.worker:.1f} MiB")
-        if result.errors:
-            raise RuntimeError(f"a session failed: {result.errors[0]}")
-        done = count
-    return steps
-
-
-def _run_out(subject: Subject, ask: Any, at_once: int) -> Result:
-    generator = Generator(subject.process.port, ask, at_once, MODELS["plain"].pieces, stream=False)
-    try:
-        return generator.run_out()
-    finally:
-        generator.close()
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:

@@ -1,25 +1,33 @@
-"""The whole run: every subject is started once, then all loads go round by round over all of them."""
+"""The whole run: every subject is started once, then all loads go round by round over all of them.
+
+What is told of memory is measured on a process of its own, that has done nothing before.
+"""
 
 from __future__ import annotations
 
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.bounds import judge
-from bench.loads import CROWD, LOADS, Load
+from bench.bounds import BARE, GATEWAY, judge
+from bench.headroom import find_headroom
+from bench.loads import CROWD, LOADS, SILENT, Load
 from bench.machine import describe_machine
-from bench.measure import Figures, measure_sessions
+from bench.measure import CrowdFigures, Figures
 from bench.peers import VERSIONS, measure_any, measure_any_crowd, start_peers
 from bench.processes import Process, allow_many_files
-from bench.start import measure_start
+from bench.sessions import measure_sessions
+from bench.silent import measure_silent
+from bench.start import IDLE_SECONDS, measure_start
 from bench.subjects import Subject, start_bare_stack, start_gateway, start_nginx, start_upstream
 
 Tell = Callable[[str], object]
+FRESH = {BARE: start_bare_stack, GATEWAY: start_gateway}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +39,11 @@ class Plan:
     starts: int = 5
     crowd_rounds: int = 2
     sessions: tuple[int, ...] = (5_000, 20_000, 50_000)
+    silent_seconds: float = 55.0  # a tick, and the second ping: whoever left the first unanswered is closed
     peers: bool = False
 
 
-QUICK = Plan(rounds=1, seconds=1.0, starts=1, crowd_rounds=1, sessions=())
+QUICK = Plan(rounds=1, seconds=1.0, starts=1, crowd_rounds=1, sessions=(), silent_seconds=10.0)
 
 
 def run(plan: Plan, tell: Tell) -> dict[str, Any]:
@@ -55,11 +64,13 @@ def run(plan: Plan, tell: Tell) -> dict[str, Any]:
         document["peers"] = VERSIONS if plan.peers else {}
         document["idle"] = {one.name: _memory(one) for one in subjects}
         document["rows"] = _rounds(plan, subjects, upstream, tell)
+        document["headroom"] = find_headroom(document["rows"])
         document["crowd"] = _crowds(plan, subjects, tell)
-        gateway = next(subject for subject in subjects if subject.has_sessions)
+        document["idle_websockets"] = _silent(plan, upstream, tell)
         if plan.sessions:
             tell(f"{plan.sessions[-1]} sessions")
-            document["sessions"] = measure_sessions(gateway, plan.sessions, tell)
+            with _fresh(GATEWAY, upstream) as gateway:
+                document["sessions"] = measure_sessions(gateway, plan.sessions, tell)
     document["bounds"] = judge(document)
     return document
 
@@ -117,10 +128,33 @@ def _crowds(plan: Plan, subjects: Sequence[Subject], tell: Tell) -> list[dict[st
         if subject.in_crowd:
             tell(f"{CROWD.name}: {subject.name}")
             count = 1 if subject.answers else plan.crowd_rounds
-            rounds = [measure_any_crowd(subject, CROWD, CROWD.at_once[0]) for _ in range(count)]
+            rounds = [_crowd(subject, subjects[0].process) for _ in range(count)]
             worst = max(rounds, key=lambda one: one.slowest / max(one.median, 1e-9))
             rows.append({"subject": subject.name, **worst.as_json()})
     return rows
+
+
+def _crowd(subject: Subject, upstream: Process) -> CrowdFigures:
+    with _fresh(subject.name, upstream) if subject.name in FRESH else nullcontext(subject) as one:
+        return measure_any_crowd(one, CROWD, CROWD.at_once[0])
+
+
+def _silent(plan: Plan, upstream: Process, tell: Tell) -> dict[str, Any]:
+    tell(f"{SILENT} idle WebSockets")
+    with _fresh(GATEWAY, upstream) as gateway:
+        return measure_silent(gateway, SILENT, plan.silent_seconds).as_json()
+
+
+@contextmanager
+def _fresh(name: str, upstream: Process) -> Iterator[Subject]:
+    """Another process of that subject, with a folder and a database of its own, for one measurement."""
+    with tempfile.TemporaryDirectory(prefix="openclaw-bench-") as folder:
+        subject = FRESH[name](Path(folder), upstream.port)
+        try:
+            time.sleep(IDLE_SECONDS)
+            yield subject
+        finally:
+            subject.process.stop()
 
 
 def _memory(subject: Subject) -> dict[str, float]:

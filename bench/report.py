@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.headroom import describe_headroom
 from bench.start import describe_start
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,10 +34,13 @@ def describe(document: dict[str, Any]) -> str:
         told,
         "## CPU and throughput",
         _rows(document["rows"]),
+        describe_headroom(document["headroom"]),
         "## Latency of the paced streams (ms)",
         _latencies(document["rows"]),
         "## 1,000 paced streams at once",
         _crowd(document["crowd"]),
+        f"## {document['idle_websockets']['connections']:,} idle WebSockets",
+        _silent(document["idle_websockets"]),
         "## Memory and start",
         _idle(document["idle"]),
         *([_sessions(document["sessions"])] if "sessions" in document else []),
@@ -112,7 +116,8 @@ def _crowd(rows: Sequence[dict[str, Any]]) -> str:
         "median s",
         "slowest s",
         "CPU ms each",
-        "worker MiB",
+        "worker MiB before",
+        "at most",
     )
     return table(
         (*head, "token's delay p50 ms", "p99"),
@@ -123,7 +128,7 @@ def _crowd(rows: Sequence[dict[str, Any]]) -> str:
                 str(len(row["errors"])),
                 *(f"{row[which]:.2f}" for which in ("fastest", "median", "slowest")),
                 f"{row['cpu_ms']:.1f}",
-                f"{row['worker_mib']:.0f}",
+                *(f"{row[which]:.0f}" for which in ("before_mib", "worker_mib")),
                 *(f"{row['between'].get(cut, 0):.1f}" for cut in ("p50", "p99")),
             )
             for row in rows
@@ -140,9 +145,33 @@ def _idle(idle: dict[str, dict[str, float]]) -> str:
 
 def _sessions(steps: Sequence[dict[str, float]]) -> str:
     return table(
-        ("sessions so far", "worker MiB"),
-        [(f"{one['sessions']:,}", f"{one['worker_mib']:.1f}") for one in steps],
+        ("sessions so far", "worker MiB", "seconds for this step", "database MiB"),
+        [
+            (
+                f"{one['sessions']:,}",
+                f"{one['worker_mib']:.1f}",
+                f"{one['seconds']:.1f}",
+                f"{one['database_mib']:.1f}",
+            )
+            for one in steps
+        ],
     )
+
+
+def _silent(figures: dict[str, Any]) -> str:
+    head = (
+        *("connected", "errors", "worker MiB before", "with them", "KiB each", "CPU ms to open one"),
+        *("seconds idle", "CPU ms per second", "pings", "ticks"),
+    )
+    row = (
+        f"{figures['connections']:,}",
+        str(len(figures["errors"])),
+        *(f"{figures[which]:.1f}" for which in ("before_mib", "worker_mib", "kib_each", "open_cpu_ms")),
+        f"{figures['seconds']:.0f}",
+        f"{figures['cpu_per_second'] * 1000:.1f}",
+        *(f"{figures[which]:,}" for which in ("pings", "ticks")),
+    )
+    return table(head, [row])
 
 
 def _bounds(bounds: Sequence[dict[str, Any]]) -> str:
