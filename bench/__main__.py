@@ -1,6 +1,6 @@
 """Measures what this gateway costs, beside other ways to the same model: docs/benchmarks.md.
 
-Without a command: everything, some 15 minutes, less than 2 with --quick; with --peers some 4 more for each
+Without a command: everything, some 15 minutes, 2 with --quick; with --peers some 4 more for each
 round. Tables go to the terminal; figures and a picture to bench/results/.
 """
 
