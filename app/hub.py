@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
@@ -84,17 +85,27 @@ class Bell(Protocol):
     def wait(self, seconds: float | None) -> bool:
         """False if it did not ring for `seconds`."""
 
+    def close(self) -> None:
+        """Nobody will wait again."""
+
 
 class _ThreadBell:
     def __init__(self) -> None:
         event = threading.Event()
         self.ring, self.silence, self.wait = event.set, event.clear, event.wait
 
+    def close(self) -> None:
+        pass
+
 
 class _HubBell:
+    """Has one timer for all its waiting, which is set anew only when it goes off: tokens come far oftener."""
+
     def __init__(self) -> None:
         self._rung = False
         self._waiter: Any = None
+        self._timer: Any = None
+        self._deadline = 0.0
 
     def ring(self) -> None:
         self._rung = True
@@ -110,16 +121,34 @@ class _HubBell:
             return True
         hub = gevent.get_hub()
         self._waiter = waiter = Waiter(hub)
-        timer = None if seconds is None else hub.loop.timer(seconds)
+        if seconds is not None:
+            self._deadline = time.monotonic() + seconds
+            if self._timer is None:
+                self._set_timer(seconds)
         try:
-            if timer is not None:
-                timer.start(waiter.switch, None)
             waiter.get()
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.close()
+            if seconds is None or not self._rung:
+                self.close()
         return self._rung
+
+    def close(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.close()
+
+    def _set_timer(self, seconds: float) -> None:
+        self._timer = gevent.get_hub().loop.timer(seconds)
+        self._timer.start(self._timer_went_off)
+
+    def _timer_went_off(self) -> None:
+        self.close()
+        left = self._deadline - time.monotonic()
+        if left > 0:
+            self._set_timer(left)
+        elif self._waiter is not None:
+            self._waiter.switch(None)
 
 
 class OffHub:

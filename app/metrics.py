@@ -4,67 +4,93 @@ from __future__ import annotations
 
 import os
 import resource
-from collections import deque
-from collections.abc import Callable
-from functools import cache
+from bisect import bisect_left
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Metric, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_EDGES = (*map(str, map(float, SECONDS)), "+Inf")
 LAG_MEMORY = 60  # samples, one a second
 
 
-class Metrics:
-    """One registry a gateway, so that two in one process (tests) do not mix.
+class Tally(Collector):
+    """A counter. The library's own takes a lock each time, and all that is counted here is on one thread."""
 
-    What has labels is called with their values, and keeps what it has been called with: the library looks
-    for them anew each time.
-    """
+    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+        self._name, self._meaning, self._labels = name, meaning, labels
+        self._counts: dict[tuple[str, ...], int] = defaultdict(int)
+
+    def add(self, *labels: str, amount: int = 1) -> None:
+        self._counts[labels] += amount
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(self._name, self._meaning, labels=self._labels)
+        for labels, count in list(self._counts.items()):
+            family.add_metric(labels, count)
+        yield family
+
+
+class Durations(Collector):
+    """A histogram of seconds, for the same reason."""
+
+    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+        self._name, self._meaning, self._labels = name, meaning, labels
+        self._rows: dict[tuple[str, ...], tuple[list[int], list[float]]] = defaultdict(_no_durations)
+        if not labels:
+            self._rows[()]
+
+    def observe(self, seconds: float, *labels: str) -> None:
+        counts, total = self._rows[labels]
+        counts[bisect_left(SECONDS, seconds)] += 1
+        total[0] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
+        for labels, (counts, (total,)) in list(self._rows.items()):
+            below = [*accumulate(counts)]
+            family.add_metric(labels, list(zip(_EDGES, below, strict=True)), total)
+        yield family
+
+
+def _no_durations() -> tuple[list[int], list[float]]:
+    return [0] * (len(SECONDS) + 1), [0.0]
+
+
+class Metrics:
+    """One registry a gateway, so that two in one process (tests) do not mix."""
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        self.requests = cache(
-            Counter(
-                "openclaw_http_requests", "HTTP requests answered.", ("route", "status"), registry=registry
-            ).labels
+        self.requests = Tally("openclaw_http_requests", "HTTP requests answered.", "route", "status")
+        self.runs = Tally("openclaw_runs", "Runs ended.", "agent", "source", "outcome")
+        self.tokens = Tally("openclaw_tokens", "Tokens of all model calls.", "kind")
+        self.provider_errors = Tally(
+            "openclaw_provider_errors",
+            "Failed model calls, also those that were made again.",
+            *("provider", "code"),
         )
-        self.runs = cache(
-            Counter("openclaw_runs", "Runs ended.", ("agent", "source", "outcome"), registry=registry).labels
-        )
-        self.first_token = Histogram(
+        self.first_token = Durations(
             "openclaw_time_to_first_token_seconds",
             "From a run's acceptance to the first piece of its answer.",
-            buckets=SECONDS,
-            registry=registry,
         )
-        self.run_seconds = cache(
-            Histogram(
-                "openclaw_run_duration_seconds",
-                "From a run's acceptance to its end.",
-                ("outcome",),
-                buckets=SECONDS,
-                registry=registry,
-            ).labels
+        self.run_seconds = Durations(
+            "openclaw_run_duration_seconds", "From a run's acceptance to its end.", "outcome"
         )
-        self.queue_seconds = Histogram(
+        self.queue_seconds = Durations(
             "openclaw_queue_wait_seconds",
             "How long runs waited for the earlier ones of their session or agent.",
-            buckets=SECONDS,
-            registry=registry,
         )
-        self.tokens = cache(
-            Counter("openclaw_tokens", "Tokens of all model calls.", ("kind",), registry=registry).labels
-        )
-        self.provider_errors = cache(
-            Counter(
-                "openclaw_provider_errors",
-                "Failed model calls, also those that were made again.",
-                ("provider", "code"),
-                registry=registry,
-            ).labels
-        )
+        for one in (self.requests, self.runs, self.tokens, self.provider_errors):
+            registry.register(one)
+        for other in (self.first_token, self.run_seconds, self.queue_seconds):
+            registry.register(other)
         self.active_streams = Gauge(
             "openclaw_active_streams", "Answers being streamed over HTTP.", registry=registry
         )

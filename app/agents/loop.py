@@ -47,6 +47,8 @@ class Answer:
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
+        if not self._calls:
+            return ()
         return tuple(
             replace(call, arguments="".join(self._arguments[index]))
             for index, call in sorted(self._calls.items())
@@ -85,24 +87,25 @@ class Answer:
 def run_agent(task: AgentTask, answer: Answer, cancel: Cancel) -> Iterator[Event]:
     """Yields what happens, and `RunFinished` last; `answer` holds the words, however it ends."""
     for event in call_model(task.candidates, task.call, cancel, task.observe_failure):
-        match event:
-            case TextDelta(text):
-                answer.add_text(text)
-                yield event
-            case ToolCallDelta():
-                yield answer.add_tool_call(event)
-            case ModelFinished(reason, usage, model):
-                answer.model = model
-                _check_tool_choice(task.call, answer)
-                yield event
-                used = usage or estimate_usage(task.call, answer)
-                yield RunFinished(reason, used, answer.tool_calls)
-            case _:
-                yield event
+        if isinstance(event, TextDelta):  # first, and no `match`: this is every token's way
+            answer.add_text(event.text)
+            yield event
+        elif isinstance(event, ToolCallDelta):
+            yield answer.add_tool_call(event)
+        elif isinstance(event, ModelFinished):
+            answer.model = event.model
+            _check_tool_choice(task.call, answer)
+            yield event
+            used = event.usage or estimate_usage(task.call, answer)
+            yield RunFinished(event.reason, used, answer.tool_calls)
+        else:
+            yield event
 
 
 def _check_tool_choice(call: ModelCall, answer: Answer) -> None:
-    kind, _, name = (call.tool_choice or "auto").partition(":")
+    if call.tool_choice is None:
+        return
+    kind, _, name = call.tool_choice.partition(":")
     called = {one.name for one in answer.tool_calls}
     if kind == "required" and not called:
         raise ToolChoiceUnmet("The model called no tool although `tool_choice` requires one.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 from stat import S_ISREG
 
@@ -17,14 +18,27 @@ Stamp = tuple[int, int, int]
 
 
 class Workspace:
-    """One folder. A file is read again when its time, size or inode has changed; a missing one is skipped."""
+    """One folder. A file is read again when its time, size or inode has changed; a missing one is skipped.
 
-    def __init__(self, folder: Path) -> None:
+    Within `look_every` seconds nothing is looked at again.
+    """
+
+    def __init__(self, folder: Path, look_every: float = 0.0) -> None:
         self._folder = folder
+        self._look_every = look_every
         self._read: dict[str, tuple[Stamp, str]] = {}
+        self._look_at = 0.0  # on the monotonic clock, the next time
+        self._found: list[tuple[str, str]] = []
 
     def files(self) -> list[tuple[str, str]]:
         """(name, text) of each file there is, in a fixed order, each at most MAX_CHARS long."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._found = self._look()
+            self._look_at = now + self._look_every
+        return self._found
+
+    def _look(self) -> list[tuple[str, str]]:
         if not os.path.isdir(self._folder):  # unlike Path.is_dir, False for a folder out of reach
             return []
         return [(name, text) for name in FILES if (text := self._text(name)) is not None]

@@ -24,6 +24,7 @@ class EventLog:
     def __init__(self) -> None:
         self._events: list[Event] = []
         self._bells: tuple[Bell, ...] = ()
+        self._enders: tuple[Bell, ...] = ()  # of those who wait for nothing but the end
         self.end: RunFinished | RunFailed | None = None
 
     def append(self, event: Event) -> None:
@@ -33,8 +34,22 @@ class EventLog:
         self._events.append(event)
         if type(event) in ENDS:
             self.end = event  # type: ignore[assignment]  # as the set says
+            for bell in self._enders:
+                bell.ring()
         for bell in self._bells:
             bell.ring()
+
+    def wait(self) -> RunFinished | RunFailed:
+        """The run's last event, once it has come."""
+        bell = new_bell()
+        self._enders += (bell,)
+        if self.end is None:
+            bell.wait(None)
+        assert self.end is not None
+        return self.end
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events)
 
     def __len__(self) -> int:
         return len(self._events)
@@ -59,3 +74,4 @@ class EventLog:
                     yield ()
         finally:
             self._bells = tuple(one for one in self._bells if one is not bell)
+            bell.close()

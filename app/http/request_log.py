@@ -20,7 +20,7 @@ def note_answer(request: GatewayRequest, response: GatewayResponse) -> None:
     """Count the answer now, and log it when its last byte has been handed over."""
     route = request.url_rule.rule if request.url_rule is not None else UNKNOWN_ROUTE
     status = response.status_code
-    request.gateway.metrics.requests(route, str(status)).inc()
+    request.gateway.metrics.requests.add(route, str(status))
     if request.path not in HEALTH_PATHS and logger.isEnabledFor(logging.INFO):
         response.call_on_close(lambda: _log_end(request, status))
 

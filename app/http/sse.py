@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from app.config.settings import SseSettings
@@ -43,7 +44,8 @@ class SseBody:
         self._pieces = _pieces(run, encoder, gateway.settings.gateway.sse)
         self._streams = gateway.metrics.active_streams
         self._streams.inc()
-        self._watch = ClientWatch(request.environ, self._abort)
+        # Not a method of this object: the two would hold each other, and the run, until garbage is collected.
+        self._watch = ClientWatch(request.environ, partial(_abort, run))
         self._watch.start()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -52,10 +54,11 @@ class SseBody:
     def close(self) -> None:
         self._watch.stop()
         self._streams.dec()
-        self._abort()
+        _abort(self._run)
 
-    def _abort(self) -> None:
-        self._run.abort(client_left())
+
+def _abort(run: Run) -> None:
+    run.abort(client_left())
 
 
 def _pieces(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.config.settings import ProviderSettings
 from app.errors import InvalidRequest
@@ -12,19 +12,21 @@ from app.providers.base import Provider
 
 logger = logging.getLogger("app.providers")
 
+MOST_RESOLVED = 1000  # names of models are callers' words
+
 BuildProvider = Callable[[ProviderSettings], Provider]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model and who serves it."""
+    """A model and who serves it; `name` is `provider/model`."""
 
     provider: Provider
     model: str
+    name: str = field(init=False)
 
-    @property
-    def name(self) -> str:
-        return f"{self.provider.name}/{self.model}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.provider.name}/{self.model}")
 
 
 class ProviderRegistry:
@@ -39,10 +41,19 @@ class ProviderRegistry:
         self._settings = dict(settings)
         self._builders = builders
         self._built: dict[str, Provider] = {}
+        self._resolved: dict[str, Candidate] = {}
         self._local_installed = local_installed
 
     def resolve(self, name: str) -> Candidate:
         """`provider/model`, split at the first slash only. Raises InvalidRequest for an unknown provider."""
+        if (known := self._resolved.get(name)) is not None:
+            return known
+        candidate = self._resolve(name)
+        if len(self._resolved) < MOST_RESOLVED:
+            self._resolved[name] = candidate
+        return candidate
+
+    def _resolve(self, name: str) -> Candidate:
         provider, slash, model = name.partition("/")
         if not slash or not model or provider not in self._settings:
             known = ", ".join(f"`{one}`" for one in self._settings)
@@ -82,8 +93,10 @@ class ProviderRegistry:
                 # Not closed: a run may be reading from it. Its idle connections go with it.
                 self._built.pop(name, None)
         self._settings = dict(settings)
+        self._resolved.clear()
 
     def close(self) -> None:
+        self._resolved.clear()
         while self._built:
             self._built.popitem()[1].close()
 

@@ -16,22 +16,21 @@ class RunMeter:
         self._metrics = metrics
 
     def failed_call(self, candidate: Candidate, error: ProviderError) -> None:
-        self._metrics.provider_errors(candidate.provider.name, error.code).inc()
+        self._metrics.provider_errors.add(candidate.provider.name, error.code)
 
     def ended(self, run: Run) -> None:
         metrics = self._metrics
         outcome = _outcome(run)
-        metrics.runs(run.agent.id, run.request.source, outcome).inc()
+        metrics.runs.add(run.agent.id, run.request.source, outcome)
         if isinstance(run.log.end, RunFinished):
-            metrics.tokens("prompt").inc(run.log.end.usage.prompt_tokens)
-            metrics.tokens("completion").inc(run.log.end.usage.completion_tokens)
-        for moment, histogram in (
-            (run.entered_at, metrics.queue_seconds),
-            (run.spoke_at, metrics.first_token),
-            (run.ended_at, metrics.run_seconds(outcome)),
-        ):
-            if moment is not None:
-                histogram.observe(moment - run.accepted_at)
+            metrics.tokens.add("prompt", amount=run.log.end.usage.prompt_tokens)
+            metrics.tokens.add("completion", amount=run.log.end.usage.completion_tokens)
+        if run.entered_at is not None:
+            metrics.queue_seconds.observe(run.entered_at - run.accepted_at)
+        if run.spoke_at is not None:
+            metrics.first_token.observe(run.spoke_at - run.accepted_at)
+        if run.ended_at is not None:
+            metrics.run_seconds.observe(run.ended_at - run.accepted_at, outcome)
 
 
 def _outcome(run: Run) -> str:

@@ -10,7 +10,7 @@ from app.cancel import Cancel
 from app.config.settings import AgentSettings
 from app.errors import GatewayError
 from app.events.log import EventLog
-from app.events.types import Event, FinishReason, RunFailed, RunFinished, TextDelta
+from app.events.types import Event, FinishReason, RunFailed, TextDelta
 from app.ids import new_run_id
 from app.messages import ToolCall, Usage
 from app.runs.request import RunRequest
@@ -67,14 +67,8 @@ class Run:
 
     def result(self) -> RunResult:
         """Wait for the end. Raises the run's error if it did not end well."""
-        text: list[str] = []
-        for batch in self.follow():
-            for event in batch:
-                match event:
-                    case TextDelta(piece):
-                        text.append(piece)
-                    case RunFailed(error):
-                        raise error
-                    case RunFinished(reason, usage, tool_calls):
-                        return RunResult("".join(text), reason, usage, tool_calls)
-        raise AssertionError("a run's log ended without its last event")
+        end = self.log.wait()
+        if isinstance(end, RunFailed):
+            raise end.error
+        text = "".join([event.text for event in self.log if type(event) is TextDelta])
+        return RunResult(text, end.reason, end.usage, end.tool_calls)

@@ -15,6 +15,8 @@ from app.providers.registry import Candidate, ProviderRegistry
 from app.runs.request import RunRequest
 from app.runs.run import Run
 
+LOOK_SECONDS = 0.5  # how soon a change in a workspace counts
+
 BuildTask = Callable[[Run, Sequence[Message]], AgentTask]
 
 
@@ -55,5 +57,5 @@ class TaskBuilder:
             return []
         key = str(agent.workspace)
         if key not in self._workspaces:
-            self._workspaces[key] = Workspace(agent.workspace)
+            self._workspaces[key] = Workspace(agent.workspace, LOOK_SECONDS)
         return self._workspaces[key].files()

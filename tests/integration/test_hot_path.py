@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.gateway import ROOT, clean_environment
 
-RECORDED = {"plain": 1121, "burst stream": 1623, "400 messages": 1121, "plain, user": 1905}
+RECORDED = {"plain": 1036, "burst stream": 1609, "400 messages": 1435, "plain, user": 1818}
 GROWTH = 1.15
 
 

@@ -218,3 +218,22 @@ def test_a_bell_wakes_nobody_who_has_stopped_waiting():
         """
     )
     assert told.strip() == "[True] True"
+
+
+def test_a_bell_waits_its_time_anew_after_each_ring():
+    told = patched(
+        """
+        from app.hub import new_bell
+        bell = new_bell()
+        started = time.monotonic()
+        for _ in range(10):
+            gevent.spawn_later(0.03, bell.ring)
+            assert bell.wait(0.2)
+            bell.silence()
+        print(bell.wait(0.2), 0.49 < time.monotonic() - started < 1.5)
+        bell.close()
+        gevent.sleep(0.3)  # no timer is left to go off
+        print(bell._timer)
+        """
+    )
+    assert told.split() == ["False", "True", "None"]

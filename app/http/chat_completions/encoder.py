@@ -69,9 +69,9 @@ class ChunkEncoder:
         return self._delta + b"{}" + self._open_end
 
     def _chunk(self, event: Event) -> bytes:
+        if isinstance(event, TextDelta):  # nearly all are; a pattern costs ten times as much to match
+            return self._text + orjson.dumps(event.text) + self._text_end
         match event:
-            case TextDelta(text):
-                return self._text + orjson.dumps(text) + self._text_end
             case ToolCallDelta():
                 return self._delta + orjson.dumps({"tool_calls": [_fragment(event)]}) + self._open_end
             case RunFinished(reason, usage):

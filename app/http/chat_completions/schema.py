@@ -109,6 +109,7 @@ class ChatCompletionSchema(Schema):
 _CHECKED = frozenset(
     name for name, field in ChatCompletionSchema().fields.items() if type(field) is not fields.Raw
 )
+_STREAM_ALONE = frozenset(("stream",))
 _NO_PARAMS = frozenset(("stream", "stream_options"))
 _FORMATS = OneOf(("text", "json_object", "json_schema"))
 
@@ -129,7 +130,7 @@ class ChatRequest:
 def load_chat_request(body: Mapping[str, Any], limits: ChatCompletionsSettings) -> ChatRequest:
     """Raises InvalidRequest and its kin, with `param`, for anything that cannot be run."""
     try:
-        loaded = _schema_of(_CHECKED.intersection(body)).load(body)
+        loaded = _load_checked(body)
     except ValidationError as error:
         raise _invalid(error.messages_dict) from error
     options = loaded.get("stream_options") or {}
@@ -142,6 +143,14 @@ def load_chat_request(body: Mapping[str, Any], limits: ChatCompletionsSettings) 
         params=_params(loaded),
         tools=load_tools(body.get("tools"), body.get("tool_choice")),
     )
+
+
+def _load_checked(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = _CHECKED.intersection(body)
+    if given <= _STREAM_ALONE and isinstance(body.get("stream", False), bool):
+        return {name: body[name] for name in given}  # most bodies: nothing to ask a schema about
+    loaded: dict[str, Any] = _schema_of(given).load(body)
+    return loaded
 
 
 @lru_cache(maxsize=256)

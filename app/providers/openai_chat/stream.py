@@ -37,7 +37,13 @@ class SseDecoder:
         *events, self._rest = text.split(b"\n\n")
         if len(self._rest) > MAX_EVENT_BYTES:
             raise UpstreamError("The provider sent an event of more than 32 MiB.")
-        return [payload for event in events if (payload := _data(event))]
+        payloads: list[bytes] = []
+        for event in events:
+            if len(event) > 6 and event.startswith(b"data: ") and b"\n" not in event:  # nearly all
+                payloads.append(event[6:])
+            elif payload := _data(event):
+                payloads.append(payload)
+        return payloads
 
     def end(self) -> list[bytes]:
         """The last event, if the stream ended without the blank line behind it."""
@@ -46,8 +52,6 @@ class SseDecoder:
 
 
 def _data(event: bytes) -> bytes:
-    if event.startswith(b"data: ") and b"\n" not in event:
-        return event[6:]
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)
 
