@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.gateway import ROOT, clean_environment
 
-RECORDED = {"plain": 1036, "burst stream": 1609, "400 messages": 1435, "plain, user": 1818}
+RECORDED = {"plain": 1029, "burst stream": 1610, "400 messages": 1428, "plain, user": 1811}
 GROWTH = 1.15
 
 

@@ -29,12 +29,11 @@ def create_chat_completion() -> GatewayResponse:
     request = current_request()
     limits = request.gateway.settings.gateway.chat_completions
     body = load_chat_request(read_json(request, limits.max_body_bytes), limits)
-    run = request.run = request.gateway.runs.start(_run_request(body, request))
     created, model = int(time.time()), str(body.model or "openclaw")
-    if body.stream:
-        encoder = ChunkEncoder(run.id, created, model, body.include_usage)
-        return sse_response(run, encoder, request)
-    return _whole_answer(run, created, model, request)
+    if not body.stream:
+        return _whole_answer(_run_request(body, request), created, model, request)
+    run = request.run = request.gateway.runs.start(_run_request(body, request))
+    return sse_response(run, ChunkEncoder(run.id, created, model, body.include_usage), request)
 
 
 def _run_request(body: ChatRequest, request: GatewayRequest) -> RunRequest:
@@ -76,9 +75,13 @@ def _model_override(request: GatewayRequest) -> str | None:
     return request.gateway.known_model(name.strip())
 
 
-def _whole_answer(run: Run, created: int, model: str, request: GatewayRequest) -> GatewayResponse:
-    with ClientWatch(request.environ, lambda: run.abort(client_left())):
-        result = run.result()
+def _whole_answer(wanted: RunRequest, created: int, model: str, request: GatewayRequest) -> GatewayResponse:
+    def watch(run: Run) -> ClientWatch:
+        request.run = run
+        return ClientWatch(request.environ, lambda: run.abort(client_left()))
+
+    run = request.gateway.runs.complete(wanted, watch)
+    result = run.result()
     answer = json_answer(orjson.dumps(dump_completion(run.id, created, model, result)))
     if result.usage.estimated:
         answer.headers["X-OpenClaw-Usage"] = "estimated"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from app.errors import (
 from app.events.types import ModelFinished, RunFailed, RunFinished, RunStarted, TextDelta, ToolCallDelta
 from app.messages import Message, ToolCall, ToolSpec
 from app.runs.log_lines import describe_end
+from app.runs.run import Run
 from app.sessions.lanes import Lanes
 from tests.unit.agents.fake_provider import USED, FakeProvider, says
 from tests.unit.runs.conftest import Desk, events, kinds, request
@@ -160,6 +162,56 @@ def test_when_it_waited_spoke_and_ended_is_known(desk: Desk):
     assert total is not None
     assert 0 <= waited <= spoke <= total
     assert desk.ended == [run]
+
+
+def test_who_waits_for_the_end_alone_has_it_driven_on_the_spot(desk: Desk):
+    desk.spawn = lambda *_: pytest.fail("on the side")
+    watched: list[Run] = []
+
+    def watch(run: Run) -> AbstractContextManager[object]:
+        assert not run.ended
+        watched.append(run)
+        return nullcontext()
+
+    run = desk.open().runs.complete(request("hi", "chat"), watch)
+    assert run.ended
+    assert watched == [run] == desk.ended
+    assert desk.runs.active == []
+    assert run.result().text == "Hello"
+    assert desk.said("chat") == [("user", "hi", "complete"), ("assistant", "Hello", "complete")]
+
+
+def test_its_watch_can_stop_it(desk: Desk):
+    gate = Gate()
+    desk.provider = FakeProvider([*says("Hel")[:1], gate])
+
+    @contextmanager
+    def watch(run: Run) -> Iterator[None]:
+        def leave() -> None:
+            gate.wait()
+            run.abort(RunAborted("gone"))
+
+        leaving = threading.Thread(target=leave)
+        leaving.start()
+        yield
+        leaving.join()
+
+    run = desk.open().runs.complete(request("hi", "chat"), watch)
+    with pytest.raises(RunAborted):
+        run.result()
+    assert desk.said("chat") == [("user", "hi", "complete"), ("assistant", "Hel", "partial")]
+
+
+def test_a_watch_that_fails_leaves_no_run_behind(desk: Desk):
+    def watch(_: Run) -> AbstractContextManager[object]:
+        raise OSError("no such socket")
+
+    with pytest.raises(OSError, match="no such socket"):
+        desk.open().runs.complete(request("hi", "chat"), watch)
+    assert desk.runs.active == []
+    (run,) = desk.ended
+    assert isinstance(run.log.end, RunFailed)
+    assert desk.runs.complete(request("hi", "chat"), lambda _: nullcontext()).result().text == "Hello"
 
 
 # Queues
