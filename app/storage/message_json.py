@@ -23,6 +23,8 @@ def dump_message(message: Message) -> str:
 def load_message(role: Role, text: str) -> Message:
     body = orjson.loads(text)
     content = body["content"]
+    if len(body) == 1 and isinstance(content, str):
+        return Message(role, content)  # nearly all
     return Message(
         role,
         content if isinstance(content, str) else tuple(_load_part(part) for part in content),

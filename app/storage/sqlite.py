@@ -10,13 +10,15 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from app.errors import ConfigError
+from app.storage.prepared import Prepared
 
+_BEGIN = Prepared(text("BEGIN IMMEDIATE"))
 BUSY_TIMEOUT = 5.0  # seconds a write waits for other processes
 
 
@@ -115,4 +117,4 @@ def _outside_transaction(connection: Connection, statement: str) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    _BEGIN.all(connection, {})
