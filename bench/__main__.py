@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from bench.instructions import count_all, describe_counts
 from bench.plan import QUICK, Plan, run
+from bench.publish import publish
 from bench.report import RESULTS, describe, write_json
 from bench.start import describe_start, measure_start
 
@@ -25,11 +26,14 @@ def main() -> None:
     start = commands.add_parser("start", help="time from the command to the first 200, and idle memory")
     start.add_argument("--starts", type=int, default=5)
     commands.add_parser("instructions", help="machine instructions for one request, counted by valgrind")
+    commands.add_parser("publish", help="write the last run's tables and picture to docs/")
     arguments = parser.parse_args()
     if arguments.command == "start":
         print(describe_start(measure_start(arguments.starts)))
     elif arguments.command == "instructions":
         print(describe_counts(count_all()))
+    elif arguments.command == "publish":
+        publish()
     else:
         _run(arguments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.config.settings import SseSettings
 from app.errors import InternalError
@@ -31,8 +31,19 @@ class Encoder(Protocol):
 
 def sse_response(run: Run, encoder: Encoder, request: GatewayRequest) -> GatewayResponse:
     """Streams `run`. If the client leaves before the end, the run is aborted."""
-    body = SseBody(run, encoder, request)
-    return GatewayResponse(body, headers=HEADERS, content_type=CONTENT_TYPE, direct_passthrough=True)
+    return SseResponse(SseBody(run, encoder, request))
+
+
+class SseResponse(GatewayResponse):
+    """The server gets the body itself, no layer around it, so the body calls what is called at the end."""
+
+    def __init__(self, body: SseBody) -> None:
+        super().__init__(body, headers=HEADERS, content_type=CONTENT_TYPE, direct_passthrough=True)
+        self._body = body
+
+    def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
+        self._body.on_close.append(func)
+        return func
 
 
 class SseBody:
@@ -47,6 +58,7 @@ class SseBody:
         # Not a method of this object: the two would hold each other, and the run, until garbage is collected.
         self._watch = ClientWatch(request.environ, partial(_abort, run))
         self._watch.start()
+        self.on_close: list[Callable[[], object]] = []
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
@@ -55,6 +67,8 @@ class SseBody:
         self._watch.stop()
         self._streams.dec()
         _abort(self._run)
+        for call in self.on_close:
+            call()
 
 
 def _abort(run: Run) -> None:
