@@ -191,10 +191,12 @@ class OffHub:
         # One greenlet feeds the pool: gevent's own queue lets a late caller slip past those who wait.
         batch: list[_Job[Any]] = []
         try:
-            self._pool = self._pool or ThreadPool(1)
+            pool = self._pool
+            if pool is None:  # not by its truth: a pool with nothing to do is false
+                pool = self._pool = ThreadPool(1)
             while self._jobs:
                 batch = [self._jobs.popleft() for _ in range(min(BATCH, len(self._jobs)))]
-                self._pool.apply(_run_all, (batch,))
+                pool.apply(_run_all, (batch,))
                 for job in batch:
                     job.done.set()
         except Exception as error:

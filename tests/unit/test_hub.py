@@ -237,3 +237,22 @@ def test_a_bell_waits_its_time_anew_after_each_ring():
         """
     )
     assert told.split() == ["False", "True", "None"]
+
+
+def test_it_keeps_to_one_native_thread_however_often_it_was_idle():
+    shown = patched(
+        """
+        import os
+        from gevent.monkey import get_original
+        from app.hub import OffHub
+        off_hub, names = OffHub(), set()
+        for _ in range(50):
+            names.add(off_hub.call(get_original("_thread", "get_ident")))
+            gevent.sleep(0.002)
+        print(len(names), len(os.listdir("/proc/self/task")))
+        off_hub.close()
+        gevent.sleep(0.1)
+        print(len(os.listdir("/proc/self/task")))
+        """
+    )
+    assert shown == "1 2\n1\n"
