@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, overload
+from typing import Literal, NamedTuple, overload
+
+import msgspec
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -72,15 +74,22 @@ class Message(NamedTuple):
         return tuple(part for part in self.content if isinstance(part, ImagePart))
 
 
+class PlainMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """A message of text alone as it is on the wire, and nothing else. Decoding checks it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class PlainMessages(Sequence[Message]):
-    """A conversation of text alone, kept as the JSON objects `{"role", "content"}` that it came in.
+    """A conversation of text alone, kept as it came and as it goes to a model.
 
     A chat client resends everything, and mostly all of it only passes through: a `Message` is made when
     somebody looks at one.
     """
 
-    def __init__(self, objects: list[dict[str, Any]]) -> None:
-        self.objects = objects
+    def __init__(self, wire: list[PlainMessage]) -> None:
+        self.wire = wire
 
     @overload
     def __getitem__(self, index: int) -> Message: ...
@@ -88,14 +97,14 @@ class PlainMessages(Sequence[Message]):
     def __getitem__(self, index: slice) -> PlainMessages: ...
     def __getitem__(self, index: int | slice) -> Message | PlainMessages:
         if isinstance(index, slice):
-            return PlainMessages(self.objects[index])
-        return _message(self.objects[index])
+            return PlainMessages(self.wire[index])
+        return _message(self.wire[index])
 
     def __iter__(self) -> Iterator[Message]:
-        return map(_message, self.objects)
+        return map(_message, self.wire)
 
     def __len__(self) -> int:
-        return len(self.objects)
+        return len(self.wire)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
@@ -103,8 +112,8 @@ class PlainMessages(Sequence[Message]):
     __hash__ = None  # type: ignore[assignment]
 
 
-def _message(raw: dict[str, Any]) -> Message:
-    return Message(raw["role"], raw["content"])
+def _message(plain: PlainMessage) -> Message:
+    return Message(plain.role, plain.content)
 
 
 def with_system(system: str | None, messages: Sequence[Message]) -> Sequence[Message]:
@@ -112,7 +121,7 @@ def with_system(system: str | None, messages: Sequence[Message]) -> Sequence[Mes
     if not system:
         return messages
     if isinstance(messages, PlainMessages):
-        return PlainMessages([{"role": "system", "content": system}, *messages.objects])
+        return PlainMessages([PlainMessage("system", system), *messages.wire])
     return (Message("system", system), *messages)
 
 

@@ -23,7 +23,12 @@ BOM = b"\xef\xbb\xbf"
 
 def read_json(request: Request, limit: int) -> dict[str, Any]:
     """The JSON object in the body. Raises what is wrong with it, as an error for the caller."""
-    body = read_body(request, limit).removeprefix(BOM)
+    return parse_object(read_body(request, limit))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Raises InvalidJson."""
+    body = body.removeprefix(BOM)
     if not body.strip():
         raise InvalidJson("The request body is empty; it must be a JSON object.")
     try:

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -56,7 +56,10 @@ def schema(gateway: GatewayProcess) -> Any:
 
 def run(strategy: Any, try_one: Callable[[schemathesis.Case], None], examples: int = 20) -> None:
     quiet = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
-    settings(max_examples=examples, derandomize=True, **quiet)(given(strategy)(try_one))()
+    # What fails is shown as it was found: to make one of these bodies smaller takes minutes.
+    settings(max_examples=examples, derandomize=True, phases=[Phase.generate], **quiet)(
+        given(strategy)(try_one)
+    )()
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda one: one.name)
@@ -85,7 +88,10 @@ def test_what_the_document_allows_is_accepted(schema: Any, session: requests.Ses
 
 
 def is_beyond_a_schema(error: dict[str, str]) -> bool:
-    """What no JSON schema can say: tools' names that collide or are not there, bytes that are no image."""
+    """What no JSON schema can say: tools' names that collide or are not there, bytes that are no image, too
+    many images."""
+    if error["message"].endswith("a message may have at most 8 images."):
+        return True
     return error["param"] in ("tools", "tool_choice") or error["param"].endswith(".image_url")
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.gateway import ROOT, clean_environment
 
-RECORDED = {"plain": 1029, "burst stream": 1610, "400 messages": 1428, "plain, user": 1811}
+RECORDED = {"plain": 1027, "burst stream": 1659, "400 messages": 1027, "plain, user": 1717}
 GROWTH = 1.15
 
 

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from app.messages import Message, PlainMessages, with_system
+from app.messages import Message, PlainMessage, PlainMessages, with_system
 
-OBJECTS = [
-    {"role": "user", "content": "a"},
-    {"content": "b", "role": "assistant"},
-    {"role": "user", "content": ""},
-]
+WIRE = [PlainMessage("user", "a"), PlainMessage("assistant", "b"), PlainMessage("user", "")]
 MESSAGES = (Message("user", "a"), Message("assistant", "b"), Message("user", ""))
 
 
 def test_plain_messages_are_a_sequence_of_messages():
-    plain = PlainMessages(OBJECTS)
+    plain = PlainMessages(WIRE)
     assert (len(plain), plain[0], plain[-1], next(reversed(plain))) == (3, MESSAGES[0], *MESSAGES[2:] * 2)
     assert tuple(plain) == MESSAGES
-    assert plain[1:] == PlainMessages(OBJECTS[1:]) == MESSAGES[1:]
-    assert plain == MESSAGES != PlainMessages(OBJECTS[1:])
+    assert plain[1:] == PlainMessages(WIRE[1:]) == MESSAGES[1:]
+    assert plain == MESSAGES != PlainMessages(WIRE[1:])
     assert plain != "abc"
     with pytest.raises(IndexError):
         plain[3]
 
 
-@pytest.mark.parametrize("messages", [PlainMessages(OBJECTS), MESSAGES])
+@pytest.mark.parametrize("messages", [PlainMessages(WIRE), MESSAGES])
 def test_a_system_message_goes_in_front(messages):
     assert with_system("Be brief.", messages) == (Message("system", "Be brief."), *MESSAGES)
     assert with_system(None, messages) is messages

@@ -11,10 +11,11 @@ from app.errors import Forbidden
 from app.exchange import GatewayRequest, GatewayResponse, current_request, json_answer
 from app.http.access import require_principal
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
+from app.http.chat_completions.plain import read_plain
 from app.http.chat_completions.schema import ChatRequest, load_chat_request
 from app.http.connection import ClientWatch, client_left
 from app.http.headers import brand_header
-from app.http.request_body import read_json
+from app.http.request_body import parse_object, read_body
 from app.http.sse import sse_response
 from app.routing.resolve import Route, resolve_agent, resolve_session
 from app.runs.request import RunRequest
@@ -28,7 +29,8 @@ bp.before_request(require_principal)
 def create_chat_completion() -> GatewayResponse:
     request = current_request()
     limits = request.gateway.settings.gateway.chat_completions
-    body = load_chat_request(read_json(request, limits.max_body_bytes), limits)
+    text = read_body(request, limits.max_body_bytes)
+    body = load_chat_request(read_plain(text) or parse_object(text), limits)
     created, model = int(time.time()), str(body.model or "openclaw")
     if not body.stream:
         return _whole_answer(_run_request(body, request), created, model, request)

@@ -67,8 +67,10 @@ def _number(low: float, high: float, doc: str) -> Real:
     return Real(allow_none=True, validate=Range(min=low, max=high), metadata={"description": doc})
 
 
-def _count(doc: str) -> fields.Integer:
-    return fields.Integer(strict=True, allow_none=True, validate=Range(min=1), metadata={"description": doc})
+def _whole(low: int, doc: str) -> fields.Integer:
+    """What a program in any language can hold: a provider fails on more."""
+    limits = Range(min=low, max=2**63 - 1)
+    return fields.Integer(strict=True, allow_none=True, validate=limits, metadata={"description": doc})
 
 
 class StreamOptionsSchema(Schema):
@@ -89,13 +91,13 @@ class ChatCompletionSchema(Schema):
     stream = Flag(allow_none=True, metadata={"description": "Answer as server-sent events."})
     stream_options = fields.Nested(StreamOptionsSchema, allow_none=True)
     user = fields.Raw(allow_none=True, metadata={"description": "Names a stable session."})
-    max_completion_tokens = _count("Most tokens of the answer.")
-    max_tokens = _count("The older name of `max_completion_tokens`.")
+    max_completion_tokens = _whole(1, "Most tokens of the answer.")
+    max_tokens = _whole(1, "The older name of `max_completion_tokens`.")
     temperature = _number(0, 2, "0 is the most predictable.")
     top_p = _number(0, 1, "Nucleus sampling.")
     frequency_penalty = _number(-2, 2, "Against repeating words.")
     presence_penalty = _number(-2, 2, "Against repeating topics.")
-    seed = fields.Integer(strict=True, allow_none=True)
+    seed = _whole(-(2**63), "Asks for the same answer again.")
     stop = Stop(allow_none=True)
     n = fields.Integer(strict=True, allow_none=True, validate=Range(min=1, max=1, error="only 1 is served"))
     response_format = fields.Dict(keys=fields.String(), allow_none=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import orjson
+import msgspec
 
 from app.cancel import Cancel
 from app.config.settings import ProviderSettings, ProviderTimeouts
@@ -24,6 +24,8 @@ ERROR_SECONDS = 5.0
 
 # OpenAI's own reasoning models refuse `max_tokens`; other servers often know nothing else.
 NEWER_LIMIT_HOSTS = ("api.openai.com",)
+
+_encode = msgspec.json.Encoder().encode
 
 
 class OpenAIChatProvider:
@@ -44,7 +46,7 @@ class OpenAIChatProvider:
         body = build_body(call, self._settings.model(call.model), self._max_tokens_field)
         headers = {"X-Request-Id": call.request_id} if call.request_id else {}
         clock = _Clock(self._settings.timeouts)
-        with self._transport.post("/chat/completions", orjson.dumps(body), headers, cancel) as response:
+        with self._transport.post("/chat/completions", _encode(body), headers, cancel) as response:
             secret = self._settings.api_key
             if response.status != 200:
                 text = response.read_all(ERROR_SECONDS, MAX_ERROR_BYTES)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.config.settings import ModelSettings
-from app.messages import ImagePart, Message, PlainMessages, TextPart, ToolSpec
+from app.messages import ImagePart, Message, PlainMessage, PlainMessages, TextPart, ToolSpec
 from app.providers.base import ModelCall
 
 # What is sent on as it stands. `max_tokens` is not here: its name differs between servers.
@@ -47,9 +47,9 @@ def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> 
     return body
 
 
-def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def _messages(messages: Sequence[Message]) -> Sequence[PlainMessage | dict[str, Any]]:
     if isinstance(messages, PlainMessages):
-        return messages.objects  # they have the very shape
+        return messages.wire  # they have the very shape
     return [_message(message) for message in messages]
 
 

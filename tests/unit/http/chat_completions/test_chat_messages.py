@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.config.settings import ChatCompletionsSettings
 from app.errors import GatewayError, InvalidRequest, MissingMessage, UnsupportedValue
 from app.http.chat_completions.messages import ROLES, Conversation, load_conversation
-from app.messages import ImagePart, Message, PlainMessages, TextPart, ToolCall
+from app.messages import ImagePart, Message, TextPart, ToolCall
 
 HI = {"role": "user", "content": "hi"}
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -278,46 +278,3 @@ def test_whatever_is_sent_is_taken_or_refused_as_the_callers_mistake(messages: l
         load(*messages)
     except InvalidRequest as error:
         assert error.param  # noqa: PT017
-
-
-ODD_ROLES = ["user", "assistant", "system", "developer", "tool", 5]
-PLAIN = st.lists(
-    st.fixed_dictionaries(
-        {
-            "role": st.sampled_from(ODD_ROLES),
-            "content": st.text(),
-        }
-    )
-    | st.just({"role": "user", "content": None})
-    | st.just({"role": "assistant", "content": "x", "name": "n"})
-    | st.just("hi"),
-    min_size=1,
-    max_size=4,
-)
-
-
-@given(PLAIN)
-def test_the_short_way_leads_where_the_long_one_does(raw: list[Any]):
-    """A part as content has no short way, and means the same."""
-
-    def outcome(messages: list[Any]) -> object:
-        try:
-            return load_conversation(messages, ChatCompletionsSettings())
-        except GatewayError as error:
-            return error.code, error.param
-
-    long_way = [
-        {**one, "content": [text(one["content"])]}
-        if isinstance(one, dict) and isinstance(one["content"], str)
-        else one
-        for one in raw
-    ]
-    assert outcome(raw) == outcome(long_way)
-
-
-def test_a_conversation_of_text_is_passed_through_as_it_came():
-    said = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, HI]
-    loaded = load({"role": "system", "content": "Be brief."}, *said)
-    assert isinstance(loaded.messages, PlainMessages)
-    assert [id(one) for one in loaded.messages.objects] == [id(one) for one in said]
-    assert loaded.instructions == "Be brief."

@@ -111,6 +111,8 @@ BAD_FIELDS: list[dict[str, Any]] = [
     {"frequency_penalty": 3},
     {"presence_penalty": -3},
     {"seed": "x"},
+    {"seed": 2**63},
+    {"max_tokens": 10**30},
     {"n": 2},
     {"stop": ""},
     {"stop": ["a", ""]},
