@@ -11,11 +11,12 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,10 @@ Start = Callable[[Path, int, Tell], Subject]
 
 
 class Peer(Process):
-    """It may have helpers beside the process that serves, and not end them when it ends."""
+    """It may have helpers beside the process that serves, and not end them when it ends.
+
+    While another subject is measured it is paused: even idle, it would take some of the machine from it.
+    """
 
     is_warm = False
 
@@ -56,10 +60,25 @@ class Peer(Process):
             tree = self._tree()
         except psutil.NoSuchProcess:
             return
+        self._signal(signal.SIGCONT)
         super().stop()
         for process in tree:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
+
+    @contextmanager
+    def awake(self) -> Iterator[None]:
+        self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self.settle()
+            self._signal(signal.SIGSTOP)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(psutil.NoSuchProcess):
+            for process in self._tree():
+                process.send_signal(number)
 
     def settle(self) -> None:
         """Wait until it does next to nothing: it may go on long after nobody waits for its answers."""
@@ -91,13 +110,12 @@ def measure_any(subject: Subject, upstream: Process, load: Load, at_once: int, s
     if not isinstance(subject.process, Peer):
         return measure(subject, upstream, load, at_once, seconds)
     try:
-        _warm_up(subject, subject.process, upstream)
-        figures = measure(subject, upstream, load, at_once, seconds)
+        with subject.process.awake():
+            _warm_up(subject, subject.process, upstream)
+            figures = measure(subject, upstream, load, at_once, seconds)
         return figures if figures.per_second else replace(figures, cpu_ms=0.0)
     except (OSError, psutil.Error) as error:
         return Figures(0.0, 0.0, dict.fromkeys(("subject", "upstream", "load"), 0.0), [repr(error)])
-    finally:
-        subject.process.settle()
 
 
 def _warm_up(subject: Subject, process: Peer, upstream: Process) -> None:
@@ -112,11 +130,10 @@ def measure_any_crowd(subject: Subject, load: Load, at_once: int) -> CrowdFigure
     if not isinstance(subject.process, Peer):
         return measure_crowd(subject, load, at_once)
     try:
-        return measure_crowd(subject, load, at_once)
+        with subject.process.awake():
+            return measure_crowd(subject, load, at_once)
     except (OSError, psutil.Error) as error:
         return CrowdFigures(0, [repr(error)], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, {}, {})
-    finally:
-        subject.process.settle()
 
 
 def start_litellm(folder: Path, upstream: int, tell: Tell) -> Subject:
@@ -294,7 +311,8 @@ def _home(folder: Path, name: str) -> Path:
 def _ready(process: Peer, path: str) -> Peer:
     try:
         process.wait_for(path, START_SECONDS)
-        process.settle()
+        with process.awake():
+            pass  # until it has done what a start leaves to do
     except BaseException:
         process.stop()
         raise

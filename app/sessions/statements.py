@@ -10,15 +10,15 @@ from app.storage.tables import messages, runs, sessions
 COUNT_TURN = Prepared(
     sessions.update()
     .where(sessions.c.key == bindparam("of_key"))
-    .values(
-        turns=sessions.c.turns + 1,
-        updated_at=bindparam("now"),
-        label=func.coalesce(sessions.c.label, bindparam("new_label")),
-    )
-    .returning(sessions.c.id, sessions.c.turns)
+    .values(turns=sessions.c.turns + 1, updated_at=bindparam("now"))
+    .returning(sessions.c.id, sessions.c.turns, sessions.c.label)
+)
+# Apart from the turn, which would write a page of the labels' index each time.
+ADD_LABEL = Prepared(
+    sessions.update().where(sessions.c.id == bindparam("session")).values(label=bindparam("new_label"))
 )
 ADD_SESSION = Prepared(
-    sessions.insert().returning(sessions.c.id, sessions.c.turns),
+    sessions.insert().returning(sessions.c.id, sessions.c.turns, sessions.c.label),
     *("key", "agent_id", "label", "session_id", "turns", "created_at", "updated_at"),
 )
 TOUCH_SESSION = Prepared(

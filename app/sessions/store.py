@@ -203,12 +203,14 @@ def _row(position: int, message: Message, state: MessageState) -> dict[str, Any]
 
 def _next_turn(connection: Connection, values: dict[str, Any], now: int) -> tuple[int, int]:
     """The session's row and the number of its next turn; a session that is not there is made."""
-    known = {"of_key": values["key"], "new_label": values["label"], "now": now}
-    found = sql.COUNT_TURN.one_or_none(connection, known)
+    found = sql.COUNT_TURN.one_or_none(connection, {"of_key": values["key"], "now": now})
     if found is None:
         first = {"session_id": new_uuid(), "turns": 1, "created_at": now, "updated_at": now}
         (found,) = sql.ADD_SESSION.all(connection, {**values, **first})
-    return found[0], found[1]
+    session, turn, label = found
+    if label is None and values["label"] is not None:
+        sql.ADD_LABEL.all(connection, {"session": session, "new_label": values["label"]})
+    return session, turn
 
 
 def _add_messages(

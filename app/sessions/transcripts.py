@@ -112,8 +112,8 @@ class Transcripts:
         def work(connection: Connection) -> None:
             if not connection.execute(_LENGTH, {"of_key": session_key}).scalar():
                 raise NotFound("session not found")
-            count = {"of_key": session_key, "new_label": None, "now": now}
-            ((session, turn),) = sql.COUNT_TURN.all(connection, count)
+            count = {"of_key": session_key, "now": now}
+            ((session, turn, _),) = sql.COUNT_TURN.all(connection, count)
             place = {"session": session, "turn": turn}
             run = {"id": run_id, **place, "owner": owner, "source": INJECTED, "state": "finished"}
             sql.ADD_RUN.all(connection, {**run, "started_at": now, "ended_at": now})

@@ -1,5 +1,5 @@
-"""Counts the function calls, Python's and C's, that one request makes in a worker. A program of its own, for
-the counting needs a process that gevent has patched: `python -m tests.support.hot_path [load]`.
+"""Counts what one request makes a worker do: function calls, Python's and C's, and bytecode instructions. A
+program of its own, for it needs a process that gevent has patched: `python -m tests.support.hot_path [load]`.
 
 The application is called as the server would, with a real upstream on loopback. A load's name alone lists
 what is called.
@@ -54,24 +54,25 @@ def main() -> None:
             logging.config.dictConfig(logging_config("info", "json"))
             app = create_app(build_gateway(settings, partial(load_settings, os.environ)))
             wanted = sys.argv[1:] or COUNTED
-            counts = {load.name: count(app, load) for load in LOADS if load.name in wanted}
-            if sys.argv[1:]:
-                tell(*counts.values())
-            else:
-                print(json.dumps({name: calls.total() for name, calls in counts.items()}))
+            for load in (load for load in LOADS if load.name in wanted):
+                calls, instructions = count(app, load)
+                if sys.argv[1:]:
+                    tell(calls)
+                print(json.dumps([load.name, {"calls": calls.total(), "instructions": instructions}]))
         finally:
             upstream.process.stop()
 
 
-def count(app: Callable[..., Any], load: Load) -> Calls:
+def count(app: Callable[..., Any], load: Load) -> tuple[Calls, int]:
     """Of the cheapest request of several: an answer that came in two pieces costs another read."""
     body = body_of(load, f"openclaw:{load.model}", "somebody" if load.user else None)
     for _ in range(WARM_UP):
         ask(app, body)
-    return min((counted(app, body) for _ in range(REQUESTS)), key=lambda calls: calls.total())
+    calls = min((count_calls(app, body) for _ in range(REQUESTS)), key=lambda calls: calls.total())
+    return calls, min(count_instructions(app, body) for _ in range(REQUESTS))
 
 
-def counted(app: Callable[..., Any], body: bytes) -> Calls:
+def count_calls(app: Callable[..., Any], body: bytes) -> Calls:
     calls: Calls = Counter()
 
     def note(frame: FrameType, event: str, what: Any) -> None:
@@ -86,6 +87,26 @@ def counted(app: Callable[..., Any], body: bytes) -> Calls:
     finally:
         sys.setprofile(None)
     return calls
+
+
+def count_instructions(app: Callable[..., Any], body: bytes) -> int:
+    """Bytecode instructions: a loop over a conversation shows here, even if it calls nothing."""
+    count = 0
+
+    def note(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal count
+        if event == "opcode":
+            count += 1
+        elif event == "call":
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        return note
+
+    sys.settrace(note)
+    try:
+        ask(app, body)
+    finally:
+        sys.settrace(None)
+    return count
 
 
 def ask(app: Callable[..., Any], body: bytes) -> None:
@@ -129,7 +150,6 @@ def tell(calls: Calls) -> None:
             path = what.co_filename.rpartition("site-packages/")[2].rpartition("/main/")[2]
             what = f"{path}:{what.co_firstlineno} {what.co_qualname}"
         print(f"{number:5} {what}")
-    print(calls.total())
 
 
 if __name__ == "__main__":

@@ -124,3 +124,20 @@ def test_what_is_installed_is_used_again_and_what_is_half_installed_is_not(monke
     assert peers._installed("a-1.0", install, print) == tmp_path / "a-1.0"
     peers._installed("a-1.0", install, print)
     assert next(numbers) == 2
+
+
+def test_a_peer_is_paused_while_others_are_measured(start):
+    peer = start(PARENT)
+    wait_until(lambda: len(peer._tree()) == 2)
+
+    def states():
+        return {process.status() for process in peer._tree()}
+
+    with peer.awake():
+        assert psutil.STATUS_STOPPED not in states()
+    wait_until(lambda: states() == {psutil.STATUS_STOPPED})
+    with peer.awake():
+        wait_until(lambda: psutil.STATUS_STOPPED not in states())
+    tree = peer._tree()
+    peer.stop()
+    wait_until(lambda: not any(process.is_running() for process in tree))
