@@ -37,7 +37,7 @@ USER = Load("plain, user", "plain", (32,), user=True)
 PIECES = Load("plain, 20 pieces", "burst", (32,))
 # Up to 64 connections, each is told of every run; from 65 on, of its own and those it watches.
 CHAT = Load("chat.send", "plain", (1, 32, 128), user=True, websocket=True)
-LOADS = (PLAIN, BURST, PACED, LONG, USER, PIECES, CHAT)
+LOADS = (PLAIN, USER, BURST, PACED, LONG, PIECES, CHAT)  # USER is held against PLAIN
 SILENT = 1000  # connections over WebSocket on which nothing is asked
 CROWD = Load("1,000 paced streams", "crowd", (1000,), stream=True)
 
