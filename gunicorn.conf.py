@@ -9,7 +9,14 @@ import os  # noqa: E402
 
 from app.http.server_errors import refuse_ambiguous_headers  # noqa: E402
 from app.logs import logging_config  # noqa: E402
-from app.runtime import check_server, start_settings, start_worker, stop_worker, worker_count  # noqa: E402
+from app.runtime import (  # noqa: E402
+    ServerLog,
+    check_server,
+    start_settings,
+    start_worker,
+    stop_worker,
+    worker_count,
+)
 
 settings = start_settings(os.environ)
 host = settings.gateway.host
@@ -28,6 +35,7 @@ limit_request_line = 8190
 limit_request_fields = 64
 forwarded_allow_ips = ""  # the gateway weighs forwarding headers itself
 forwarder_headers = ""
+logger_class = ServerLog
 logconfig_dict = logging_config(settings.logging.level, settings.logging.format)
 
 on_starting = check_server

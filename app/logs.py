@@ -71,14 +71,18 @@ class Line(logging.LogRecord):
         self.created = time.time()
         self.fields = fields
 
+    def getMessage(self) -> str:  # noqa: N802 - the library's name
+        return str(self.msg)
+
 
 def log_event(logger: logging.Logger, level: int, message: str, **fields: Any) -> None:
     """Log `message` with named values; those that are None are left out."""
     if logger.isEnabledFor(level):
-        kept = {name: value for name, value in fields.items() if value is not None}
+        if None in fields.values():
+            fields = {name: value for name, value in fields.items() if value is not None}
         if (current := request_id.get()) is not None:
-            kept.setdefault("request_id", current)
-        logger.handle(Line(logger.name, level, message, kept))
+            fields.setdefault("request_id", current)
+        logger.handle(Line(logger.name, level, message, fields))
 
 
 class TextFormatter(logging.Formatter):
@@ -104,8 +108,12 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for name, value in _fields(record).items():
-            line[name] = value if type(value) in _AS_THEY_ARE else str(value)
+        fields = _fields(record)
+        if not _AS_THEY_ARE.issuperset(map(type, fields.values())):
+            fields = {
+                name: value if type(value) in _AS_THEY_ARE else str(value) for name, value in fields.items()
+            }
+        line.update(fields)
         if not record.exc_info:
             text = _dump(line)
             if len(text) <= MAX_FIELD and _is_harmless(text):

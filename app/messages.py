@@ -28,8 +28,7 @@ class ImagePart:
         return f"data:{self.mime};base64,{self.data}"
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True):
     """A call the model asks for. `arguments` is JSON text exactly as the model wrote it."""
 
     id: str
@@ -125,8 +124,7 @@ def with_system(system: str | None, messages: Sequence[Message]) -> Sequence[Mes
     return (Message("system", system), *messages)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one or more model calls. `estimated`: the provider told nothing, so we counted letters."""
 
     prompt_tokens: int = 0

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import gunicorn.util
 from gevent import monkey
+from gunicorn.glogging import Logger
 
 from app.auth.policy import check_start
 from app.bootstrap import Gateway
@@ -59,6 +60,13 @@ def worker_count(environ: Mapping[str, str], settings: Settings) -> int:
             file=sys.stderr,
         )
     return 1
+
+
+class ServerLog(Logger):  # type: ignore[misc]
+    """Gunicorn's log without its access line, which is off: it would be made up all the same, each time."""
+
+    def access(self, *_answer: Any) -> None:
+        pass
 
 
 def check_server(server: Any) -> None:

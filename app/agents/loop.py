@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from app.agents.calls import ObserveFailure, call_model
 from app.cancel import Cancel
@@ -22,8 +24,7 @@ PIECE_WEIGHT = 100  # what a piece takes in memory besides its letters
 MAX_WEIGHT = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class AgentTask:
+class AgentTask(msgspec.Struct, frozen=True):
     """All an agent needs to answer once: who may answer (in order of preference), and the question."""
 
     candidates: Sequence[Candidate]

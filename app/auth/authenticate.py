@@ -6,8 +6,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from app.auth.limits import AttemptLimiter
 from app.auth.network import client_address, is_loopback, is_trusted_proxy
@@ -19,8 +20,7 @@ _BEARER = re.compile(r"bearer[ \t]+(.+)", re.IGNORECASE | re.DOTALL)
 _USER = re.compile(r"[^\x00-\x1f\x7f,]{1,256}")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """What is known of a request's sender. `header` gives a header's text as WSGI does (Latin-1)."""
 
     peer: str

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """An authenticated caller. The shared secret makes a full operator; `user` is set by a trusted proxy."""
 
     kind: str  # "token" | "password" | "none" | "trusted-proxy" | "local"

@@ -6,8 +6,9 @@ A run starts with `RunStarted` and ends with exactly one of `RunFinished`, `RunF
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from app.errors import GatewayError
 from app.messages import ToolCall, Usage
@@ -17,30 +18,26 @@ NO_USAGE = Usage()
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(msgspec.Struct, frozen=True):
     run_id: str
     agent_id: str
     session_key: str
     started_at: float  # seconds since 1970
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(msgspec.Struct, frozen=True):
     """A piece of the answer. All pieces in order are the answer, byte for byte."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(msgspec.Struct, frozen=True):
     """A piece of the model's thinking; never part of the answer."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCallDelta:
+class ToolCallDelta(msgspec.Struct, frozen=True):
     """A fragment of a tool call: `id` and `name` come with the first one of an `index`."""
 
     index: int
@@ -49,15 +46,13 @@ class ToolCallDelta:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCalled:
+class ToolCalled(msgspec.Struct, frozen=True):
     """The agent calls one of its own tools."""
 
     call: ToolCall
 
 
-@dataclass(frozen=True, slots=True)
-class ToolReturned:
+class ToolReturned(msgspec.Struct, frozen=True):
     """One of the agent's own tools has answered, or failed (`is_error`)."""
 
     call_id: str
@@ -66,8 +61,7 @@ class ToolReturned:
     is_error: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFinished:
+class ModelFinished(msgspec.Struct, frozen=True):
     """One model call ended as the model wished. `usage` is None if the provider told nothing."""
 
     reason: FinishReason
@@ -75,8 +69,7 @@ class ModelFinished:
     model: str | None = None  # "provider/model" that really answered
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(msgspec.Struct, frozen=True):
     """The answer is complete, and stored if its session is."""
 
     reason: FinishReason
@@ -84,8 +77,7 @@ class RunFinished:
     tool_calls: tuple[ToolCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class RunFailed:
+class RunFailed(msgspec.Struct, frozen=True):
     """The run ended without a complete answer: a fault, or somebody stopped it (`aborted`)."""
 
     error: GatewayError

@@ -6,16 +6,16 @@ Variants are sibling files; `app/bootstrap.py` alone picks among them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import msgspec
 
 from app.cancel import Cancel
 from app.events.types import ModelEvent
 from app.messages import Message, ToolSpec
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCall:
+class ModelCall(msgspec.Struct, frozen=True):
     """One question to one model.
 
     `params` has OpenAI's names (`temperature`, `max_tokens`, `stop`…), already validated; a provider
@@ -25,7 +25,7 @@ class ModelCall:
 
     model: str  # the provider's own name of the model, without the provider in front
     messages: Sequence[Message]
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: str | None = None
     request_id: str | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from app.config.settings import AgentSettings
 from app.errors import InvalidRequest, ModelNotFound, UnknownAgent
@@ -20,8 +21,7 @@ _AGENT_MODEL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """Where a run goes. `source` says what chose the session; a `new` one is stateless: never stored."""
 
     agent_id: str

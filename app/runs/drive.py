@@ -10,7 +10,8 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+
+import msgspec
 
 from app import logs
 from app.agents.loop import Answer, run_agent
@@ -27,8 +28,7 @@ from app.sessions.store import MessageState, SessionStore
 logger = logging.getLogger("app.runs")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a run waits and where its words are kept; a stateless one has no session to do either for."""
 
     ticket: Ticket | None

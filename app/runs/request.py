@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from app.auth.principal import LOCAL_OPERATOR, Principal
 from app.messages import Message, ToolSpec
@@ -13,8 +14,7 @@ from app.routing.resolve import Route
 Source = Literal["http", "ws", "cli"]
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
+class RunRequest(msgspec.Struct, frozen=True):
     """`messages` is the conversation without system messages; those are joined in `instructions`.
 
     `params`, `tools` and `tool_choice` are as in `app.providers.base.ModelCall`. `model` overrides the
@@ -25,7 +25,7 @@ class RunRequest:
     messages: Sequence[Message]
     source: Source
     instructions: str | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: str | None = None
     model: str | None = None

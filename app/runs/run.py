@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from app.cancel import Cancel
 from app.config.settings import AgentSettings
@@ -16,8 +17,7 @@ from app.messages import ToolCall, Usage
 from app.runs.request import RunRequest
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(msgspec.Struct, frozen=True):
     """A run that ended well, as one piece."""
 
     text: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from app.messages import Message
 from app.sessions.sameness import Numbering, is_blank, last_end, shared_seam, shared_start
@@ -17,8 +17,7 @@ RunState = Literal["running", "finished", "aborted", "failed", "interrupted"]
 MessageState = Literal["complete", "partial"]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """A message and its place in the session. `partial`: an answer that was cut short."""
 
     id: int
@@ -44,9 +43,11 @@ class Reconciled:
 
 def reconcile(stored: Sequence[StoredMessage], incoming: Sequence[Message]) -> Reconciled:
     """`incoming` has no system messages; its last message is always new."""
+    ids = tuple(one.id for one in stored)
+    if len(incoming) == 1 and (not stored or stored[-1].run_state == "finished"):
+        return Reconciled(ids, (), tuple(incoming))  # nothing is resent, and nothing was asked in vain
     incoming = [*(message for message in incoming[:-1] if not is_blank(message)), *incoming[-1:]]
     keep, repeated = _Comparison(stored, incoming).split()
-    ids = tuple(one.id for one in stored)
     return Reconciled(ids[:keep], ids[keep:], tuple(incoming[repeated:]))
 
 

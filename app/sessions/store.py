@@ -76,7 +76,7 @@ class SessionStore(SessionCatalogue, Transcripts, UsageLedger):
     def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
         """What was said before this run: the earlier turns that have ended, without what was replaced."""
         names = {"key": session_key, "run": run_id}
-        return _stored(self._database.read(lambda connection: sql.HISTORY.all(connection, names)))
+        return _stored(self._database.rows(sql.HISTORY, names))
 
     def reconcile(self, run_id: str, replaced: Sequence[int], messages: Sequence[Message]) -> None:
         """Mark the messages that this run's request overrules, and put `messages` in place of its input."""

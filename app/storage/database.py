@@ -11,19 +11,22 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.hub import OffHub
 from app.storage import sqlite
-from app.storage.failures import is_locked, reporting_failures
+from app.storage.failures import ReportingFailures, is_locked
 from app.storage.fair_lock import FairLock
 from app.storage.migrate import migrate
+from app.storage.prepared import Prepared, Row
 
 R = TypeVar("R")
 FileId = tuple[int, int]
@@ -44,6 +47,7 @@ class Database:
         self._patient_writer = _Line(self._path, sqlite.connect_writer)  # the thread's own
         self._quick_writer = _Line(self._path, sqlite.connect_quick_writer)
         self._writing = FairLock()
+        self._quick_work = threading.Lock()
         self._quick_writes = 0
         self._reader = _Line(self._path, sqlite.connect_reader)
         self._reading = threading.Lock()
@@ -60,7 +64,7 @@ class Database:
         but the connection. `bulky`: it has so much to do that it should not even be tried on the spot.
         """
         asked_at = time.monotonic()
-        with reporting_failures(), self._writing.held():
+        with ReportingFailures(), self._writing:
             if not bulky:
                 try:
                     return self._write_quickly(fn)
@@ -71,15 +75,28 @@ class Database:
 
     def read(self, fn: Callable[[Connection], R]) -> R:
         """Run `fn`, which must only read, fetch all it wants and be quick."""
-        with reporting_failures():
+        with ReportingFailures():
             try:
-                with self._reading, self._reader.use(self._file()) as connection:
+                with self._reading, self._reader.on(self._file()) as connection:
                     return fn(connection)
             except DBAPIError as error:
                 if not is_locked(error):
                     raise
             # Seldom: another process is just recovering the file.
             return self._off_hub.call(self._write_patiently, fn, time.monotonic())
+
+    def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[Row]:
+        """What a statement that only reads finds. Quicker than `read`: the connection of the last quick
+        write still has the pages at hand, which any write makes the reader's fetch anew."""
+        assert statement.only_reads
+        with ReportingFailures():
+            try:
+                with self._quick_work, self._quick_writer.on(self._file()) as connection:
+                    return statement.all(connection, values)
+            except DBAPIError as error:
+                if not is_locked(error):
+                    raise
+        return self.read(partial(statement.all, values=values))
 
     def ping(self) -> None:
         """Raise `StorageUnavailable` unless something can be written now."""
@@ -89,13 +106,14 @@ class Database:
         """Close the file. It opens again when it is used again."""
         with self._reading:
             self._reader.close()
-        with self._writing.held():
-            self._quick_writer.close()
+        with self._writing:
+            with self._quick_work:
+                self._quick_writer.close()
             self._off_hub.call(self._patient_writer.close)
         self._off_hub.close()
 
     def _write_quickly(self, fn: Callable[[Connection], R]) -> R:
-        with self._quick_writer.use(self._file()) as connection, connection.begin():
+        with self._quick_work, self._quick_writer.on(self._file()) as connection, connection.begin():
             result = fn(connection)
         self._quick_writes += 1
         if self._quick_writes % CHECKPOINT_EVERY == 0:
@@ -104,7 +122,7 @@ class Database:
 
     def _write_patiently(self, fn: Callable[[Connection], R], asked_at: float) -> R:
         with (
-            self._patient_writer.use(self._prepare()) as connection,
+            self._patient_writer.on(self._prepare()) as connection,
             _patience(connection, time.monotonic() - asked_at),
             connection.begin(),
         ):
@@ -112,7 +130,7 @@ class Database:
 
     def _checkpoint(self) -> None:
         try:
-            with self._patient_writer.use(self._prepare()) as connection:
+            with self._patient_writer.on(self._prepare()) as connection:
                 sqlite.checkpoint(connection)
         except DBAPIError as error:
             # What was to be stored is stored; the next checkpoint does the work of this one.
@@ -147,17 +165,22 @@ class _Line:
         self._connection: Connection | None = None
         self._file: FileId | None = None
 
-    @contextmanager
-    def use(self, file: FileId) -> Iterator[Connection]:
+    def on(self, file: FileId) -> _Line:
+        """Open, for a `with` block, which is handed the connection. One block at a time."""
         if self._connection is None or self._file != file:
             self.close()
             self._connection, self._file = self._connect(self._path), file
-        try:
-            yield self._connection
-        except DBAPIError as error:
-            if not is_locked(error):
-                self.close()
-            raise
+        return self
+
+    def __enter__(self) -> Connection:
+        assert self._connection is not None
+        return self._connection
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, DBAPIError) and not is_locked(error):
+            self.close()
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

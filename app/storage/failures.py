@@ -8,8 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from sqlalchemy.exc import DBAPIError
 
@@ -54,20 +53,24 @@ def is_locked(error: DBAPIError) -> bool:
     return _sqlite_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-@contextmanager
-def reporting_failures() -> Iterator[None]:
-    """Turn what an operator can mend into `StorageUnavailable`; our own mistakes pass unchanged."""
-    try:
-        yield
-    except DBAPIError as error:
-        message = _SQLITE.get(_sqlite_code(error))
-        if message is None:
-            raise
-        log.error("session database: %s", error.orig)  # noqa: TRY400 - a traceback would tell no more
-        raise StorageUnavailable(message, retry_after=1 if is_locked(error) else None) from None
-    except OSError as error:
-        log.error("session database: %s", error)  # noqa: TRY400
-        raise StorageUnavailable(_SYSTEM.get(error.errno or 0, FORBIDDEN)) from None
+class ReportingFailures:
+    """Around the use of the storage: turns what an operator can mend into `StorageUnavailable`; our own
+    mistakes pass unchanged."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, DBAPIError):
+            message = _SQLITE.get(_sqlite_code(error))
+            if message is None:
+                return
+            log.error("session database: %s", error.orig)  # a traceback would tell no more
+            raise StorageUnavailable(message, retry_after=1 if is_locked(error) else None) from None
+        if isinstance(error, OSError):
+            log.error("session database: %s", error)
+            raise StorageUnavailable(_SYSTEM.get(error.errno or 0, FORBIDDEN)) from None
 
 
 def _sqlite_code(error: DBAPIError) -> int:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class FairLock:
+    """Held inside a `with` block. Not reentrant."""
+
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._held = False
         self._waiting: deque[threading.Event] = deque()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock inside the block. Not reentrant."""
-        self._acquire()
-        try:
-            yield
-        finally:
-            self._release()
-
-    def _acquire(self) -> None:
+    def __enter__(self) -> None:
         with self._guard:
             if not self._held:
                 self._held = True
@@ -42,6 +33,9 @@ class FairLock:
                 self._waiting.remove(bell)
                 return
         self._release()  # it was handed over just then
+
+    def __exit__(self, *_error: object) -> None:
+        self._release()
 
     def _release(self) -> None:
         with self._guard:

@@ -10,7 +10,7 @@ import os
 import uuid
 from pathlib import Path
 
-from app.storage.failures import reporting_failures
+from app.storage.failures import ReportingFailures
 from app.storage.file_lock import try_lock
 
 
@@ -48,7 +48,7 @@ class OwnerLock:
 
     def remove_stale(self) -> int:
         """Remove the files of dead owners; how many there were."""
-        with reporting_failures():
+        with ReportingFailures():
             names = [path.stem for path in self._directory.glob("*.lock")]
             return sum(not self.is_alive(name) for name in names)
 
@@ -60,7 +60,7 @@ class OwnerLock:
         self._id = self._handle = self._pid = None
 
     def _take(self) -> None:
-        with reporting_failures():
+        with ReportingFailures():
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             while True:
                 name = str(uuid.uuid4())

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ClauseElement, Connection
+from sqlalchemy import ClauseElement, Connection, Select
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.exc import DBAPIError
 
@@ -28,6 +28,7 @@ class Prepared:
     def __init__(self, statement: ClauseElement, *columns: str) -> None:
         compiled = statement.compile(dialect=_DIALECT, column_keys=columns or None)
         self._text = str(compiled)
+        self.only_reads = isinstance(statement, Select)
         # What the statement itself says, like `state = 'running'`.
         self._own = {name: value for name, value in compiled.params.items() if value is not None}
 

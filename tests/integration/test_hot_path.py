@@ -15,10 +15,10 @@ import pytest
 from tests.support.gateway import ROOT, clean_environment
 
 RECORDED = {
-    "plain": {"calls": 1027, "instructions": 12559},
-    "burst stream": {"calls": 1659, "instructions": 19767},
-    "400 messages": {"calls": 1027, "instructions": 12559},
-    "plain, user": {"calls": 1703, "instructions": 32151},
+    "plain": {"calls": 1011, "instructions": 11393},
+    "burst stream": {"calls": 1625, "instructions": 18445},
+    "400 messages": {"calls": 1011, "instructions": 11393},
+    "plain, user": {"calls": 1430, "instructions": 21010},
 }
 GROWTH = 1.15
 # Another Python compiles the same code to other instructions.

@@ -6,9 +6,10 @@ Read by hand, because a chat client resends everything: thousands of messages ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+
+import msgspec
 
 from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, MissingMessage
@@ -29,8 +30,7 @@ _role = attrgetter("role")
 Content = str | tuple[TextPart | ImagePart, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True):
     """`messages` has no system messages; their texts are joined in `instructions`."""
 
     messages: Sequence[Message]

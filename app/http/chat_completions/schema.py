@@ -7,10 +7,10 @@ schema costs milliseconds for a long conversation, and the request waits on the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range
 
@@ -116,8 +116,7 @@ _NO_PARAMS = frozenset(("stream", "stream_options"))
 _FORMATS = OneOf(("text", "json_object", "json_schema"))
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """A request that is fit to be run. `model` and `user` are judged by routing."""
 
     model: object

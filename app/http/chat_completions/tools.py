@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from app.errors import InvalidRequest, UnsupportedValue
 from app.messages import ToolSpec
@@ -10,8 +10,7 @@ from app.messages import ToolSpec
 CHOICES = ("none", "auto", "required")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientTools:
+class ClientTools(msgspec.Struct, frozen=True):
     """`choice` as in `app.providers.base.ModelCall`; with `none` no tool is offered at all."""
 
     specs: tuple[ToolSpec, ...] = ()

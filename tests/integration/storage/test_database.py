@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import stat
+import threading
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from app.errors import ConfigError, StorageUnavailable
 from app.storage import sqlite
 from app.storage.database import CHECKPOINT_EVERY, Database
+from app.storage.prepared import Prepared
+from app.storage.tables import sessions
 from tests.integration.storage.programs import hold_lock, output, run
 
 SECRET = "a secret of the user"
@@ -20,6 +23,9 @@ ADD = f"INSERT INTO sessions ({NAMES}) VALUES (?, ?, ?, 1, 1, 1)"
 
 def add(connection: Connection, key: str = "k") -> None:
     connection.exec_driver_sql(ADD, (key, SECRET, "main"))
+
+
+KEYS = Prepared(select(sessions.c.key).order_by(sessions.c.key))
 
 
 def count(database: Database) -> int:
@@ -74,6 +80,35 @@ def test_reading_cannot_write(database):
     assert count(database) == 0
 
 
+def test_a_prepared_statement_reads_what_is_stored(database):
+    assert database.rows(KEYS, {}) == []
+    database.write(add)
+    database.write(lambda connection: add(connection, "bulky"), bulky=True)  # by another connection
+    assert database.rows(KEYS, {}) == [("bulky",), ("k",)]
+
+
+def test_only_reading_statements_do_without_a_transaction(database):
+    with pytest.raises(AssertionError):
+        database.rows(Prepared(sessions.delete()), {})
+
+
+def test_no_thread_reads_what_another_has_not_finished(database):
+    database.ping()
+    found: list[object] = []
+    reader = threading.Thread(target=lambda: found.extend(database.rows(KEYS, {})))
+
+    def work(connection: Connection) -> None:
+        add(connection)
+        reader.start()
+        reader.join(0.2)
+        assert not found
+        add(connection, "l")
+
+    database.write(work)
+    reader.join()
+    assert found == [("k",), ("l",)]
+
+
 def test_it_opens_again_after_close(database):
     database.write(add)
     database.close()
@@ -117,6 +152,7 @@ class TestLocked:
         database.write(add)
         other = hold_lock(database.directory / "gateway.sqlite")
         assert count(database) == 1
+        assert database.rows(KEYS, {}) == [("k",)]
         other.communicate("\n")
 
     def test_a_write_gives_up_at_last(self, database, monkeypatch):

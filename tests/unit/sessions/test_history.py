@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -30,9 +29,9 @@ def told(kept: Sequence[StoredMessage], *incoming: Message) -> list[Message]:
 
 def failed(kept: list[StoredMessage], count: int, *, cut: bool = False) -> list[StoredMessage]:
     """The last `count` messages belong to a run that was not finished."""
-    changed = [replace(one, run_state="aborted" if cut else "failed") for one in kept[-count:]]
+    changed = [one._replace(run_state="aborted" if cut else "failed") for one in kept[-count:]]
     if cut:
-        changed[-1] = replace(changed[-1], state="partial")
+        changed[-1] = changed[-1]._replace(state="partial")
     return kept[:-count] + changed
 
 
