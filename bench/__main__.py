@@ -7,6 +7,7 @@ round. Tables go to the terminal; figures and a picture to bench/results/.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ def main() -> None:
     commands.add_parser("instructions", help="machine instructions for one request, counted by valgrind")
     commands.add_parser("publish", help="write the last run's tables and picture to docs/")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
     if arguments.command == "start":
         print(describe_start(measure_start(arguments.starts)))
     elif arguments.command == "instructions":

@@ -83,6 +83,7 @@ class Connection:
         except ConnectionClosed:
             return False
         if text is None:
+            self._note_refusal(f"no connect within {HANDSHAKE_SECONDS:g} s")
             self.close(NORMAL, "")
             return False
         return self._connect(text)
@@ -162,9 +163,11 @@ class Connection:
                 raise InvalidRequest("invalid handshake: first request must be connect")
             welcome = shake_hands(frame.params, self._caller, self._gateway)
         except InvalidFrame:
+            self._note_refusal("invalid request frame")
             self.close(POLICY, "invalid request frame")
             return False
         except GatewayError as error:
+            self._note_refusal(error.message)
             self.refuse(frame_id, error)
             self.close(MISMATCH if isinstance(error, ProtocolMismatch) else POLICY, error.message)
             return False
@@ -176,6 +179,9 @@ class Connection:
         hello = build_hello(welcome, self._gateway, self.id, names, self._dispatcher.presence)
         self.respond(frame.id, hello)
         return True
+
+    def _note_refusal(self, reason: str) -> None:
+        log_event(logger, logging.INFO, "connection refused", client=self._caller.peer, reason=reason)
 
     def _handle(self, text: str | bytes) -> None:
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.gateway import GatewayProcess
+from tests.support.operator import Operator, connect_params
 from tests.support.provider import ScriptedProvider, hang, respond, says, text, wait_until
 
 
@@ -64,6 +65,18 @@ def test_one_whose_client_leaves_says_so(gateway: GatewayProcess, provider: Scri
     assert {"run started", "run aborted", "request answered"} == set(messages(lines))
     aborted = next(line for line in lines if line["message"] == "run aborted")
     assert aborted["code"] == "run_aborted"
+
+
+def test_a_websocket_client_that_is_not_let_in_has_one_line(gateway: GatewayProcess) -> None:
+    with Operator(gateway) as client:
+        client.receive()
+        client.refusal("connect", connect_params(auth={"token": "never-to-be-seen"}))
+        assert client.close_code()[0] == 1008
+    seen = [line for line in gateway.log.splitlines() if "connection refused" in line]
+    (line,) = (json.loads(line) for line in seen if "token mismatch" in line)
+    assert line.items() >= {"logger": "app.ws", "level": "info", "client": "127.0.0.1"}.items()
+    assert line["request_id"]
+    assert "never-to-be-seen" not in gateway.log
 
 
 def test_a_refused_request_has_one_line(gateway: GatewayProcess) -> None:
