@@ -17,7 +17,7 @@ READ_SIZE = 256 * 1024
 MARK = b"@0"  # every piece of an answer begins with it
 STAMP = re.compile(rb"@(\d{16})")
 STAMP_WIDTH = 17
-STREAM_END = b"0\r\n\r\n"
+STREAM_END = b"\r\n0\r\n\r\n"  # behind a chunk: a header may end with a nought, too
 GIVE_UP_SECONDS = 60.0
 MOST_ERRORS = 20
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from flask import Request
+from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import ParseException
 
 from app.errors import BodyTimeout, BodyTooLarge, InvalidJson, InvalidRequest, UnsupportedMediaType
@@ -75,12 +76,20 @@ def _read(request: Request, length: int | None, limit: int) -> bytes:
 
 
 def _read_piece(source: Any, wanted: int) -> bytes:
+    if _is_here(source, wanted):
+        return bytes(source.read(wanted))
     late = BodyTimeout(f"The request body stalled for {PIECE_SECONDS:g} s.")
     with time_limit(PIECE_SECONDS, late):
         try:
             return bytes(source.read(wanted))
         except (OSError, EOFError, ParseException) as error:
             raise InvalidRequest("The request body is broken off or wrongly chunked.") from error
+
+
+def _is_here(source: Any, wanted: int) -> bool:
+    """Whether the server has read that much along with the headers: no wait to limit, then."""
+    reader = getattr(source, "reader", None)
+    return isinstance(reader, LengthReader) and reader.unreader.buf.tell() >= wanted
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 
 import msgspec
 
@@ -40,34 +39,36 @@ def drive(run: Run, place: Place, build_task: BuildTask) -> None:
     """Brings `run` to its end. Raises nothing that belongs to the run."""
     logs.request_id.set(run.request.request_id)
     answer = Answer()
+    slot: Ticket | None = None
     end: RunFinished | RunFailed
     try:
-        with _its_turn(run, place):
-            end = _answer(run, place.store, build_task, answer)
+        slot = _wait_for_turn(run, place)
+        run.entered_at = time.monotonic()
+        end = _answer(run, place.store, build_task, answer)
     except GatewayError as error:
         end = _failed(run, place.store, answer, error)
     except Exception:
         logger.exception("run failed on a fault of the gateway")
         end = _failed(run, place.store, answer, InternalError("The gateway failed on this request."))
     finally:
-        if place.ticket is not None:
-            place.ticket.leave()
+        for ticket in (slot, place.ticket):
+            if ticket is not None:
+                ticket.leave()
     run.ended_at = time.monotonic()
     run.log.append(end)
     log_end(run)
 
 
-@contextmanager
-def _its_turn(run: Run, place: Place) -> Iterator[None]:
-    """Waits for the session's earlier runs, then for one of the agent's slots, and holds that."""
+def _wait_for_turn(run: Run, place: Place) -> Ticket | None:
+    """Waits for the session's earlier runs, then for one of the agent's slots, if those are counted."""
     if place.ticket is not None:
         place.ticket.wait(run.cancel)
     most = run.agent.max_concurrent
-    with place.slots.join(run.agent.id, most) if most else nullcontext() as slot:
-        if slot is not None:
-            slot.wait(run.cancel)
-        run.entered_at = time.monotonic()
-        yield
+    if not most:
+        return None
+    slot = place.slots.join(run.agent.id, most)
+    slot.wait(run.cancel)  # which leaves if it raises
+    return slot
 
 
 def _answer(run: Run, store: SessionStore | None, build_task: BuildTask, answer: Answer) -> RunFinished:

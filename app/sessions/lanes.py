@@ -83,6 +83,8 @@ class Ticket:
 
     def wait(self, cancel: Cancel) -> None:
         """Return when it is this ticket's turn. A cancelled run gives its place up and raises why."""
+        if self.bell.is_set() and not cancel.cancelled:
+            return  # mostly: nobody was there before
         try:
             with cancel.waking(self.bell.set):
                 self.bell.wait()

@@ -10,16 +10,18 @@ from app.messages import ImagePart, Message, PlainMessage, PlainMessages, TextPa
 from app.providers.base import ModelCall
 
 # What is sent on as it stands. `max_tokens` is not here: its name differs between servers.
-PASSED_ON = (
-    "temperature",
-    "top_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "seed",
-    "stop",
-    "response_format",
-    "reasoning_effort",
-    "parallel_tool_calls",
+PASSED_ON = frozenset(
+    (
+        "temperature",
+        "top_p",
+        "frequency_penalty",
+        "presence_penalty",
+        "seed",
+        "stop",
+        "response_format",
+        "reasoning_effort",
+        "parallel_tool_calls",
+    )
 )
 
 
@@ -32,9 +34,9 @@ def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> 
     }
     if model.compat.get("supportsUsageInStreaming", True):
         body["stream_options"] = {"include_usage": True}
-    for name in PASSED_ON:
-        if name in call.params:
-            body[name] = call.params[name]
+    for name, value in call.params.items():
+        if name in PASSED_ON:
+            body[name] = value
     limit = call.params.get("max_tokens", model.max_tokens)
     if limit is not None:
         body[model.compat.get("maxTokensField", max_tokens_field)] = limit
