@@ -34,8 +34,8 @@ FRESH = {BARE: start_bare_stack, GATEWAY: start_gateway}
 class Plan:
     """How much of everything. `seconds` is for one load on one subject in one round."""
 
-    rounds: int = 9  # many short ones: what else the machine does comes and goes
-    seconds: float = 1.2
+    rounds: int = 15  # many short ones: what else the machine does comes and goes
+    seconds: float = 0.8
     peer_rounds: int = 3  # they are slow
     starts: int = 5
     crowd_rounds: int = 2
