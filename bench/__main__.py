@@ -1,7 +1,7 @@
 """Measures what this gateway costs, beside other ways to the same model: docs/benchmarks.md.
 
-Without a command: everything, some 15 minutes, 2 with --quick; with --peers some 4 more for each
-round. Tables go to the terminal; figures and a picture to bench/results/.
+Without a command: everything, some 20 minutes, 2 with --quick; with --peers some 10 more.
+Tables go to the terminal; figures and a picture to bench/results/.
 """
 
 from __future__ import annotations

@@ -14,6 +14,19 @@ from app.cancel import Cancel
 from app.events.types import ModelEvent
 from app.messages import Message, ToolSpec
 
+# What `ModelCall.params` may hold, besides `max_tokens`.
+PARAMS = (
+    "temperature",
+    "top_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "seed",
+    "stop",
+    "response_format",
+    "reasoning_effort",
+    "parallel_tool_calls",
+)
+
 
 class ModelCall(msgspec.Struct, frozen=True):
     """One question to one model.

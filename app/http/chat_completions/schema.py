@@ -18,19 +18,9 @@ from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, UnsupportedValue
 from app.http.chat_completions.messages import Conversation, load_conversation
 from app.http.chat_completions.tools import ClientTools, load_tools
+from app.providers.base import PARAMS
 
 MAX_STOPS = 4
-PARAMS = (
-    "temperature",
-    "top_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "seed",
-    "stop",
-    "response_format",
-    "reasoning_effort",
-    "parallel_tool_calls",
-)
 
 
 class Flag(fields.Field[bool]):

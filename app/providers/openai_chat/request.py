@@ -7,22 +7,7 @@ from typing import Any
 
 from app.config.settings import ModelSettings
 from app.messages import ImagePart, Message, PlainMessage, PlainMessages, TextPart, ToolSpec
-from app.providers.base import ModelCall
-
-# What is sent on as it stands. `max_tokens` is not here: its name differs between servers.
-PASSED_ON = frozenset(
-    (
-        "temperature",
-        "top_p",
-        "frequency_penalty",
-        "presence_penalty",
-        "seed",
-        "stop",
-        "response_format",
-        "reasoning_effort",
-        "parallel_tool_calls",
-    )
-)
+from app.providers.base import PARAMS, ModelCall
 
 
 def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> dict[str, Any]:
@@ -35,7 +20,7 @@ def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> 
     if model.compat.get("supportsUsageInStreaming", True):
         body["stream_options"] = {"include_usage": True}
     for name, value in call.params.items():
-        if name in PASSED_ON:
+        if name in PARAMS:  # `max_tokens` is not there: its name differs between servers
             body[name] = value
     limit = call.params.get("max_tokens", model.max_tokens)
     if limit is not None:

@@ -14,7 +14,7 @@ from app.storage import sqlite
 from app.storage.database import CHECKPOINT_EVERY, Database
 from app.storage.prepared import Prepared
 from app.storage.tables import sessions
-from tests.integration.storage.programs import hold_lock, output, run
+from tests.integration.storage.programs import hold_lock, output, run, start
 
 SECRET = "a secret of the user"
 NAMES = "key, session_id, agent_id, turns, created_at, updated_at"
@@ -25,6 +25,15 @@ def add(connection: Connection, key: str = "k") -> None:
     connection.exec_driver_sql(ADD, (key, SECRET, "main"))
 
 
+HOLD_FILE = """
+raw = sqlite3.connect(path, isolation_level=None)
+raw.execute("PRAGMA locking_mode=EXCLUSIVE")
+raw.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+time.sleep(0.5)
+raw.execute("COMMIT")
+raw.close()
+"""
 KEYS = Prepared(select(sessions.c.key).order_by(sessions.c.key))
 
 
@@ -154,6 +163,14 @@ class TestLocked:
         assert count(database) == 1
         assert database.rows(KEYS, {}) == [("k",)]
         other.communicate("\n")
+
+    def test_reading_waits_for_one_who_has_the_file_to_himself(self, database):
+        database.write(add)
+        database.close()  # while others are there, nobody can have it to himself
+        other = start(HOLD_FILE, database.directory / "gateway.sqlite")
+        assert other.stdout.readline() == "locked\n"
+        assert database.rows(KEYS, {}) == [("k",)]
+        output(other)
 
     def test_a_write_gives_up_at_last(self, database, monkeypatch):
         monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.2)

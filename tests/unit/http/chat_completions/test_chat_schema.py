@@ -8,8 +8,9 @@ import pytest
 
 from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, MissingMessage, UnsupportedValue
-from app.http.chat_completions.schema import PARAMS, ChatRequest, load_chat_request
+from app.http.chat_completions.schema import ChatRequest, load_chat_request
 from app.messages import Message, ToolSpec
+from app.providers.base import PARAMS
 
 HI = [{"role": "user", "content": "hi"}]
 TOOLS = [{"type": "function", "function": {"name": "up"}}]

@@ -8,8 +8,9 @@ import pytest
 
 from app.config.settings import ModelSettings
 from app.messages import ImagePart, Message, TextPart, ToolCall, ToolSpec
+from app.providers import base
 from app.providers.base import ModelCall
-from app.providers.openai_chat.request import PASSED_ON, build_body
+from app.providers.openai_chat.request import build_body
 
 BARE = ModelSettings("m")
 HI = Message("user", "hi")
@@ -89,7 +90,7 @@ PARAMS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", PASSED_ON)
+@pytest.mark.parametrize("name", base.PARAMS)
 def test_parameters_are_passed_on_as_they_are(name: str):
     tools = (ToolSpec("up"),)
     assert body(params={name: PARAMS[name]}, tools=tools)[name] == PARAMS[name]
