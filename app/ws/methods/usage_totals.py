@@ -86,8 +86,9 @@ def dump_usage(
     said_in: dict[str, list[SaidRow]] = defaultdict(list)
     for one in said:
         said_in[one.key].append(one)
-    newest = sorted(by_key.values(), key=lambda own: max(row.last_at for row in own), reverse=True)
-    sessions = [_dump_session(own, said_in[own[0].key], span, prices) for own in newest[:limit]]
+    oldest_first = sorted(by_key.values(), key=lambda own: max(row.last_at for row in own))
+    newest = oldest_first[::-1][:limit]  # of two used in the same millisecond, the younger first
+    sessions = [_dump_session(own, said_in[own[0].key], span, prices) for own in newest]
     return {
         "sessions": sessions,
         "totals": _total(rows, prices).dump(),

@@ -99,6 +99,16 @@ class TestSessions:
         assert [(one["date"], one["tokens"], one["messages"]) for one in sums["daily"]] == [(today(), 300, 5)]
         assert sums["tools"] == {"totalCalls": 0, "uniqueTools": 0, "tools": []}
 
+    def test_of_two_at_the_same_moment_the_younger_comes_first(
+        self, office: Office, monkeypatch: pytest.MonkeyPatch
+    ):
+        now = time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+        office.say()
+        office.say(key="agent:main:other")
+        found = office.call("sessions.usage")["sessions"]
+        assert [one["key"] for one in found] == ["agent:main:other", "agent:main:main"]
+
     def test_only_those_asked_for(self, office: Office):
         office.say()
         office.say(key="agent:main:other")
