@@ -8,7 +8,7 @@ monkey.patch_all()
 import os  # noqa: E402
 
 from app.http.server_errors import refuse_ambiguous_headers  # noqa: E402
-from app.logs import logging_config  # noqa: E402
+from app.logs.lines import logging_config  # noqa: E402
 from app.runtime import (  # noqa: E402
     ServerLog,
     check_server,

@@ -12,7 +12,7 @@ from flask import Flask, Request, Response, request
 
 if TYPE_CHECKING:
     from app.auth.principal import Principal
-    from app.bootstrap import Gateway
+    from app.gateway import Gateway
     from app.runs.run import Run
 
 

@@ -7,12 +7,12 @@ from functools import partial
 
 from flask import Flask
 
-from app.bootstrap import Gateway
 from app.config.settings import GatewaySettings
 from app.errors import EndpointDisabled, NotFound
 from app.exchange import GatewayApp, GatewayRequest, GatewayResponse, current_request
+from app.gateway import Gateway
 from app.http import health, metrics, models
-from app.http.access import check_name, name_request
+from app.http.access import check_host_header, name_request
 from app.http.chat_completions import routes as chat_completions
 from app.http.cors import add_cors_headers, answer_preflight
 from app.http.errors import register_error_handlers
@@ -46,7 +46,7 @@ def _begin(gateway: Gateway) -> GatewayResponse | None:
     request, settings = current_request(), gateway.settings.gateway
     request.gateway, request.started_at = gateway, time.monotonic()
     name_request(request)
-    check_name(request, settings)
+    check_host_header(request, settings)
     _refuse_inexact(request)
     preflight = answer_preflight(request, settings)
     if preflight is None:

@@ -20,7 +20,7 @@ _EDGES = (*map(str, map(float, SECONDS)), "+Inf")
 LAG_MEMORY = 60  # samples, one a second
 
 
-class Tally(Collector):
+class Counter(Collector):
     """A counter. The library's own takes a lock each time, and all that is counted here is on one thread."""
 
     def __init__(self, name: str, meaning: str, *labels: str) -> None:
@@ -37,7 +37,7 @@ class Tally(Collector):
         yield family
 
 
-class Durations(Collector):
+class Histogram(Collector):
     """A histogram of seconds, for the same reason."""
 
     def __init__(self, name: str, meaning: str, *labels: str) -> None:
@@ -68,22 +68,22 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
-        self.requests = Tally("openclaw_http_requests", "HTTP requests answered.", "route", "status")
-        self.runs = Tally("openclaw_runs", "Runs ended.", "agent", "source", "outcome")
-        self.tokens = Tally("openclaw_tokens", "Tokens of all model calls.", "kind")
-        self.provider_errors = Tally(
+        self.requests = Counter("openclaw_http_requests", "HTTP requests answered.", "route", "status")
+        self.runs = Counter("openclaw_runs", "Runs ended.", "agent", "source", "outcome")
+        self.tokens = Counter("openclaw_tokens", "Tokens of all model calls.", "kind")
+        self.provider_errors = Counter(
             "openclaw_provider_errors",
             "Failed model calls, also those that were made again.",
             *("provider", "code"),
         )
-        self.first_token = Durations(
+        self.first_token = Histogram(
             "openclaw_time_to_first_token_seconds",
             "From a run's acceptance to the first piece of its answer.",
         )
-        self.run_seconds = Durations(
+        self.run_seconds = Histogram(
             "openclaw_run_duration_seconds", "From a run's acceptance to its end.", "outcome"
         )
-        self.queue_seconds = Durations(
+        self.queue_seconds = Histogram(
             "openclaw_queue_wait_seconds",
             "How long runs waited for the earlier ones of their session or agent.",
         )

@@ -18,12 +18,12 @@ from gevent import monkey
 from gunicorn.glogging import Logger
 
 from app.auth.policy import check_start
-from app.bootstrap import Gateway
+from app.concurrency.background import spawn
 from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.errors import ConfigError
+from app.gateway import Gateway
 from app.http.server_errors import write_error
-from app.hub import spawn
 
 logger = logging.getLogger("app.runtime")
 

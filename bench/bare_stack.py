@@ -15,7 +15,7 @@ from flask import Flask, Response, request
 
 from app.cancel import Cancel
 from app.config.settings import ProviderTimeouts
-from app.providers.transport import Transport
+from app.providers.http.transport import Transport
 
 DONE = b"data: [DONE]"
 SECONDS = 60.0

@@ -19,7 +19,7 @@ STAMP = re.compile(rb"@(\d{16})")
 STAMP_WIDTH = 17
 STREAM_END = b"\r\n0\r\n\r\n"  # behind a chunk: a header may end with a nought, too
 GIVE_UP_SECONDS = 60.0
-MOST_ERRORS = 20
+MAX_ERRORS = 20
 
 Requests = Callable[[int], Iterator[bytes]]  # of a connection's number: what it asks, one after the other
 
@@ -98,7 +98,7 @@ class Generator:
         """Until no connection has a further request, or `at_most` so many seconds."""
         begin, cpu = time.monotonic(), time.process_time()
         self._go(begin + ramp, ramp)
-        while (left := len(self._connections) + len(self._waiting)) and len(self.result.errors) < MOST_ERRORS:
+        while (left := len(self._connections) + len(self._waiting)) and len(self.result.errors) < MAX_ERRORS:
             if time.monotonic() > begin + at_most:
                 self.result.errors += ["not complete when time was up"] * left
                 break
@@ -116,7 +116,7 @@ class Generator:
     def _go(self, until: float, ramp: float = 0.0) -> None:
         step = ramp / max(1, len(self._waiting))
         next_start = time.monotonic()
-        while (now := time.monotonic()) < until and len(self.result.errors) < MOST_ERRORS:
+        while (now := time.monotonic()) < until and len(self.result.errors) < MAX_ERRORS:
             while self._waiting and next_start <= now:
                 self._begin(self._waiting.pop(0))
                 next_start += step

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from app.agents.calls import ObserveFailure, call_model
+from app.agents.fallback import ObserveFailure, call_model
 from app.cancel import Cancel
 from app.errors import ToolChoiceUnmet, UpstreamError
 from app.events.types import Event, ModelFinished, RunFinished, TextDelta, ToolCallDelta

@@ -7,7 +7,7 @@ import logging.config
 import os
 from functools import partial
 
-from app.bootstrap import Gateway, build_gateway
+from app.bootstrap import build_gateway
 from app.cli.answer import AnswerPrinter
 from app.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK, exit_code
 from app.cli.output import print_error
@@ -15,7 +15,8 @@ from app.cli.spinner import Spinner
 from app.config.loader import load_settings
 from app.errors import GatewayError, RunAborted
 from app.events.types import RunFailed, RunFinished, TextDelta
-from app.logs import logging_config
+from app.gateway import Gateway
+from app.logs.lines import logging_config
 from app.messages import Message
 from app.routing.resolve import resolve_agent, resolve_session
 from app.runs.request import RunRequest

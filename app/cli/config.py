@@ -9,8 +9,8 @@ import sys
 from typing import Any
 
 from app.config.loader import load_settings
-from app.config.redact import redact
 from app.config.settings import Settings
+from app.config.shown.redact import redact
 from app.errors import ConfigError
 
 EX_CONFIG = 78

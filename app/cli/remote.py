@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.auth.scopes import ADMIN, READ
 from app.cli.client import CONNECT_SECONDS, GatewayClient
 from app.cli.errors import ClientError
 from app.cli.output import print_error
 from app.cli.target import add_target_options, find_target
-from app.ws.call import ADMIN, READ
-from app.ws.ledger import Ledger
+from app.runs.ledger import Ledger
 from app.ws.methods.table import build_table
 
 ANSWER_SECONDS = 30.0

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError
 
 from app.cli.errors import WrongUse
-from app.config.checks import remote_url
 from app.config.loader import load_settings
-from app.config.paths import branded
+from app.config.schema.checks import remote_url
 from app.config.settings import AuthSettings, GatewaySettings, RemoteSettings
+from app.config.source.paths import openclaw_env
 
 SCHEMES = {"http": "ws", "https": "wss"}
 KINDS = ("token", "password")
@@ -41,14 +41,16 @@ def find_target(args: argparse.Namespace, environ: Mapping[str, str]) -> Target:
     """Options before environment before configuration; but a remote's own secret before the environment's,
     which is for the gateway on this machine. Raises WrongUse and ConfigError."""
     given = {kind: value for kind in KINDS if (value := getattr(args, kind))}
-    url = args.url or branded(environ, "GATEWAY_URL")
+    url = args.url or openclaw_env(environ, "GATEWAY_URL")
     if url and given:  # as complete as can be: a configuration that is wrong or not there is no hindrance
         return Target(normal_url(url), given, "the command's options")
     settings = load_settings(environ).gateway
     url = normal_url(url or configured_url(settings))
     if given:
         return Target(url, given, "the command's options")
-    from_environ = {kind: value for kind in KINDS if (value := branded(environ, f"GATEWAY_{kind.upper()}"))}
+    from_environ = {
+        kind: value for kind in KINDS if (value := openclaw_env(environ, f"GATEWAY_{kind.upper()}"))
+    }
     sources = [(from_environ, "the environment"), _configured_secret(url, settings)]
     if is_remote(url, settings):
         sources.reverse()

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.config.json5_text import TextError, parse
-from app.config.mask import MaskedFile
-from app.config.nesting import plain
-from app.config.redact import redact, secrets_of
+from app.concurrency.native_thread import NativeThread
+from app.config.schema.nesting import plain
 from app.config.settings import Settings
+from app.config.shown.mask import MaskedFile
+from app.config.shown.redact import redact, secrets_of
+from app.config.source.json5_text import TextError, parse
 from app.errors import ConfigError, InvalidRequest, ServiceUnavailable
-from app.hub import OffHub
 
 DEFAULT_NAME = "openclaw.json"
 
@@ -52,25 +52,25 @@ class ConfigFile:
     ConfigError if the gateway could not run with it. One thing at a time is done, off the event loop."""
 
     def __init__(
-        self, settings: Callable[[], Settings], check: Callable[[Path], object], off_hub: OffHub
+        self, settings: Callable[[], Settings], check: Callable[[Path], object], native_thread: NativeThread
     ) -> None:
         self._settings = settings
         self._check = check
-        self._off_hub = off_hub
+        self._native_thread = native_thread
 
     def show(self) -> ShownConfig:
-        return self._off_hub.call(self._show)
+        return self._native_thread.call(self._show)
 
     def replace(self, raw: str, base_hash: str | None) -> ChangedConfig:
         """The whole file. Raises InvalidRequest: another base, or mistakes, all of which are told."""
-        return self._off_hub.call(self._replace, raw, base_hash)
+        return self._native_thread.call(self._replace, raw, base_hash)
 
     def patch(self, raw: str, base_hash: str | None) -> ChangedConfig:
         """A merge patch: objects merge, null removes a key, lists of objects with an `id` merge by it.
 
         The file becomes plain JSON. Raises InvalidRequest as `replace` does.
         """
-        return self._off_hub.call(self._patch, raw, base_hash)
+        return self._native_thread.call(self._patch, raw, base_hash)
 
     def _show(self) -> ShownConfig:
         path, text = self._path(), self._text()

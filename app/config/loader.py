@@ -12,20 +12,20 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from app.config import checks
-from app.config.agents import AgentBuilder
-from app.config.dotenv import fill_from_dotenv
-from app.config.environment import with_env_section
-from app.config.gateway import GatewayBuilder, from_environ
-from app.config.includes import TreeReader
-from app.config.json5_text import Table
-from app.config.paths import ConfigPaths, expand, find_paths
-from app.config.problems import Problems
-from app.config.providers import ProviderBuilder
+from app.config.build.agents import AgentBuilder
+from app.config.build.gateway import GatewayBuilder, from_environ
+from app.config.build.providers import ProviderBuilder
+from app.config.schema import checks
 from app.config.schema.root import RootSchema
+from app.config.schema.unknown_keys import Survey
 from app.config.settings import LoggingSettings, SessionSettings, Settings
-from app.config.substitute import Substitution
-from app.config.survey import Survey
+from app.config.source.dotenv import fill_from_dotenv
+from app.config.source.environment import with_env_section
+from app.config.source.includes import TreeReader
+from app.config.source.json5_text import Table
+from app.config.source.paths import ConfigPaths, expand, find_paths
+from app.config.source.problems import Problems
+from app.config.source.substitute import Substitution
 
 
 def load_settings(environ: Mapping[str, str], cwd: Path | None = None) -> Settings:

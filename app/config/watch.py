@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from app.config.paths import is_there
-from app.config.problems import BrokenConfig
 from app.config.settings import Settings
+from app.config.source.paths import is_there
+from app.config.source.problems import BrokenConfig
 from app.errors import ConfigError
 
 log = logging.getLogger("app.config")

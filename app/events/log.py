@@ -1,30 +1,32 @@
 """A run's events, kept in order, for any number of readers at any position.
 
 A reader may come late, leave, or return. One that wakes up takes all events that have arrived, so that a
-transport can write them in one go.
+transport can write them at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from app.concurrency.signal import Signal, new_signal
 from app.events.types import Event, RunFailed, RunFinished
-from app.hub import Bell, new_bell
 
-ENDS = frozenset((RunFinished, RunFailed))
+LAST_EVENTS = frozenset((RunFinished, RunFailed))
 
 
 class EventLog:
-    """Append-only, by one writer; closed by the first `RunFinished` or `RunFailed`.
+    """Append-only, one writer; closed by the first `RunFinished` or `RunFailed`.
 
-    There is no lock, for the order of the steps makes up for it: the writer adds the event, then says that
-    it was the last, then rings; a reader silences its bell, then asks whether it was the last, then looks.
+    It works without a lock because of the order of the steps. The writer adds the event, then marks the end
+    if it was the last one, then sets the readers' signals. A reader clears its signal, then asks whether the
+    end is marked, then takes what is there. So an event added at any moment is either taken now or sets the
+    signal again.
     """
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._bells: tuple[Bell, ...] = ()
-        self._enders: tuple[Bell, ...] = ()  # of those who wait for nothing but the end
+        self._readers: tuple[Signal, ...] = ()
+        self._end_waiters: tuple[Signal, ...] = ()
         self.end: RunFinished | RunFailed | None = None
 
     def append(self, event: Event) -> None:
@@ -32,20 +34,24 @@ class EventLog:
         if self.end is not None:
             raise RuntimeError(f"{type(event).__name__} after the run has ended")
         self._events.append(event)
-        if type(event) in ENDS:
-            self.end = event  # type: ignore[assignment]  # as the set says
-            for bell in self._enders:
-                bell.ring()
-        for bell in self._bells:
-            bell.ring()
+        if type(event) in LAST_EVENTS:
+            self.end = event  # type: ignore[assignment]  # LAST_EVENTS holds just these types
+            for signal in self._end_waiters:
+                signal.set()
+        for signal in self._readers:
+            signal.set()
 
-    def wait(self) -> RunFinished | RunFailed:
-        """The run's last event, once it has come."""
-        bell = new_bell()
-        self._enders += (bell,)
+    def wait(self, seconds: float | None = None) -> RunFinished | RunFailed | None:
+        """The run's last event, once it has come; None if it does not come within `seconds`."""
         if self.end is None:
-            bell.wait(None)
-        assert self.end is not None
+            signal = new_signal()
+            self._end_waiters += (signal,)
+            try:
+                if self.end is None:
+                    signal.wait(seconds)
+            finally:
+                self._end_waiters = tuple(one for one in self._end_waiters if one is not signal)
+                signal.close()
         return self.end
 
     def __iter__(self) -> Iterator[Event]:
@@ -59,19 +65,19 @@ class EventLog:
 
         An empty batch comes when nothing has happened for `wake_every` seconds.
         """
-        bell = new_bell()
-        self._bells += (bell,)
+        signal = new_signal()
+        self._readers += (signal,)
         try:
             while True:
-                bell.silence()
+                signal.clear()
                 ended = self.end is not None
                 if batch := self._events[position:]:
                     position += len(batch)
                     yield batch
                 elif ended:
                     return
-                elif not bell.wait(wake_every):
+                elif not signal.wait(wake_every):
                     yield ()
         finally:
-            self._bells = tuple(one for one in self._bells if one is not bell)
-            bell.close()
+            self._readers = tuple(one for one in self._readers if one is not signal)
+            signal.close()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from app import logs
 from app.auth.authenticate import Caller, authenticate
 from app.auth.origin import check_host, check_open_gateway
-from app.bootstrap import Gateway
 from app.config.settings import GatewaySettings
 from app.exchange import GatewayRequest, current_request
+from app.gateway import Gateway
 from app.http.connection import limit_writes
 from app.ids import request_id_from
+from app.logs import lines as logs
 
 HEALTH_PATHS = ("/health", "/healthz", "/ready", "/readyz")
 
@@ -25,7 +25,7 @@ def name_request(request: GatewayRequest) -> None:
     logs.request_id.set(request.id)
 
 
-def check_name(request: GatewayRequest, settings: GatewaySettings) -> None:
+def check_host_header(request: GatewayRequest, settings: GatewaySettings) -> None:
     """Refuse a request that means another host (DNS rebinding). Health is told to anybody."""
     if request.path not in HEALTH_PATHS:
         check_host(request.environ.get("HTTP_HOST"), settings)

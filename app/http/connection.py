@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from socket import MSG_PEEK
 from types import TracebackType
 from typing import Any
 
 import gevent
 
-from app.errors import GatewayError, RunAborted
+from app.errors import RunAborted
 
 READABLE = 1
 WRITE_SECONDS = 120.0  # longer than any keep-alive, whose wait for the next request it also bounds
-
-
-@contextmanager
-def time_limit(seconds: float, error: GatewayError) -> Iterator[None]:
-    """Raise `error` in a block that waits on the network for more than `seconds`."""
-    with gevent.Timeout(seconds, error):
-        yield
 
 
 def limit_writes(environ: Mapping[str, Any]) -> None:

@@ -14,8 +14,8 @@ from flask import Request
 from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import ParseException
 
+from app.concurrency.deadline import time_limit
 from app.errors import BodyTimeout, BodyTooLarge, InvalidJson, InvalidRequest, UnsupportedMediaType
-from app.http.connection import time_limit
 
 PIECE = 64 * 1024
 PIECE_SECONDS = 15.0

@@ -8,7 +8,7 @@ import time
 
 from app.exchange import GatewayRequest, GatewayResponse
 from app.http.access import HEALTH_PATHS
-from app.logs import log_event
+from app.logs.lines import log_event
 from app.runs.log_lines import describe_end
 
 logger = logging.getLogger("app.http")

@@ -29,6 +29,6 @@ def _quote(key: str) -> str:
 def _server_timing(run: Run) -> tuple[tuple[str, str], ...]:
     """Milliseconds from the request's acceptance; a stream's headers leave before most is known."""
     begin = run.accepted_at
-    stages = (("queue", run.entered_at), ("first-token", run.spoke_at), ("total", run.ended_at))
+    stages = (("queue", run.dequeued_at), ("first-token", run.first_output_at), ("total", run.ended_at))
     told = [f"{name};dur={(moment - begin) * 1000:.1f}" for name, moment in stages if moment is not None]
     return (("Server-Timing", ", ".join(told)),) if told else ()

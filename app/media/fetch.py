@@ -27,7 +27,7 @@ from app.media.kinds import readable, require_image
 from app.media.target import Target, Unfetchable, load_target
 
 REDIRECTS = (301, 302, 303, 307, 308)
-MOST_ADDRESSES = 4
+MAX_ADDRESSES = 4
 MiB = 1024 * 1024
 
 
@@ -118,7 +118,7 @@ def _headers(target: Target, limits: ImageSettings) -> dict[str, str]:
 
 def _connect(target: Target, network: Network, deadline: Deadline) -> PinnedConnection:
     """A connection to the first address that takes one; all were checked before the first was tried."""
-    addresses = _checked_addresses(target, network)[:MOST_ADDRESSES]
+    addresses = _checked_addresses(target, network)[:MAX_ADDRESSES]
     tls = network.tls() if target.tls else None
     failure: OSError | None = None
     for tried, address in enumerate(addresses):

@@ -23,7 +23,7 @@ BRANDS = {
 # What phones make and models do not read. Decoding it here would put a large C library before strangers.
 UNREAD = ("image/heic", "image/heif")
 ALIASES = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg"}
-MOST_BRANDS = 32
+MAX_BRANDS = 32
 
 
 def image_mime(content: bytes) -> str | None:
@@ -78,6 +78,6 @@ def _brands(content: bytes) -> Iterator[bytes]:
     if content[4:8] != b"ftyp":
         return
     yield content[8:12]
-    end = min(int.from_bytes(content[:4], "big"), 16 + 4 * MOST_BRANDS, len(content))
+    end = min(int.from_bytes(content[:4], "big"), 16 + 4 * MAX_BRANDS, len(content))
     for start in range(16, end - 3, 4):
         yield content[start : start + 4]

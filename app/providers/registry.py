@@ -12,7 +12,7 @@ from app.providers.base import Provider
 
 logger = logging.getLogger("app.providers")
 
-MOST_RESOLVED = 1000  # names of models are callers' words
+MAX_RESOLVED = 1000  # names of models are callers' words
 
 BuildProvider = Callable[[ProviderSettings], Provider]
 
@@ -49,7 +49,7 @@ class ProviderRegistry:
         if (known := self._resolved.get(name)) is not None:
             return known
         candidate = self._resolve(name)
-        if len(self._resolved) < MOST_RESOLVED:
+        if len(self._resolved) < MAX_RESOLVED:
             self._resolved[name] = candidate
         return candidate
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app import logs
 from app.agents.loop import Answer, run_agent
 from app.errors import GatewayError, InternalError
 from app.events.types import ModelFinished, RunFailed, RunFinished
+from app.logs import lines as logs
 from app.messages import Message
 from app.runs.log_lines import log_end
 from app.runs.run import Run
@@ -27,7 +27,7 @@ from app.sessions.store import MessageState, SessionStore
 logger = logging.getLogger("app.runs")
 
 
-class Place(msgspec.Struct, frozen=True):
+class RunSlots(msgspec.Struct, frozen=True):
     """Where a run waits and where its words are kept; a stateless one has no session to do either for."""
 
     ticket: Ticket | None
@@ -35,7 +35,7 @@ class Place(msgspec.Struct, frozen=True):
     slots: Lanes
 
 
-def drive(run: Run, place: Place, build_task: BuildTask) -> None:
+def drive(run: Run, place: RunSlots, build_task: BuildTask) -> None:
     """Brings `run` to its end. Raises nothing that belongs to the run."""
     logs.request_id.set(run.request.request_id)
     answer = Answer()
@@ -43,7 +43,7 @@ def drive(run: Run, place: Place, build_task: BuildTask) -> None:
     end: RunFinished | RunFailed
     try:
         slot = _wait_for_turn(run, place)
-        run.entered_at = time.monotonic()
+        run.dequeued_at = time.monotonic()
         end = _answer(run, place.store, build_task, answer)
     except GatewayError as error:
         end = _failed(run, place.store, answer, error)
@@ -59,7 +59,7 @@ def drive(run: Run, place: Place, build_task: BuildTask) -> None:
     log_end(run)
 
 
-def _wait_for_turn(run: Run, place: Place) -> Ticket | None:
+def _wait_for_turn(run: Run, place: RunSlots) -> Ticket | None:
     """Waits for the session's earlier runs, then for one of the agent's slots, if those are counted."""
     if place.ticket is not None:
         place.ticket.wait(run.cancel)
@@ -80,8 +80,8 @@ def _answer(run: Run, store: SessionStore | None, build_task: BuildTask, answer:
             return event
         if isinstance(event, ModelFinished):
             run.model = event.model
-        if run.spoke_at is None:
-            run.spoke_at = time.monotonic()
+        if run.first_output_at is None:
+            run.first_output_at = time.monotonic()
         run.log.append(event)
     raise AssertionError("an agent ended without its last event")
 
@@ -90,13 +90,13 @@ def _with_history(run: Run, store: SessionStore) -> Sequence[Message]:
     """The stored turns and what is new of the request, with the store brought into line."""
     stored = store.history(run.session_key, run.id)
     told = reconcile(stored, run.request.messages)
-    if told.replaced or told.new != tuple(own_turn(run.request.messages)):
+    if told.replaced or told.new != tuple(new_messages(run.request.messages)):
         store.reconcile(run.id, told.replaced, told.new)
     kept = set(told.kept)
     return (*(one.message for one in stored if one.id in kept), *told.new)
 
 
-def own_turn(messages: Sequence[Message]) -> Sequence[Message]:
+def new_messages(messages: Sequence[Message]) -> Sequence[Message]:
     """What the request adds for certain: all behind the last thing the assistant said."""
     for position in range(len(messages) - 2, -1, -1):
         if messages[position].role == "assistant":

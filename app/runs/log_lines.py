@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from app.events.types import RunFailed, RunFinished
-from app.logs import log_event
+from app.logs.lines import log_event
 from app.runs.run import Run
 
 logger = logging.getLogger("app.runs")
@@ -44,8 +44,8 @@ def describe_end(run: Run) -> dict[str, Any]:
         "agent": run.agent.id,
         "session_key": run.session_key,
         "model": run.model,
-        "queue_ms": _since(run, run.entered_at),
-        "first_token_ms": _since(run, run.spoke_at),
+        "queue_ms": _since(run, run.dequeued_at),
+        "first_token_ms": _since(run, run.first_output_at),
         "total_ms": _since(run, run.ended_at),
     }
     end = run.log.end

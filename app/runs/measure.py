@@ -25,10 +25,10 @@ class RunMeter:
         if isinstance(run.log.end, RunFinished):
             metrics.tokens.add("prompt", amount=run.log.end.usage.prompt_tokens)
             metrics.tokens.add("completion", amount=run.log.end.usage.completion_tokens)
-        if run.entered_at is not None:
-            metrics.queue_seconds.observe(run.entered_at - run.accepted_at)
-        if run.spoke_at is not None:
-            metrics.first_token.observe(run.spoke_at - run.accepted_at)
+        if run.dequeued_at is not None:
+            metrics.queue_seconds.observe(run.dequeued_at - run.accepted_at)
+        if run.first_output_at is not None:
+            metrics.first_token.observe(run.first_output_at - run.accepted_at)
         if run.ended_at is not None:
             metrics.run_seconds.observe(run.ended_at - run.accepted_at, outcome)
 

@@ -38,8 +38,8 @@ class Run:
         self.started_at = time.time()
         # On the monotonic clock, None until it happens: accepted, out of the queue, first words, the end.
         self.accepted_at = time.monotonic()
-        self.entered_at: float | None = None
-        self.spoke_at: float | None = None
+        self.dequeued_at: float | None = None
+        self.first_output_at: float | None = None
         self.ended_at: float | None = None
         self.model: str | None = None  # "provider/model" that answered, once that is known
         # Whether the line about the answer tells the run's end, too. False again if the answer ends first.
@@ -68,6 +68,7 @@ class Run:
     def result(self) -> RunResult:
         """Wait for the end. Raises the run's error if it did not end well."""
         end = self.log.wait()
+        assert end is not None  # there is no time limit
         if isinstance(end, RunFailed):
             raise end.error
         text = "".join([event.text for event in self.log if type(event) is TextDelta])

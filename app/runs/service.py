@@ -17,7 +17,7 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.events.types import RunFailed, RunStarted
-from app.runs.drive import Place, drive, own_turn
+from app.runs.drive import RunSlots, drive, new_messages
 from app.runs.log_lines import log_start
 from app.runs.request import RunRequest
 from app.runs.run import Run
@@ -95,7 +95,7 @@ class RunService:
                 self._drive(run, place)
         return run
 
-    def _begin(self, request: RunRequest) -> tuple[Run, Place]:
+    def _begin(self, request: RunRequest) -> tuple[Run, RunSlots]:
         run = self._admit(request)
         self._active[run.id] = run
         self._idle.clear()
@@ -122,7 +122,7 @@ class RunService:
         now = time.monotonic()
         for run in self.active:
             limit = run.timeout_seconds
-            if run.entered_at is not None and now - run.entered_at > limit:
+            if run.dequeued_at is not None and now - run.dequeued_at > limit:
                 run.abort(UpstreamTimeout(f"The run did not end within {limit:g} s and was stopped."))
 
     def _admit(self, request: RunRequest) -> Run:
@@ -142,11 +142,11 @@ class RunService:
         self._tasks.check(request, agent)
         return Run(request, agent)
 
-    def _accept(self, run: Run) -> Place:
+    def _accept(self, run: Run) -> RunSlots:
         """Take the run's place in its session's queue, and store what its caller says."""
         request = run.request
         if request.route.stateless:
-            return Place(None, None, self._slots)
+            return RunSlots(None, None, self._slots)
         ticket = self._lanes.join(run.session_key)
         try:
             self._store.accept(
@@ -155,14 +155,14 @@ class RunService:
                 run.agent.id,
                 request.route.label,
                 request.source,
-                own_turn(request.messages),
+                new_messages(request.messages),
             )
         except BaseException:
             ticket.leave()
             raise
-        return Place(ticket, self._store, self._slots)
+        return RunSlots(ticket, self._store, self._slots)
 
-    def _drive(self, run: Run, place: Place) -> None:
+    def _drive(self, run: Run, place: RunSlots) -> None:
         log_start(run)
         try:
             drive(run, place, self._tasks.build)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from app.agents.calls import ObserveFailure
+from app.agents.fallback import ObserveFailure
 from app.agents.loop import AgentTask
 from app.agents.prompt import build_system_prompt
 from app.agents.workspace import Workspace

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from app.messages import Message
-from app.sessions.sameness import Numbering, is_blank, last_end, shared_seam, shared_start
+from app.sessions.matching import Numbering, is_blank, last_end, overlap, shared_start
 
 RunState = Literal["running", "finished", "aborted", "failed", "interrupted"]
 MessageState = Literal["complete", "partial"]
@@ -82,7 +82,7 @@ class _Comparison:
         same = shared_start(self._seen, self._earlier)
         if same == earlier:  # the conversation up to here; behind it an edit, a regeneration or nothing
             return self._keep(same, same), same
-        seam = shared_seam(self._earlier, self._seen)
+        seam = overlap(self._earlier, self._seen)
         said_since = any(message.role == "assistant" for message in self._incoming[seam:earlier])
         if _any_answer(self._incoming[:seam]) and not said_since:
             return len(self._stored), seam  # the end of the conversation, and more questions or results
@@ -103,7 +103,7 @@ class _Comparison:
     def _before_retry(self) -> int:
         """Up to the questions that got no whole answer and are asked again by the request's beginning."""
         asked = self._asked_in_vain()
-        again = shared_seam(self._theirs, [self._ours[place] for place in asked])
+        again = overlap(self._theirs, [self._ours[place] for place in asked])
         return asked[-again] if again else len(self._stored)
 
     def _asked_in_vain(self) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, func, or_, select
 
-from app.storage.prepared import Prepared
+from app.storage.sqlite.prepared import Prepared
 from app.storage.tables import messages, runs, sessions
 
 COUNT_TURN = Prepared(

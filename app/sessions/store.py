@@ -17,14 +17,14 @@ from app.errors import IdempotencyKeyReused
 from app.ids import new_uuid
 from app.messages import Message, Usage
 from app.sessions import statements as sql
-from app.sessions.catalogue import SessionCatalogue
 from app.sessions.history import MessageState, RunState, StoredMessage
+from app.sessions.index import SessionIndex
 from app.sessions.rows import SessionFilter, StoredSession, TranscriptRow
 from app.sessions.transcripts import Transcripts
 from app.sessions.usage import UsageLedger
-from app.storage.database import Database
 from app.storage.message_json import dump_message, load_message
 from app.storage.owners import OwnerLock
+from app.storage.sqlite.database import Database
 
 __all__ = [
     "MessageState",
@@ -40,7 +40,7 @@ PRUNE_BATCH = 50  # sessions a transaction deletes, so that no other write waits
 BULKY = 256 * 1024  # characters; pictures, mostly
 
 
-class SessionStore(SessionCatalogue, Transcripts, UsageLedger):
+class SessionStore(SessionIndex, Transcripts, UsageLedger):
     """Each operation is one transaction. All raise `StorageUnavailable`."""
 
     def __init__(self, database: Database, owner: OwnerLock) -> None:

@@ -12,9 +12,9 @@ from app.errors import NotFound
 from app.messages import Message
 from app.sessions import statements as sql
 from app.sessions.rows import INJECTED, TranscriptRow
-from app.storage.database import Database
 from app.storage.message_json import dump_message, load_message
 from app.storage.owners import OwnerLock
+from app.storage.sqlite.database import Database
 from app.storage.tables import messages, runs, sessions
 
 COMPACTED = "compact"

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, case, func, select
 
 from app.sessions.rows import INJECTED, RunUsage, SaidRow, UsageRow
-from app.storage.database import Database
+from app.storage.sqlite.database import Database
 from app.storage.tables import messages, runs, sessions
 
 DAY = 86_400_000  # milliseconds

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect
 
 from app.errors import StorageUnavailable
 from app.storage.file_lock import locked
-from app.storage.sqlite import BUSY_TIMEOUT, connect_reader, connect_writer
+from app.storage.sqlite.connect import BUSY_TIMEOUT, connect_reader, connect_writer
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import os
 import uuid
 from pathlib import Path
 
-from app.storage.failures import ReportingFailures
 from app.storage.file_lock import try_lock
+from app.storage.sqlite.failures import ReportingFailures
 
 
 class OwnerLock:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.auth.principal import Principal
-from app.bootstrap import Gateway
 from app.errors import GatewayError
+from app.gateway import Gateway
 from app.ws.params import Params
-
-READ, WRITE, ADMIN = "operator.read", "operator.write", "operator.admin"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """One client: handshake, then one request frame in, one response out, and events in between.
 
 The reader is simple-websocket's own thread (a greenlet); this runs on the request's. Whoever sends, sends
-through `Wire`, which keeps frames whole and in order.
+through `BufferedSocket`, which keeps frames whole and in order.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from wsproto.events import Ping
 
 from app.auth.authenticate import Caller
 from app.auth.principal import Principal
-from app.bootstrap import Gateway
 from app.errors import GatewayError, InvalidRequest
-from app.logs import log_event
+from app.gateway import Gateway
+from app.logs.lines import log_event
+from app.ws.buffered_socket import BufferedSocket
 from app.ws.call import Client
 from app.ws.connections import Connections
 from app.ws.dispatcher import Dispatcher
 from app.ws.frames import EventFrame, InvalidFrame, RequestFrame, dump_failure, dump_success, load_frame
 from app.ws.handshake import MAX_BUFFERED, MAX_PAYLOAD, ProtocolMismatch, build_hello, shake_hands
-from app.ws.wire import Wire
 
 logger = logging.getLogger("app.ws")
 
 HANDSHAKE_SECONDS = 10.0
 STRANGER_PAYLOAD = 64 * 1024
-MOST_REASON = 123  # bytes that fit in a close frame
-MOST_WATCHED = 1000
+MAX_REASON = 123  # bytes that fit in a close frame
+MAX_WATCHED = 1000
 CROWDED = 32  # requests read ahead of the one being handled
 MISTAKES, MISTAKES_PER_SECOND = 200.0, 20.0
 LEARNS_KEYS = 4  # from this version on, clients expect a session's canonical key, however they wrote it
@@ -48,7 +48,7 @@ class Connection:
     def __init__(
         self,
         socket: Server,
-        wire: Wire,
+        wire: BufferedSocket,
         gateway: Gateway,
         caller: Caller,
         connections: Connections,
@@ -104,7 +104,7 @@ class Connection:
         return cap in self.client.caps
 
     def watch_session(self, key: str, written: str | None = None) -> None:
-        if len(self.watched) >= MOST_WATCHED:
+        if len(self.watched) >= MAX_WATCHED:
             self._written.pop(self.watched.pop(), None)  # nobody looks at so many; any will do
         self.watched.add(key)
         if written is not None and self.protocol < LEARNS_KEYS:
@@ -146,7 +146,7 @@ class Connection:
         """Close, once all that was sent before has gone out. May be called again."""
         if not self._socket.connected:
             return
-        text = reason.encode()[:MOST_REASON].decode("utf-8", "ignore")
+        text = reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
         with suppress(OSError):
             self._socket.close(code, text or None)
         self._lost()

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol
 
+from app.concurrency.background import spawn
 from app.errors import Overloaded
-from app.hub import spawn
 from app.ws.call import Peer
 from app.ws.frames import EventFrame
 from app.ws.handshake import TICK_SECONDS
@@ -17,7 +17,7 @@ from app.ws.handshake import TICK_SECONDS
 PING_SECONDS = 25.0
 STRANGERS = 128  # connections in all that have not been let in yet
 STRANGERS_EACH = 32  # of them from one address
-BYSTANDERS = 64  # up to so many connections, each is told of every run; beyond, only of what it watches
+BROADCAST_LIMIT = 64  # up to so many connections, each is told of every run; beyond, only of what it watches
 RESTART = (1012, "service restart")
 ROTATED = (1008, "credentials rotated")
 
@@ -75,7 +75,7 @@ class Connections:
 
     def audience(self, session_key: str, starter: object) -> Iterable[Listener]:
         """Who is told of a run: who started it, who watches its session; while few are here, everybody."""
-        everybody = len(self._open) <= BYSTANDERS
+        everybody = len(self._open) <= BROADCAST_LIMIT
         return [
             one
             for one in self._open.values()

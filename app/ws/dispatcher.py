@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from app.bootstrap import Gateway
+from app.auth.scopes import has_scope
 from app.errors import GatewayError, InternalError, InvalidRequest, Unauthorized
-from app.ws.call import ADMIN, LATER, READ, WRITE, Call, Method, Peer
+from app.gateway import Gateway
+from app.ws.call import LATER, Call, Method, Peer
 from app.ws.errors import FORBIDDEN, ProtocolError
 from app.ws.frames import RequestFrame
 from app.ws.params import Params
@@ -103,11 +104,6 @@ class LaterAnswer:
         if not self._given:
             self._given = True
             self._peer.refuse(self._frame_id, error, payload)
-
-
-def has_scope(granted: frozenset[str], wanted: str) -> bool:
-    """An admin may all; who may write may read."""
-    return ADMIN in granted or wanted in granted or (wanted == READ and WRITE in granted)
 
 
 def describe_peer(peer: Peer) -> dict[str, Any]:

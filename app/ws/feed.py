@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from app.concurrency.background import spawn
 from app.events.types import RunFailed, RunFinished, TextDelta
-from app.hub import spawn
+from app.runs.ledger import Entry, Ledger
 from app.runs.run import Run
 from app.ws.connections import Connections
 from app.ws.encoder import RunEncoder, Told
 from app.ws.frames import EventFrame
-from app.ws.ledger import Entry, Ledger
 
 
 class Feed:

@@ -10,9 +10,10 @@ from typing import Any
 from app import VERSION
 from app.auth.authenticate import Caller, authenticate, is_gateway_secret
 from app.auth.principal import Principal
-from app.bootstrap import Gateway
+from app.auth.scopes import ADMIN
 from app.errors import AuthRateLimited, GatewayError, InvalidRequest, Unauthorized
-from app.ws.call import ADMIN, Client
+from app.gateway import Gateway
+from app.ws.call import Client
 from app.ws.errors import ProtocolError
 
 OLDEST, NEWEST = 3, 4

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.errors import InvalidRequest
 
-MOST_RUN_ID = 256
+MAX_RUN_ID = 256
 
 
 class Params:
@@ -29,8 +29,8 @@ class Params:
     def run_id(self) -> str:
         """The idempotency key, which is also the run's id in every event."""
         value = self.text("idempotencyKey")
-        if len(value) > MOST_RUN_ID:
-            raise self.wrong("at /idempotencyKey", f"must NOT have more than {MOST_RUN_ID} characters")
+        if len(value) > MAX_RUN_ID:
+            raise self.wrong("at /idempotencyKey", f"must NOT have more than {MAX_RUN_ID} characters")
         return value
 
     def optional_text(self, name: str) -> str | None:

@@ -15,17 +15,17 @@ from simple_websocket import Server
 
 from app.auth.authenticate import Caller
 from app.auth.origin import check_host, is_our_host, is_own_origin
-from app.bootstrap import Gateway
 from app.config.settings import GatewaySettings, Settings
 from app.errors import HostNotAllowed, InvalidRequest, OriginNotAllowed
 from app.exchange import GatewayRequest, current_request
+from app.gateway import Gateway
+from app.runs.ledger import Ledger
+from app.ws.buffered_socket import BufferedSocket
 from app.ws.connection import STRANGER_PAYLOAD, Connection
 from app.ws.connections import RESTART, ROTATED, Connections
 from app.ws.dispatcher import Dispatcher
 from app.ws.feed import Feed
-from app.ws.ledger import Ledger
 from app.ws.methods.table import build_table
-from app.ws.wire import Wire
 
 EXTENSION = "gateway_protocol"
 
@@ -90,7 +90,7 @@ def refuse_upgrade() -> None:
     request.stranger = address
     # Never negotiated: a small compressed frame may unfold into a very large one.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
-    request.environ["gunicorn.socket"] = Wire(request.environ["gunicorn.socket"])
+    request.environ["gunicorn.socket"] = BufferedSocket(request.environ["gunicorn.socket"])
 
 
 def check_page(asked: Request, settings: GatewaySettings) -> None:
@@ -129,7 +129,7 @@ def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path w
     """One connection, from its challenge to its end."""
     protocol = current_protocol()
     gateway, request = protocol.gateway, current_request()
-    wire: Wire = request.environ["gunicorn.socket"]
+    wire: BufferedSocket = request.environ["gunicorn.socket"]
     headers = dict(request.headers)
     caller = Caller(request.remote_addr or "", lambda name: headers.get(name.title()))
     connection = Connection(socket, wire, gateway, caller, protocol.connections, protocol.dispatcher)

@@ -30,7 +30,7 @@ import gevent  # noqa: E402
 from app.bootstrap import build_gateway  # noqa: E402
 from app.config.loader import load_settings  # noqa: E402
 from app.factory import create_app  # noqa: E402
-from app.logs import logging_config  # noqa: E402
+from app.logs.lines import logging_config  # noqa: E402
 from bench.gateway import TOKEN, environment, write_configuration  # noqa: E402
 from bench.loads import LOADS, Load, body_of  # noqa: E402
 from bench.subjects import base_url, start_upstream  # noqa: E402

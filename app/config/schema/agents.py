@@ -6,10 +6,9 @@ from typing import Any
 
 from marshmallow import ValidationError, validates_schema
 
-from app.config import checks
-from app.config.fields import FilePath, Flag, Number, OneOf, Setting, Text, Texts, Whole
-from app.config.nesting import Anything, Keyed, Many, Nested
-from app.config.schema import openclaw
+from app.config.schema import checks, openclaw
+from app.config.schema.fields import FilePath, Flag, Number, OneOf, Setting, Text, Texts, Whole
+from app.config.schema.nesting import Anything, Keyed, Many, Nested
 from app.config.schema.section import Section
 from app.config.settings import AgentSettings
 

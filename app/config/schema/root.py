@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from app.config import checks
-from app.config.fields import Duration, OneOf, Text, Whole
-from app.config.nesting import Anything, Nested
-from app.config.schema import openclaw
+from app.config.schema import checks, openclaw
 from app.config.schema.agents import AgentsSchema, ToolPolicySchema
+from app.config.schema.fields import Duration, OneOf, Text, Whole
 from app.config.schema.gateway import GatewaySchema
 from app.config.schema.models import ModelsSchema
+from app.config.schema.nesting import Anything, Nested
 from app.config.schema.section import Section
 from app.config.settings import LoggingSettings, SessionSettings, Settings
 

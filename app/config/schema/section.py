@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, fields, post_load
 
-from app.config.nesting import Nested
+from app.config.schema.nesting import Nested
 
 
 class Section(Schema):

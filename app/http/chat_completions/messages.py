@@ -13,7 +13,7 @@ import msgspec
 
 from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, MissingMessage
-from app.http.chat_completions.images import ImageBudget, check_image_count, load_image
+from app.media.images import ImageBudget, check_image_count, load_image
 from app.messages import ImagePart, Message, PlainMessage, PlainMessages, Role, TextPart, ToolCall
 
 ROLES: dict[str, Role] = {

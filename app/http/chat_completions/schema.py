@@ -17,7 +17,7 @@ from marshmallow.validate import Length, OneOf, Range
 from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, UnsupportedValue
 from app.http.chat_completions.messages import Conversation, load_conversation
-from app.http.chat_completions.tools import ClientTools, load_tools
+from app.http.client_tools import ClientTools, load_tools
 from app.providers.base import PARAMS
 
 MAX_STOPS = 4

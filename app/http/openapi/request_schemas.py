@@ -14,7 +14,7 @@ from marshmallow import fields
 from marshmallow.validate import Length, OneOf
 
 from app.http.chat_completions.schema import MAX_STOPS, ChatCompletionSchema
-from app.http.chat_completions.tools import CHOICES
+from app.http.client_tools import CHOICES
 from app.http.openapi.message_schemas import (
     MESSAGES,
     NOT_BLANK,

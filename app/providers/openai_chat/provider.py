@@ -13,10 +13,10 @@ from app.config.settings import ProviderSettings, ProviderTimeouts
 from app.errors import UpstreamTimeout, UpstreamTruncated
 from app.events.types import ModelEvent
 from app.providers.base import ModelCall
+from app.providers.http.transport import Response, Transport
 from app.providers.openai_chat.errors import error_from_status, not_a_completion
 from app.providers.openai_chat.request import build_body
 from app.providers.openai_chat.stream import ChatStream, SseDecoder, read_whole
-from app.providers.transport import Response, Transport
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024

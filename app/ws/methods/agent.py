@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from app.auth.scopes import READ, WRITE
+from app.concurrency.background import call_later
 from app.errors import InvalidRequest, UnknownAgent
-from app.hub import after
 from app.messages import Message
 from app.routing.resolve import Route
+from app.runs.ledger import Entry, Ledger
 from app.runs.request import RunRequest
 from app.sessions.keys import is_agent_id, operator_key, owner_of
-from app.ws.call import LATER, READ, WRITE, Answer, Call, Method
-from app.ws.ledger import Entry, Ledger
+from app.ws.call import LATER, Answer, Call, Method
 from app.ws.methods.attachments import user_content
 
 DEFAULT_WAIT_MS = 30_000
@@ -73,7 +74,7 @@ class AgentMethods:
         if entry is not None:
             entry.when_ended(lambda ended: answer.succeed(_state(ended)))
         if entry is None or not entry.ended:
-            after(patience, lambda: answer.succeed({"runId": run_id, "status": "timeout"}))
+            call_later(patience, lambda: answer.succeed({"runId": run_id, "status": "timeout"}))
         return LATER
 
 

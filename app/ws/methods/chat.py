@@ -6,20 +6,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from app.auth.scopes import READ, WRITE
 from app.errors import InvalidRequest, RunAborted, UnknownAgent
 from app.messages import Message
 from app.routing.resolve import Route
+from app.runs.ledger import Ledger
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.sessions.keys import operator_key, owner_of
-from app.ws.call import LATER, READ, WRITE, Call, Method
-from app.ws.ledger import Ledger
+from app.ws.call import LATER, Call, Method
 from app.ws.methods.attachments import user_content
 from app.ws.methods.commands import find_command, is_stop_word, run_command
 from app.ws.methods.history import dump_history
 
 ABORT_SECONDS = 2.0
-DEFAULT_HISTORY, MOST_HISTORY = 200, 1000
+DEFAULT_HISTORY, MAX_HISTORY = 200, 1000
 
 
 class ChatMethods:
@@ -121,7 +122,7 @@ def _command(call: Call, key: str, run_id: str, name: str, rest: str) -> Any:
 def history(call: Call) -> Any:
     key = session_key(call)
     call.peer.watch_session(key)
-    limit = call.params.integer("limit", DEFAULT_HISTORY, 1, MOST_HISTORY)
+    limit = call.params.integer("limit", DEFAULT_HISTORY, 1, MAX_HISTORY)
     return dump_history(call.gateway, key, limit)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app import VERSION
-from app.bootstrap import Gateway
 from app.errors import GatewayError
+from app.gateway import Gateway
 from app.ws.methods.session_changes import end_runs
 
 COMMANDS = {

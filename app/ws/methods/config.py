@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app import VERSION
+from app.auth.scopes import ADMIN, READ
 from app.config.edit import ChangedConfig
-from app.config.json_schema import children, config_schema, lookup, ui_hints
+from app.config.shown.json_schema import children, config_schema, lookup, ui_hints
 from app.errors import InvalidRequest
-from app.logs import log_event
-from app.ws.call import ADMIN, READ, Call, Method
+from app.logs.lines import log_event
+from app.ws.call import Call, Method
 
 logger = logging.getLogger("app.ws")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.bootstrap import Gateway
+from app.gateway import Gateway
 from app.messages import ImagePart, Message
 from app.sessions.store import TranscriptRow
 

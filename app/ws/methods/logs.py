@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.ws.call import READ, Call, Method
+from app.auth.scopes import READ
+from app.ws.call import Call, Method
 
-DEFAULT_LINES, MOST_LINES = 500, 5000
-DEFAULT_BYTES, MOST_BYTES = 250_000, 1_000_000
-MOST_CURSOR = 2**53 - 1  # what JavaScript can count to
+DEFAULT_LINES, MAX_LINES = 500, 5000
+DEFAULT_BYTES, MAX_BYTES = 250_000, 1_000_000
+MAX_CURSOR = 2**53 - 1  # what JavaScript can count to
 PLACE = "(memory)"
 
 
 def tail(call: Call) -> Any:
     """What was written since `cursor`, which is counted in lines."""
     params = call.params
-    cursor = params.integer("cursor", -1, 0, MOST_CURSOR)
+    cursor = params.integer("cursor", -1, 0, MAX_CURSOR)
     found = call.gateway.log_ring.tail(
         None if cursor < 0 else cursor,
-        params.integer("limit", DEFAULT_LINES, 1, MOST_LINES),
-        params.integer("maxBytes", DEFAULT_BYTES, 1, MOST_BYTES),
+        params.integer("limit", DEFAULT_LINES, 1, MAX_LINES),
+        params.integer("maxBytes", DEFAULT_BYTES, 1, MAX_BYTES),
     )
     return {
         "file": PLACE,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from app.bootstrap import Gateway
+from app.auth.scopes import READ
 from app.config.settings import ModelSettings
 from app.errors import UnknownAgent
-from app.ws.call import READ, Call, Method
+from app.gateway import Gateway
+from app.ws.call import Call, Method
 from app.ws.methods.commands import COMMANDS
 from app.ws.methods.session_rows import known_model, model_of
 

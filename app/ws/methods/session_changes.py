@@ -6,14 +6,14 @@ import time
 import uuid
 from typing import Any
 
-from app.bootstrap import Gateway
+from app.auth.scopes import ADMIN, has_scope
 from app.errors import InvalidRequest, MissingScope, RunAborted, ServiceUnavailable, UnknownAgent
+from app.gateway import Gateway
 from app.messages import Message
 from app.routing.resolve import Route
 from app.runs.request import RunRequest
 from app.sessions.store import StoredSession
-from app.ws.call import ADMIN, Call
-from app.ws.dispatcher import has_scope
+from app.ws.call import Call
 from app.ws.methods.attachments import user_content
 from app.ws.methods.session_rows import (
     agent_of,

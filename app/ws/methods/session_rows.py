@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from app.bootstrap import Gateway
-from app.config.redact import redact_url
 from app.config.settings import ModelSettings
+from app.config.shown.redact import redact_url
 from app.errors import UnknownAgent
+from app.gateway import Gateway
 from app.sessions.keys import SPECIAL, is_agent_id, operator_key, owner_of
 from app.sessions.store import StoredSession
 from app.ws.call import Call

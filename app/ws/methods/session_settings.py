@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from app.bootstrap import Gateway
 from app.errors import InvalidRequest
+from app.gateway import Gateway
 
 MAX_LABEL = 512
 MAX_OTHER_BYTES = 2048

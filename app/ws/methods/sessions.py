@@ -5,21 +5,22 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from app.auth.scopes import ADMIN, READ, WRITE
 from app.errors import InvalidRequest
 from app.sessions.store import SessionFilter
-from app.ws.call import ADMIN, READ, WRITE, Call, Method
+from app.ws.call import Call, Method
 from app.ws.methods.history import dump_row
 from app.ws.methods.session_changes import compact, create, delete, patch, reset
 from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_titled, named_key, store_path
 
-DEFAULT_ROWS, MOST_ROWS = 200, 1000
-DEFAULT_MESSAGES, MOST_MESSAGES = 200, 1000
-MOST_PREVIEWS = 64
+DEFAULT_ROWS, MAX_ROWS = 200, 1000
+DEFAULT_MESSAGES, MAX_MESSAGES = 200, 1000
+MAX_PREVIEWS = 64
 
 
 def list_sessions(call: Call) -> Any:
     params, store = call.params, call.gateway.store
-    limit, offset = min(params.integer("limit", DEFAULT_ROWS, 1), MOST_ROWS), params.integer("offset", 0)
+    limit, offset = min(params.integer("limit", DEFAULT_ROWS, 1), MAX_ROWS), params.integer("offset", 0)
     minutes = params.integer("activeMinutes", 0)
     title, preview = params.flag("includeDerivedTitles"), params.flag("includeLastMessage")
     where = SessionFilter(
@@ -84,14 +85,14 @@ def preview(call: Call) -> Any:
     keys = params.texts("keys")
     if not keys:
         raise params.wrong("at /keys", "must NOT have fewer than 1 items")
-    if len(keys) > MOST_PREVIEWS:
-        raise params.wrong("at /keys", f"must NOT have more than {MOST_PREVIEWS} items")
+    if len(keys) > MAX_PREVIEWS:
+        raise params.wrong("at /keys", f"must NOT have more than {MAX_PREVIEWS} items")
     limit, most = params.integer("limit", 12, 1, 200), params.integer("maxChars", 240, 20, 2000)
     return {"ts": _now(), "previews": [_preview(call, key, limit, most) for key in keys]}
 
 
 def get(call: Call) -> Any:
-    limit = min(call.params.integer("limit", DEFAULT_MESSAGES, 1), MOST_MESSAGES)
+    limit = min(call.params.integer("limit", DEFAULT_MESSAGES, 1), MAX_MESSAGES)
     rows = call.gateway.store.transcript(named_key(call), limit, call.params.integer("offset", 0))
     return {"messages": [dump_row(row) for row in rows]}
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from app.runs.ledger import Ledger
 from app.ws.call import Method
-from app.ws.ledger import Ledger
 from app.ws.methods.agent import AgentMethods
 from app.ws.methods.chat import ChatMethods
 from app.ws.methods.config import CONFIG
-from app.ws.methods.empty import EMPTY
 from app.ws.methods.logs import LOGS
 from app.ws.methods.models import MODELS
 from app.ws.methods.sessions import SESSIONS
-from app.ws.methods.state import STATE
+from app.ws.methods.status import STATE
+from app.ws.methods.stubs import EMPTY
 from app.ws.methods.usage import USAGE
 
 

@@ -6,14 +6,15 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from app.auth.scopes import READ
 from app.errors import InvalidRequest
 from app.sessions.rows import UsageRow
-from app.ws.call import READ, Call, Method
+from app.ws.call import Call, Method
 from app.ws.methods.session_rows import named_key
 from app.ws.methods.usage_dates import Span, load_span
 from app.ws.methods.usage_totals import Prices, Totals, dump_usage
 
-DEFAULT_ROWS, MOST_ROWS = 50, 1000
+DEFAULT_ROWS, MAX_ROWS = 50, 1000
 POINTS = 200
 
 
@@ -42,7 +43,7 @@ def status(_: Call) -> Any:
 
 def sessions_usage(call: Call) -> Any:
     span, params = load_span(call.params), call.params
-    limit = min(params.integer("limit", DEFAULT_ROWS, 1), MOST_ROWS)
+    limit = min(params.integer("limit", DEFAULT_ROWS, 1), MAX_ROWS)
     key = named_key(call) if params.optional_text("key") else None
     agent_id = params.optional_text("agentId")
 
@@ -77,7 +78,7 @@ def timeseries(call: Call) -> Any:
 def logs(call: Call) -> Any:
     """Who said how much, message by message."""
     key, prices = named_key(call), Prices(call.gateway)
-    limit = min(call.params.integer("limit", 200, 1), MOST_ROWS)
+    limit = min(call.params.integer("limit", 200, 1), MAX_ROWS)
     entries = []
     for row in call.gateway.store.transcript(key, limit):
         entry: dict[str, Any] = {

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from app.sessions.usage import DAY
 from app.ws.params import Params
 
-DEFAULT_DAYS, MOST_DAYS = 30, 3660
+DEFAULT_DAYS, MAX_DAYS = 30, 3660
 
 _OFFSET = re.compile(r"UTC([+-])(\d{1,2})(?::(\d{2}))?", re.ASCII)
-_RANGES = {"7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": MOST_DAYS}
+_RANGES = {"7d": 7, "30d": 30, "90d": 90, "1y": 365, "all": MAX_DAYS}
 _EPOCH = date(1970, 1, 1)
 
 
@@ -59,11 +59,11 @@ def load_span(params: Params) -> Span:
     if start is not None or end is not None:
         to_day = today if end is None else end
         from_day = to_day - DEFAULT_DAYS + 1 if start is None else start
-        if not 0 <= to_day - from_day < MOST_DAYS:
+        if not 0 <= to_day - from_day < MAX_DAYS:
             raise params.wrong("at /startDate", "must be a date before endDate")
         return Span(from_day, to_day, offset)
     named = _RANGES.get(params.optional_text("range") or "", DEFAULT_DAYS)
-    days = params.integer("days", named, 1, MOST_DAYS)
+    days = params.integer("days", named, 1, MAX_DAYS)
     return Span(today - days + 1, today, offset)
 
 

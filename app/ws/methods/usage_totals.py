@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from app.bootstrap import Gateway
+from app.gateway import Gateway
 from app.sessions.rows import SaidRow, UsageRow
 from app.ws.methods.session_rows import dump_model
 from app.ws.methods.usage_dates import Span

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.sessions.store import SessionStore
-from app.storage.database import Database
 from app.storage.owners import OwnerLock
+from app.storage.sqlite.database import Database
 
 
 @pytest.fixture

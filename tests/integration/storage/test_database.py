@@ -10,9 +10,9 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from app.errors import ConfigError, StorageUnavailable
-from app.storage import sqlite
-from app.storage.database import CHECKPOINT_EVERY, Database
-from app.storage.prepared import Prepared
+from app.storage.sqlite import connect as sqlite
+from app.storage.sqlite.database import CHECKPOINT_EVERY, Database
+from app.storage.sqlite.prepared import Prepared
 from app.storage.tables import sessions
 from tests.integration.storage.programs import hold_lock, output, run, start
 

@@ -12,10 +12,10 @@ from alembic.script import ScriptDirectory
 
 from app.errors import StorageUnavailable
 from app.sessions.store import SessionStore
-from app.storage.database import Database
 from app.storage.migrate import SCRIPTS, current_version, known_versions, run_alembic
 from app.storage.owners import OwnerLock
-from app.storage.sqlite import connect_writer, database_path, make_file
+from app.storage.sqlite.connect import connect_writer, database_path, make_file
+from app.storage.sqlite.database import Database
 from app.storage.tables import metadata
 from tests.integration.storage.programs import output, run, start
 

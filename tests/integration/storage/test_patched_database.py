@@ -47,7 +47,7 @@ def test_writes_that_wait_together_do_not_add_up_their_patience(tmp_path):
     shown = run(
         WATCH
         + """
-from app.storage import sqlite
+from app.storage.sqlite import connect as sqlite
 sqlite.BUSY_TIMEOUT = 1.0
 
 def refused():

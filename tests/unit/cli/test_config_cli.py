@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.config import EX_CONFIG, add_commands
-from app.config.fields import REDACTED
+from app.config.schema.fields import REDACTED
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.config.document import document
+from app.config.shown.document import document
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Operator
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_the_page_is_what_the_schema_says():
     written = (ROOT / "docs" / "config.md").read_text("utf-8")
-    assert written == document() + "\n", "run: python -m app.config.document > docs/config.md"
+    assert written == document() + "\n", "run: python -m app.config.shown.document > docs/config.md"
 
 
 def test_every_row_has_a_type_and_a_meaning():

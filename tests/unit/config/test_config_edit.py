@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.bootstrap import check_file
+from app.concurrency.native_thread import NativeThread
 from app.config.edit import ConfigFile
-from app.config.fields import REDACTED
 from app.config.loader import load_settings
+from app.config.schema.fields import REDACTED
 from app.errors import InvalidRequest, ServiceUnavailable
-from app.hub import OffHub
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Operator
@@ -45,7 +45,7 @@ def edit(operator: Operator) -> Callable[[], ConfigFile]:
 
     def build() -> ConfigFile:
         settings = operator.load()
-        return ConfigFile(lambda: settings, partial(check_file, load_file), OffHub())
+        return ConfigFile(lambda: settings, partial(check_file, load_file), NativeThread())
 
     return build
 

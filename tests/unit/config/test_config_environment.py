@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.config.dotenv import parse_dotenv
+from app.config.source.dotenv import parse_dotenv
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Operator

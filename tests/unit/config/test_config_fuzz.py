@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.config.loader import load_settings
-from app.config.redact import redact
 from app.config.settings import Settings
+from app.config.shown.redact import redact
 from app.errors import ConfigError
 
 EXAMPLE = (Path(__file__).parents[3] / "examples" / "openclaw.json5").read_text("utf-8")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config.json5_text import MAX_DEPTH, TextError, parse
+from app.config.source.json5_text import MAX_DEPTH, TextError, parse
 
 FILE = Path("openclaw.json")
 

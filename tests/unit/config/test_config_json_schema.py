@@ -9,11 +9,11 @@ import json5
 import pytest
 from marshmallow import fields
 
-from app.config.json_schema import children, config_schema, lookup, ui_hints
-from app.config.mask import is_secret_name
-from app.config.nesting import Keyed
+from app.config.schema.nesting import Keyed
 from app.config.schema.root import RootSchema
 from app.config.schema.section import Section
+from app.config.shown.json_schema import children, config_schema, lookup, ui_hints
+from app.config.shown.mask import is_secret_name
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 

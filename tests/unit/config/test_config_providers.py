@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.config.catalogue import CATALOGUE
+from app.config.build.catalogue import CATALOGUE
 from app.config.settings import ModelSettings, ProviderSettings, ProviderTimeouts
 
 if TYPE_CHECKING:

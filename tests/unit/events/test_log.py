@@ -79,7 +79,7 @@ def test_readers_that_left_are_forgotten():
         batches = log.follow(wake_every=0.0001)
         next(batches)
         batches.close()  # type: ignore[attr-defined]
-    assert log._bells == ()
+    assert log._readers == ()
 
 
 def test_waiting_costs_nothing_and_ends_at_once():

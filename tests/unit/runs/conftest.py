@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from app.concurrency.background import spawn
 from app.config.settings import AgentSettings, GatewaySettings, ProviderSettings, Settings
 from app.events.types import Event
-from app.hub import spawn
 from app.messages import Message
 from app.providers.registry import ProviderRegistry
 from app.routing.resolve import Route
@@ -21,8 +21,8 @@ from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
 from app.sessions.lanes import Lanes
 from app.sessions.store import SessionStore
-from app.storage.database import Database
 from app.storage.owners import OwnerLock
+from app.storage.sqlite.database import Database
 from tests.unit.agents.fake_provider import FakeProvider, says
 
 MAIN = AgentSettings("main", default=True, model="fake/m")

@@ -7,8 +7,9 @@ from functools import cache
 
 import pytest
 
-from app.ws import connection, connections, handshake, wire
-from app.ws.ledger import KEEP, KEEP_SECONDS, Ledger
+from app.runs.ledger import KEEP, KEEP_SECONDS, Ledger
+from app.ws import buffered_socket as wire
+from app.ws import connection, connections, handshake
 from app.ws.methods.attachments import MAX_IMAGES
 from app.ws.methods.commands import COMMANDS, STOP_WORDS
 from app.ws.methods.table import build_table
@@ -78,7 +79,7 @@ def test_every_command_and_stop_word_is_told():
             "200 at once, 20 a second",
             (connection.MISTAKES, connection.MISTAKES_PER_SECOND) == (200, 20),
         ),
-        ("Who is told what", "at most 64 connections", connections.BYSTANDERS == 64),
+        ("Who is told what", "at most 64 connections", connections.BROADCAST_LIMIT == 64),
         ("Repeating a request", "5 minutes and at most 1,000", (KEEP_SECONDS, KEEP) == (300, 1000)),
         ("Runs", "up to 8 images", MAX_IMAGES == 8),
         ("Close codes", "`credentials rotated`", connections.ROTATED[1] == "credentials rotated"),

@@ -10,6 +10,12 @@ down_revision = None
 
 
 def upgrade() -> None:
+    _create_sessions()
+    _create_runs()
+    _create_messages()
+
+
+def _create_sessions() -> None:
     op.create_table(
         "sessions",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -22,6 +28,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
     )
     op.create_index("ix_sessions_updated_at", "sessions", ["updated_at"])
+
+
+def _create_runs() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.String(64), primary_key=True),
@@ -42,6 +51,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("session", "turn", name="uq_runs_session_turn"),
     )
     op.create_index("ix_runs_running", "runs", ["owner"], sqlite_where=sa.text("state = 'running'"))
+
+
+def _create_messages() -> None:
     op.create_table(
         "messages",
         sa.Column("id", sa.Integer(), primary_key=True),

@@ -11,21 +11,23 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Principal
-from app.bootstrap import Gateway, build_gateway
+from app.auth.scopes import ADMIN
+from app.bootstrap import build_gateway
 from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.errors import GatewayError
+from app.gateway import Gateway
 from app.messages import Message
 from app.routing.resolve import Route
 from app.runs.request import RunRequest
 from app.runs.run import Run
-from app.ws.call import ADMIN, Call, Client, Method
+from app.ws.call import Call, Client, Method
 from app.ws.methods.config import CONFIG
-from app.ws.methods.empty import EMPTY
 from app.ws.methods.logs import LOGS
 from app.ws.methods.models import MODELS
 from app.ws.methods.sessions import SESSIONS
-from app.ws.methods.state import STATE
+from app.ws.methods.status import STATE
+from app.ws.methods.stubs import EMPTY
 from app.ws.methods.usage import USAGE
 from app.ws.params import Params
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.config.fields import REDACTED
-from app.ws.call import ADMIN
+from app.auth.scopes import ADMIN
+from app.config.schema.fields import REDACTED
 from tests.unit.ws.methods.conftest import METHODS, TOKEN, WRITTEN
 
 if TYPE_CHECKING:

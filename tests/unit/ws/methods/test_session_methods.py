@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.auth.scopes import WRITE
 from app.events.types import RunFailed
-from app.ws.call import WRITE
 from app.ws.methods.session_settings import MAX_LABEL
 
 if TYPE_CHECKING:

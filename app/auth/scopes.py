@@ -1,0 +1,11 @@
+"""What a caller may do, by the Gateway protocol's own names. Pure data: transports and grants ask here."""
+
+from __future__ import annotations
+
+READ, WRITE, ADMIN = "operator.read", "operator.write", "operator.admin"
+APPROVALS, PAIRING, QUESTIONS = "operator.approvals", "operator.pairing", "operator.questions"
+
+
+def has_scope(granted: frozenset[str], wanted: str) -> bool:
+    """Whether `granted` includes `wanted`: admin includes every scope, write includes read."""
+    return ADMIN in granted or wanted in granted or (wanted == READ and WRITE in granted)

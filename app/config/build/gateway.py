@@ -1,0 +1,62 @@
+"""`gateway` of the settings: the loaded section together with what the environment says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from marshmallow import ValidationError
+
+from app.config.schema.gateway import GatewaySchema
+from app.config.settings import AuthMode, AuthSettings, GatewaySettings, RemoteSettings
+from app.config.source.paths import openclaw_env
+from app.config.source.problems import Problems
+
+_HOSTS = {"loopback": "127.0.0.1", "auto": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayBuilder:
+    """`section` is the loaded `gateway`."""
+
+    section: Mapping[str, Any]
+    environ: Mapping[str, str]
+    problems: Problems
+
+    def build(self) -> GatewaySettings:
+        given = dict(self.section)
+        given["auth"] = self._auth(given.get("auth", {}))
+        if remote := given.get("remote"):
+            given["remote"] = RemoteSettings(remote.url, remote.token or None, remote.password or None)
+        given["host"] = _HOSTS.get(given.get("bind", "loopback")) or given["custom_bind_host"]
+        if port := self._port("OPENCLAW_GATEWAY_PORT") or self._port("CLAWDBOT_GATEWAY_PORT"):
+            given["port"] = port
+        if port := self._port("PORT"):
+            # A platform that sets $PORT routes to the machine's outside address.
+            given.update(port=port, host="0.0.0.0")  # noqa: S104
+        return GatewaySettings(**given)
+
+    def _auth(self, given: Mapping[str, Any]) -> AuthSettings:
+        token = given.get("token") or openclaw_env(self.environ, "GATEWAY_TOKEN")
+        password = given.get("password") or openclaw_env(self.environ, "GATEWAY_PASSWORD")
+        mode: AuthMode = given.get("mode") or ("password" if password else "token")
+        return AuthSettings(mode, token, password, given.get("rate_limit"), given.get("trusted_proxy"))
+
+    def _port(self, name: str) -> int | None:
+        written = self.environ.get(name, "").strip()
+        port: int | None = from_environ(
+            name, written, GatewaySchema().fields["port"].deserialize, self.problems
+        )
+        return port
+
+
+def from_environ(name: str, written: str, take: Callable[[str], Any], problems: Problems) -> Any:
+    """A variable's value as a setting, None if the variable is not set or wrong."""
+    if not written:
+        return None
+    try:
+        return take(written)
+    except ValidationError as error:
+        problems.add_at("environment", f"{name}: {error.messages[0]}")
+        return None

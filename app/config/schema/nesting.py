@@ -1,0 +1,90 @@
+"""Keys that hold further keys: sections, lists of sections, objects whose keys the operator chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from app.config.schema.fields import MESSAGES, Check, Setting
+from app.config.source.problems import write_key
+
+
+class Anything(Setting):
+    """An object whose keys this project leaves to others."""
+
+    kind = "object"
+
+    def take(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError("must be an object")
+        taken: dict[str, Any] = plain(value)
+        return taken
+
+
+class Keyed(Setting):
+    """An object whose keys the operator chooses, all of one kind; `name` checks a key."""
+
+    kind = "object"
+
+    def __init__(
+        self, doc: str, each: fields.Field[Any], *, name: Check | None = None, **options: Any
+    ) -> None:
+        super().__init__(doc, **options)
+        self.each, self.name_check = each, name
+
+    def take(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise ValidationError("must be an object")
+        taken: dict[str, Any] = {}
+        wrong: dict[str, Any] = {}
+        for key, item in value.items():
+            try:
+                taken[self._name(key, taken)] = self.each.deserialize(item)
+            except ValidationError as error:
+                wrong[key] = error.messages
+        if wrong:
+            raise ValidationError(wrong)
+        return taken
+
+    def _name(self, key: str, taken: Mapping[str, Any]) -> str:
+        name = str(self.name_check(key)) if self.name_check else key
+        if name in taken:
+            raise ValidationError(f"is the same name as another key here: `{write_key(name)}`")
+        return name
+
+    def written(self, value: Any) -> dict[str, Any]:
+        return {key: self.each._serialize(item, key, value) for key, item in value.items()}
+
+
+class Nested(fields.Nested):
+    """A section inside a section. `group`: one that the settings keep flat, in the object around it."""
+
+    default_error_messages: dict[str, Any] = {  # noqa: RUF012
+        **MESSAGES,
+        "type": "must be an object",
+    }
+
+    def __init__(self, schema: Any, *, group: bool = False, **options: Any) -> None:
+        super().__init__(schema, **options)
+        self.group = group
+
+    def get_value(self, obj: Any, attr: str, accessor: Any = None, default: Any = None) -> Any:
+        return obj if self.group else super().get_value(obj, attr, accessor, default)
+
+
+class Many(fields.List[Any]):
+    """A list of sections."""
+
+    default_error_messages: dict[str, Any] = {  # noqa: RUF012
+        **MESSAGES,
+        "invalid": "must be a list",
+    }
+
+
+def plain(value: Any) -> Any:
+    """The same value in ordinary dicts and lists."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,157 @@
+"""Writes `docs/config.md` from the schema: `python -m app.config.shown.document > docs/config.md`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from marshmallow import fields
+
+from app.config.build.catalogue import CATALOGUE
+from app.config.schema import openclaw
+from app.config.schema.fields import REDACTED, Setting
+from app.config.schema.nesting import Keyed, Nested
+from app.config.schema.root import RootSchema
+from app.config.schema.section import Section
+
+_INTRO = f"""\
+# Configuration
+
+<!-- Written by `python -m app.config.shown.document > docs/config.md` from the schema. Change it there. -->
+
+One JSON5 file in OpenClaw's own format: comments and trailing commas are fine, keys given twice are not.
+`python -m app config check` says whether it is good, `python -m app config show` what is in force.
+Two examples: `examples/quickstart.json5` and `examples/openclaw.json5`.
+
+## Which file
+
+The first of:
+
+1. `OPENCLAW_CONFIG_PATH`, which has to exist
+2. `openclaw.json` in the state directory: `OPENCLAW_STATE_DIR`, else `~/.openclaw`
+3. `CLAWDBOT_CONFIG_PATH`, else `clawdbot.json` in `CLAWDBOT_STATE_DIR` or `~/.clawdbot`
+4. none: built-in defaults
+
+`~` is the home directory. Where a variable has both names, `OPENCLAW_…` wins over `CLAWDBOT_…`.
+
+## Several files
+
+`$include: "agents.json5"` takes in another file, `$include: ["a.json5", "b.json5"]` several, anywhere an
+object may stand. Names are relative to the including file and may not lead out of its folder, by a link
+neither; an absolute path may. Objects merge key by key, lists are joined, of anything else the later one
+wins, and the keys beside `$include` come last. Files may include files, ten deep, not in a circle.
+
+## Environment
+
+* `${{NAME}}` inside a text is replaced by that variable (upper-case names); one that is not set is a
+  mistake. `$${{NAME}}` is the literal text. A secret may also be `{{source: "env", id: "NAME"}}`.
+* What the environment lacks is filled from `.env` in the working directory, then from `.env` beside the
+  file, then from `env: {{vars: {{NAME: "…"}}}}` or `env: {{NAME: "…"}}`. The environment always wins.
+* `PORT` (all interfaces, that port), `DATABASE_URL` and `REDIS_URL` win over the file; the secrets of the
+  file win over `OPENCLAW_GATEWAY_TOKEN` and `OPENCLAW_GATEWAY_PASSWORD`.
+
+## Mistakes
+
+Everything is checked before anything starts, and all mistakes are told at once: file, line and column, key,
+what is wrong and what would be right. Sections and keys of OpenClaw that this gateway does not use are
+accepted and named once in the log; any other unknown key is a mistake.
+
+While the gateway runs, a changed file is taken up within two seconds and no stream is dropped. A broken one
+leaves the last good settings in force; the log says why. Port, bind and the two URLs need a restart.
+
+Secrets are never shown: `config show` writes `{REDACTED}` in their place.
+
+Clients of the Gateway protocol may change the file (`config.set`, `config.patch`): only to what would load,
+and with everything or nothing written. They see `{REDACTED}` in place of secrets, and sending that back
+keeps the secret. `config.patch` writes the file as plain JSON, without its comments; `config.set` keeps them.
+"""
+
+_MODELS = """\
+## Providers
+
+Used when the variable is set, without an entry. An entry of the same name under `models.providers` changes
+what it gives and keeps the rest. A model is named `provider/model`, split at the first slash.
+With no `model` configured the default is the first provider here whose variable is set, else `local` if it
+is installed, else `builtin`.
+"""
+
+
+class Row(NamedTuple):
+    key: str
+    kind: str
+    default: str
+    doc: str
+
+
+def document() -> str:
+    """The whole page."""
+    rows = [Row("key", "type", "default", "meaning"), Row("---", "---", "---", "---")]
+    rows += _rows(RootSchema(), "", RootSchema.defaults)
+    return "\n".join((_INTRO, "## Keys\n", _table(rows), "", _MODELS, _table(_catalogue()), "", _unused()))
+
+
+def _table(rows: list[Row]) -> str:
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _rows(section: Section, prefix: str, defaults: Any, but: Section | None = None) -> Iterator[Row]:
+    known = type(but)().fields if but else {}
+    told: Section | None = None
+    for name, field in section.fields.items():
+        if name in known:
+            continue
+        key = f"{prefix}{field.data_key}"
+        if isinstance(field, Setting):
+            yield Row(f"`{key}`", field.kind, _default(field, name, defaults), str(field.metadata["doc"]))
+        inner, path = _inside(field, key)
+        if inner:
+            is_group = isinstance(field, Nested) and field.group
+            own = defaults if is_group else inner.defaults or inner.makes
+            # An agent has the keys of the agents' defaults and a few more: only those are told again.
+            yield from _rows(inner, path, own, but=told if told and isinstance(inner, type(told)) else None)
+            told = told or inner
+
+
+def _inside(field: fields.Field[Any], key: str) -> tuple[Section | None, str]:
+    """The section that a field holds and how its keys are written, None for a plain value."""
+    if isinstance(field, Keyed):
+        return _inside(field.each, f"{key}.<name>")
+    if isinstance(field, fields.List):
+        return _inside(field.inner, f"{key}[]")
+    inner = getattr(field, "schema", None)
+    return (inner, f"{key}.") if isinstance(inner, Section) else (None, key)
+
+
+def _default(field: Setting, name: str, defaults: Any) -> str:
+    if field.required:
+        return "required"
+    if not dataclasses.is_dataclass(defaults):
+        return ""
+    found = {known.name: known.default for known in dataclasses.fields(defaults)}.get(name)
+    if found is None or found is dataclasses.MISSING or found in ("", ()):
+        return ""
+    return f"`{json.dumps(field.written(found))}`"
+
+
+def _catalogue() -> list[Row]:
+    rows = [Row("provider", "variable", "address", "default model"), Row("---", "---", "---", "---")]
+    for entry in CATALOGUE.values():
+        variable = entry.variable or ("OLLAMA_HOST" if entry.base_url else "")
+        cells = (entry.name, variable, entry.base_url, entry.default_model)
+        rows.append(Row(*(f"`{cell}`" if cell else "" for cell in cells)))
+    return rows
+
+
+def _unused() -> str:
+    names = ", ".join(f"`{name}`" for name in sorted(openclaw.SECTIONS))
+    return "## Sections of OpenClaw that are not used\n\n" + textwrap.fill(
+        f"Accepted, and named once in the log: {names}.", width=108, break_on_hyphens=False
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document() + "\n")

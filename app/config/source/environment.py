@@ -1,0 +1,34 @@
+"""The environment that settings are read from: the real one, then `.env` files, then the file's `env`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.config.source.dotenv import fill
+from app.config.source.json5_text import Table
+from app.config.source.problems import Problems
+from app.config.source.substitute import Substitution
+
+_NOT_VARIABLES = ("vars", "shellEnv")
+
+
+def with_env_section(environ: Mapping[str, str], section: Any, problems: Problems) -> dict[str, str]:
+    """`env: {NAME: "...", vars: {NAME: "..."}}` fills what the environment lacks; `vars` wins."""
+    if not isinstance(section, Table):
+        problems.add(("env",), "must be an object")
+        return dict(environ)
+    inner = section.get("vars", {})
+    if not isinstance(inner, Table | dict):
+        problems.add(("env", "vars"), "must be an object")
+        inner = {}
+    substitution = Substitution(environ, problems)
+    named: dict[str, str] = {}
+    direct = {key: value for key, value in section.items() if key not in _NOT_VARIABLES}
+    for prefix, variables in ((("env",), direct), (("env", "vars"), inner)):
+        for name, value in variables.items():
+            if isinstance(value, str):
+                named[name] = substitution.apply(value, (*prefix, name))
+            else:
+                problems.add((*prefix, name), "must be text")
+    return fill(environ, named)

@@ -1,0 +1,81 @@
+"""`${NAME}` in the strings of the tree, replaced from the environment."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.config.source.json5_text import Array, Table
+from app.config.source.problems import KeyPath, Problems
+
+# Upper-case names only, as in OpenClaw: instructions for a model may speak of `${name}`.
+_VARIABLE = re.compile(r"\$(\$?)\{([A-Z_][A-Z0-9_]*)\}")
+_REFERENCE_SOURCES = ("env", "file", "exec", "store")
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """Walks a tree once: variables replaced, and values that no setting can have refused."""
+
+    environ: Mapping[str, str]
+    problems: Problems
+
+    def apply(self, value: Any, path: KeyPath = ()) -> Any:
+        if isinstance(value, Table) and value.get("source") in _REFERENCE_SOURCES and "id" in value:
+            return self._reference(value, path)
+        if isinstance(value, Table):
+            values = {key: self.apply(item, (*path, self._key(key, path))) for key, item in value.items()}
+            return Table(values, value.places)
+        if isinstance(value, Array):
+            items = [self.apply(item, (*path, index)) for index, item in enumerate(value)]
+            return Array(items, value.places)
+        if isinstance(value, str):
+            return self._text(value, path)
+        if isinstance(value, float) and not math.isfinite(value):
+            self.problems.add(path, "must be an ordinary number")
+        return value
+
+    def _key(self, key: str, path: KeyPath) -> str:
+        if not _is_encodable(key):
+            self.problems.add(path, "has a key that is not valid text")
+        return key
+
+    def _text(self, value: str, path: KeyPath) -> str:
+        if not _is_encodable(value):
+            self.problems.add(path, "is not valid text: it holds half of a surrogate pair")
+            return ""
+        unset: list[str] = []
+
+        def replace(found: re.Match[str]) -> str:
+            if found[1]:
+                return found[0][1:]
+            if not self.environ.get(found[2]):
+                unset.append(found[2])
+            return self.environ.get(found[2], "")
+
+        replaced = _VARIABLE.sub(replace, value)
+        for name in dict.fromkeys(unset):
+            self.problems.add(path, _unset(name))
+        return replaced
+
+    def _reference(self, value: Table, path: KeyPath) -> str:
+        """OpenClaw's `{source: "env", provider, id}`, accepted wherever a text is."""
+        name = value["id"]
+        if value["source"] != "env" or not isinstance(name, str):
+            self.problems.add(path, 'only references to the environment are served; write "${NAME}"')
+        elif not self.environ.get(name):
+            self.problems.add(path, _unset(name))
+        else:
+            return self.environ[name]
+        return ""
+
+
+def _unset(name: str) -> str:
+    return f"the environment variable {name} is not set; set it, or write `$${{{name}}}` for the literal text"
+
+
+def _is_encodable(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)

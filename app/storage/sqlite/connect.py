@@ -1,0 +1,120 @@
+"""How this gateway uses SQLite: where the file is, who may read it, how a connection is set up.
+
+A second kind of database would be a sibling of this file with the same functions.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+
+from app.errors import ConfigError
+from app.storage.sqlite.prepared import Prepared
+
+_BEGIN = Prepared(text("BEGIN IMMEDIATE"))
+BUSY_TIMEOUT = 5.0  # seconds a write waits for other processes
+
+
+def database_path(url: str) -> Path:
+    """The file that `storage.url` names. The message of an error never repeats the URL: it may hold a
+    password."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError("storage.url is not a database URL; write sqlite:////path/to/file") from None
+    if parsed.get_backend_name() in ("postgres", "postgresql"):
+        raise ConfigError(
+            "storage.url (or DATABASE_URL) names a PostgreSQL database, which this version cannot use; "
+            "write sqlite:////path/to/file"
+        )
+    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
+        raise ConfigError("storage.url must name an SQLite file: sqlite:////path/to/file")
+    return Path(str(parsed.database)).absolute()
+
+
+def make_file(path: Path) -> None:
+    """Make sure that the file exists. New ones, and new directories, are for their owner alone."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def connect_writer(path: Path, *, foreign_keys: bool = True) -> Connection:
+    """A connection whose transactions lock the database from their start, and wait for that.
+
+    A transaction that reads first and locks later fails, whatever the timeout, when another process has
+    written in between.
+    """
+    keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
+    connection = _connect(path, BUSY_TIMEOUT, "journal_mode=WAL", "synchronous=NORMAL", keys)
+    event.listen(connection.engine, "begin", _begin_immediate)
+    return connection
+
+
+def connect_quick_writer(path: Path) -> Connection:
+    """The same, but it never waits: not for a lock (it fails at once), and not for the disk.
+
+    Without checkpoints a commit is only a copy to the system's memory; `checkpoint` must be called
+    through a patient writer now and then.
+    """
+    connection = _connect(path, 0, "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=0")
+    event.listen(connection.engine, "begin", _begin_immediate)
+    return connection
+
+
+def connect_reader(path: Path, patience: float = 0) -> Connection:
+    """A connection that cannot write. It fails at once in the rare moments when reading is locked.
+
+    Each statement sees the database as it is at that moment.
+    """
+    return _connect(path, patience, "query_only=ON")
+
+
+def set_patience(connection: Connection, seconds: float) -> None:
+    """How long this connection's transactions wait for other processes, from now on."""
+    _outside_transaction(connection, f"PRAGMA busy_timeout={int(seconds * 1000)}")
+
+
+def checkpoint(connection: Connection) -> None:
+    """Move what was written from the log to the file, and start the log anew. Waits for the disk."""
+    _outside_transaction(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+    with connection.begin():
+        probe(connection, 0)  # whoever writes first behind a checkpoint waits for the disk, too
+
+
+def probe(connection: Connection, number: int) -> None:
+    """Write a few bytes that nobody reads, to find out whether writing works."""
+    connection.exec_driver_sql(f"PRAGMA user_version={number % 2**31}")
+
+
+def _connect(path: Path, busy_timeout: float, *pragmas: str) -> Connection:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=NullPool,
+        hide_parameters=True,
+        connect_args={"timeout": busy_timeout, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _set_up(driver: sqlite3.Connection, _record: Any) -> None:
+        driver.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        for pragma in pragmas:
+            driver.execute(f"PRAGMA {pragma}")
+
+    return engine.connect()
+
+
+def _outside_transaction(connection: Connection, statement: str) -> None:
+    driver = connection.connection.dbapi_connection
+    assert driver is not None
+    driver.cursor().execute(statement)
+
+
+def _begin_immediate(connection: Connection) -> None:
+    _BEGIN.all(connection, {})

@@ -1,0 +1,194 @@
+"""How the gateway is, who is connected, which agents there are (contract, WebSocket section 5)."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import time
+from typing import Any
+
+from app import VERSION
+from app.auth.scopes import ADMIN, READ, has_scope
+from app.config.settings import AgentSettings
+from app.errors import InvalidRequest, UnknownAgent
+from app.gateway import Gateway
+from app.sessions.store import SessionFilter
+from app.ws.call import Call, Method
+from app.ws.dispatcher import describe_peer
+from app.ws.methods.session_rows import agent_of, canonical_key, dump_defaults, dump_session, model_of
+
+RECENT = 10
+_NO_HEARTBEAT = {"enabled": False, "every": "disabled", "everyMs": None}
+
+
+def health(call: Call) -> Any:
+    """Anybody may ask how the gateway is; which sessions there are is for those who may read."""
+    return build_health(call.gateway, recent=RECENT if has_scope(call.peer.scopes, READ) else 0)
+
+
+def build_health(gateway: Gateway, recent: int = RECENT) -> dict[str, Any]:
+    """Also what the `health` event carries."""
+    started, settings = time.monotonic(), gateway.settings
+    agents = [
+        {
+            "agentId": agent.id,
+            "isDefault": agent.default,
+            "heartbeat": {**_NO_HEARTBEAT, "prompt": "", "target": "none", "ackMaxChars": 0},
+            "sessions": _sessions(gateway, SessionFilter(agent_id=agent.id), recent),
+        }
+        for agent in settings.agents
+    ]
+    return {
+        "ok": True,
+        "ts": _now(),
+        "channels": {},
+        "channelOrder": [],
+        "channelLabels": {},
+        "heartbeatSeconds": 0,
+        "defaultAgentId": settings.default_agent.id,
+        "agents": agents,
+        "sessions": _sessions(gateway, SessionFilter(), recent),
+        "durationMs": int((time.monotonic() - started) * 1000),
+    }
+
+
+def status(call: Call) -> Any:
+    gateway = call.gateway
+    settings, now = gateway.settings, _now()
+    recent = [
+        {**dump_session(one, gateway), "age": now - one.updated_at, "flags": []}
+        for one in gateway.store.sessions(RECENT)
+    ]
+    by_agent = [
+        {
+            "agentId": agent.id,
+            "path": str(settings.state_dir),
+            "count": gateway.store.count(SessionFilter(agent_id=agent.id)),
+            "recent": [row for row in recent if row["agentId"] == agent.id],
+        }
+        for agent in settings.agents
+    ]
+    return {
+        "runtimeVersion": VERSION,
+        "heartbeat": {
+            "defaultAgentId": settings.default_agent.id,
+            "agents": [{"agentId": agent.id, **_NO_HEARTBEAT} for agent in settings.agents],
+        },
+        "channelSummary": [],
+        "queuedSystemEvents": [],
+        "sessions": {
+            "paths": [str(settings.state_dir)],
+            "count": gateway.store.count(),
+            "defaults": dump_defaults(gateway),
+            "recent": recent,
+            "byAgent": by_agent,
+        },
+        "activeRuns": len(gateway.runs.active),
+        "uptimeMs": int((time.time() - gateway.started_at) * 1000),
+    }
+
+
+def system_presence(call: Call) -> Any:
+    """A bare list: the gateway itself, then who is connected to it."""
+    host = socket.gethostname()
+    gateway = {
+        "host": host,
+        "version": VERSION,
+        "platform": platform.system().lower(),
+        "mode": "gateway",
+        "reason": "self",
+        "text": f"Gateway: {host} · app {VERSION} · mode gateway · reason self",
+        "ts": _now(),
+    }
+    return [gateway, *(describe_peer(peer) for peer in call.peers())]
+
+
+def last_heartbeat(_: Call) -> Any:
+    """There are no heartbeats here, so there was no last one."""
+    return None
+
+
+def set_heartbeats(call: Call) -> Any:
+    if not isinstance(call.params.given.get("enabled"), bool):
+        raise InvalidRequest("invalid set-heartbeats params: enabled (boolean) required")
+    return {"ok": True, "enabled": False}
+
+
+def list_agents(call: Call) -> Any:
+    settings = call.gateway.settings
+    return {
+        "defaultId": settings.default_agent.id,
+        "mainKey": settings.session.main_key,
+        "scope": "per-sender",
+        "selectionRequired": False,
+        "agents": [_dump_agent(agent, call.gateway) for agent in settings.agents],
+    }
+
+
+def agent_identity(call: Call) -> Any:
+    """Who answers in a session, or as an agent: the name and the picture for a conversation's head."""
+    gateway, agent_id = call.gateway, call.params.optional_text("agentId")
+    if named := call.params.optional_text("sessionKey"):
+        owner = agent_of(canonical_key(call, named), gateway)
+        if agent_id and agent_id.strip().lower() != owner:
+            raise InvalidRequest(
+                f'invalid agent.identity.get params: agent "{agent_id[:80]}" does not match session key '
+                f'agent "{owner}"'
+            )
+        agent_id = owner
+    wanted = (agent_id or gateway.settings.default_agent.id).strip().lower()
+    agent = gateway.settings.agent(wanted)
+    if agent is None:
+        raise UnknownAgent(f'unknown agent id "{wanted[:80]}"')
+    identity = agent.identity
+    name = identity.name or agent.name or "Assistant"
+    avatar = identity.avatar if _is_shown(identity.avatar) else identity.emoji or name[:1].upper()
+    answer = {"agentId": agent.id, "name": name, "avatar": avatar}
+    return answer | ({"emoji": identity.emoji} if identity.emoji else {})
+
+
+def _dump_agent(agent: AgentSettings, gateway: Gateway) -> dict[str, Any]:
+    """Always with `model.primary`: the newest Control UI locks its composer without one."""
+    identity = {"name": agent.identity.name, "emoji": agent.identity.emoji}
+    if _is_shown(agent.identity.avatar):
+        identity |= {"avatar": agent.identity.avatar, "avatarUrl": agent.identity.avatar}
+    row = {
+        "id": agent.id,
+        "name": agent.name or agent.identity.name,
+        "identity": {name: value for name, value in identity.items() if value},
+        "workspace": str(agent.workspace) if agent.workspace else None,
+        "model": {"primary": model_of(gateway, agent.id), "fallbacks": list(agent.fallbacks)},
+    }
+    return {name: value for name, value in row.items() if value not in (None, {})}
+
+
+def _is_shown(avatar: str | None) -> bool:
+    """A file in the workspace is not served."""
+    return avatar is not None and avatar.startswith(("https://", "http://", "data:image/"))
+
+
+def _sessions(gateway: Gateway, where: SessionFilter, recent: int) -> dict[str, Any]:
+    now = _now()
+    newest = gateway.store.sessions(recent, where=where) if recent else []
+    return {
+        "path": str(gateway.settings.state_dir),
+        "count": gateway.store.count(where),
+        "recent": [
+            {"key": one.key, "updatedAt": one.updated_at, "age": now - one.updated_at} for one in newest
+        ],
+    }
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+STATE: dict[str, Method] = {
+    "health": Method(health, None),
+    "status": Method(status, READ),
+    "system-presence": Method(system_presence, READ),
+    "last-heartbeat": Method(last_heartbeat, READ),
+    "set-heartbeats": Method(set_heartbeats, ADMIN),
+    "agents.list": Method(list_agents, READ),
+    "agent.identity.get": Method(agent_identity, READ),
+}

@@ -1,0 +1,76 @@
+"""The socket under a WebSocket: whole frames, one writer, an end to patience."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from app.ws import buffered_socket as wires
+from app.ws.buffered_socket import BufferedSocket
+from tests.support.provider import wait_until
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_frames_of_many_threads_arrive_whole_and_in_order(pair):
+    ours, theirs = pair
+    wire = BufferedSocket(ours)
+    frames = [bytes([65 + number]) * 300_000 for number in range(4)]
+
+    def send(frame: bytes) -> None:
+        for _ in range(5):
+            wire.send(frame)
+
+    threads = [threading.Thread(target=send, args=(frame,)) for frame in frames]
+    for thread in threads:
+        thread.start()
+    received = b""
+    while len(received) < 4 * 5 * 300_000:
+        received += theirs.recv(65536)
+    for thread in threads:
+        thread.join()
+    pieces = [received[start : start + 300_000] for start in range(0, len(received), 300_000)]
+    assert sorted(pieces) == sorted(frames * 5)
+    wait_until(lambda: wire.queued == 0, 2, "an empty queue")
+
+
+def test_a_client_that_takes_nothing_is_given_up_on(pair, monkeypatch):
+    ours, _ = pair
+    monkeypatch.setattr(wires, "WRITE_SECONDS", 0.05)
+    wire = BufferedSocket(ours)
+    lost = threading.Event()
+    wire.on_broken = lost.set
+    wire.send(b"x" * 50_000_000)
+    assert wire.queued <= 50_000_000
+
+    def is_lost() -> bool:
+        wire.check()
+        return lost.is_set()
+
+    wait_until(is_lost, 3, "the end of patience")
+    assert wire.queued == 0
+    with pytest.raises(BrokenPipeError):
+        wire.send(b"more")
+
+
+def test_reading_waits_while_the_client_is_ahead(pair):
+    ours, theirs = pair
+    wire = BufferedSocket(ours)
+    theirs.sendall(b"hello")
+    wire.hold()
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(wire.recv(100)))
+    reader.start()
+    reader.join(0.2)
+    assert got == []
+    wire.go_on()
+    reader.join(2)
+    assert got == [b"hello"]
