@@ -15,7 +15,7 @@ import os, signal, sqlite3, sys, time
 from app.errors import StorageUnavailable
 from app.messages import Message
 from app.sessions.store import SessionStore
-from app.storage.database import Database
+from app.storage.sqlite.database import Database
 from app.storage.owners import OwnerLock
 path = sys.argv[1]
 database = Database(f"sqlite:///{path}")
