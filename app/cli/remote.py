@@ -7,13 +7,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from app.auth.method_scopes import METHOD_SCOPES
 from app.auth.scopes import ADMIN, READ
 from app.cli.client import CONNECT_SECONDS, GatewayClient
 from app.cli.errors import ClientError
 from app.cli.output import print_error
 from app.cli.target import add_target_options, find_target
-from app.runs.ledger import Ledger
-from app.ws.methods.table import build_table
 
 ANSWER_SECONDS = 30.0
 
@@ -64,8 +63,7 @@ def scopes_for(methods: Sequence[str]) -> list[str]:
 
     A method without a scope still asks for one: no scopes at all would mean all of them.
     """
-    table = build_table(Ledger())
-    scopes = {table[name].scope if name in table else ADMIN for name in methods}
+    scopes = {METHOD_SCOPES.get(name, ADMIN) for name in methods}
     return sorted(scope for scope in scopes if scope is not None) or [READ]
 
 

@@ -67,9 +67,5 @@ class Answer(Protocol):
 LATER = object()
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """`scope` None: any connected client may call it."""
-
-    handle: Callable[[Call], Any]
-    scope: str | None
+# A method: takes the call, returns its response's payload or `LATER`, raises what refuses it.
+Handler = Callable[[Call], Any]

@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from app.auth.method_scopes import METHOD_SCOPES
 from app.auth.scopes import has_scope
 from app.errors import GatewayError, InternalError, InvalidRequest, Unauthorized
 from app.gateway import Gateway
-from app.ws.call import LATER, Call, Method, Peer
+from app.ws.call import LATER, Call, Handler, Peer
 from app.ws.errors import FORBIDDEN, ProtocolError
 from app.ws.frames import RequestFrame
 from app.ws.params import Params
@@ -32,7 +33,7 @@ class Dispatcher:
     """`table` has every method there is; `peers` gives the open connections."""
 
     def __init__(
-        self, gateway: Gateway, table: Mapping[str, Method], peers: Callable[[], list[Peer]]
+        self, gateway: Gateway, table: Mapping[str, Handler], peers: Callable[[], list[Peer]]
     ) -> None:
         self._gateway = gateway
         self._table = table
@@ -42,8 +43,8 @@ class Dispatcher:
     def dispatch(self, frame: RequestFrame, peer: Replier) -> bool:
         """Answer one request. False if it was refused."""
         try:
-            method = self._allowed(frame.method, peer)
-            payload = method.handle(self._call(frame, peer))
+            handle = self._allowed(frame.method, peer)
+            payload = handle(self._call(frame, peer))
         except GatewayError as error:
             peer.refuse(frame.id, error)
             return False
@@ -58,23 +59,20 @@ class Dispatcher:
     def presence(self) -> list[dict[str, Any]]:
         return [describe_peer(peer) for peer in self._peers()]
 
-    def _allowed(self, name: str, peer: Replier) -> Method:
+    def _allowed(self, name: str, peer: Replier) -> Handler:
         if name == "connect":
             raise InvalidRequest("connect is only valid as the first request")
-        method = self._table.get(name)
-        if method is None:
+        handle = self._table.get(name)
+        if handle is None:
             raise InvalidRequest(f"unknown method: {name[:100]}")
         if peer.role != OPERATOR:
             raise Unauthorized(f"unauthorized role: {peer.role}")
-        if method.scope is not None and not has_scope(peer.scopes, method.scope):
-            details = {
-                "code": "MISSING_SCOPE",
-                "missingScope": method.scope,
-                "requiredScopes": [method.scope],
-            }
+        scope = METHOD_SCOPES[name]
+        if scope is not None and not has_scope(peer.scopes, scope):
+            details = {"code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope]}
             code = FORBIDDEN if peer.protocol >= 4 else "INVALID_REQUEST"
-            raise ProtocolError(f"missing scope: {method.scope}", details, code)
-        return method
+            raise ProtocolError(f"missing scope: {scope}", details, code)
+        return handle
 
     def _call(self, frame: RequestFrame, peer: Replier) -> Call:
         return Call(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from app.auth.scopes import READ, WRITE
 from app.concurrency.background import call_later
 from app.errors import InvalidRequest, UnknownAgent
 from app.messages import Message
@@ -13,7 +12,7 @@ from app.routing.resolve import Route
 from app.runs.ledger import Entry, Ledger
 from app.runs.request import RunRequest
 from app.sessions.keys import is_agent_id, operator_key, owner_of
-from app.ws.call import LATER, Answer, Call, Method
+from app.ws.call import LATER, Answer, Call, Handler
 from app.ws.methods.attachments import user_content
 
 DEFAULT_WAIT_MS = 30_000
@@ -25,8 +24,8 @@ class AgentMethods:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def table(self) -> dict[str, Method]:
-        return {"agent": Method(self.run, WRITE), "agent.wait": Method(self.wait, READ)}
+    def table(self) -> dict[str, Handler]:
+        return {"agent": self.run, "agent.wait": self.wait}
 
     def run(self, call: Call) -> Any:
         """Two responses: `accepted` now, the result when the run has ended."""

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from app.auth.scopes import READ, WRITE
 from app.errors import InvalidRequest, RunAborted, UnknownAgent
 from app.messages import Message
 from app.routing.resolve import Route
@@ -14,7 +13,7 @@ from app.runs.ledger import Ledger
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.sessions.keys import operator_key, owner_of
-from app.ws.call import LATER, Call, Method
+from app.ws.call import LATER, Call, Handler
 from app.ws.methods.attachments import user_content
 from app.ws.methods.commands import find_command, is_stop_word, run_command
 from app.ws.methods.history import dump_history
@@ -29,13 +28,13 @@ class ChatMethods:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def table(self) -> dict[str, Method]:
+    def table(self) -> dict[str, Handler]:
         return {
-            "chat.send": Method(self.send, WRITE),
-            "chat.abort": Method(self.abort, WRITE),
-            "chat.history": Method(history, READ),
-            "chat.startup": Method(startup, READ),
-            "chat.inject": Method(inject, WRITE),
+            "chat.send": self.send,
+            "chat.abort": self.abort,
+            "chat.history": history,
+            "chat.startup": startup,
+            "chat.inject": inject,
         }
 
     def send(self, call: Call) -> Any:

@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app import VERSION
-from app.auth.scopes import ADMIN, READ
 from app.config.edit import ChangedConfig
 from app.config.shown.json_schema import children, config_schema, lookup, ui_hints
 from app.errors import InvalidRequest
 from app.logs.lines import log_event
-from app.ws.call import Call, Method
+from app.ws.call import Call, Handler
 
 logger = logging.getLogger("app.ws")
 
@@ -104,11 +103,11 @@ def _answer(call: Call, changed: ChangedConfig) -> dict[str, Any]:
     return answer if changed.changed else {**answer, "noop": True}
 
 
-CONFIG: dict[str, Method] = {
-    "config.get": Method(get, READ),
-    "config.schema": Method(schema, READ),
-    "config.schema.lookup": Method(lookup_schema, READ),
-    "config.set": Method(replace, ADMIN),
-    "config.apply": Method(replace, ADMIN),
-    "config.patch": Method(patch, ADMIN),
+CONFIG: dict[str, Handler] = {
+    "config.get": get,
+    "config.schema": schema,
+    "config.schema.lookup": lookup_schema,
+    "config.set": replace,
+    "config.apply": replace,
+    "config.patch": patch,
 }

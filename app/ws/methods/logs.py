@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.auth.scopes import READ
-from app.ws.call import Call, Method
+from app.ws.call import Call, Handler
 
 DEFAULT_LINES, MAX_LINES = 500, 5000
 DEFAULT_BYTES, MAX_BYTES = 250_000, 1_000_000
@@ -32,4 +31,4 @@ def tail(call: Call) -> Any:
     }
 
 
-LOGS: dict[str, Method] = {"logs.tail": Method(tail, READ)}
+LOGS: dict[str, Handler] = {"logs.tail": tail}

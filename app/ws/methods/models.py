@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from app.auth.scopes import READ
 from app.config.settings import ModelSettings
 from app.errors import UnknownAgent
 from app.gateway import Gateway
-from app.ws.call import Call, Method
+from app.ws.call import Call, Handler
 from app.ws.methods.commands import COMMANDS
 from app.ws.methods.session_rows import known_model, model_of
 
@@ -82,10 +81,10 @@ def _dump_model(provider: str, model: ModelSettings) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None}
 
 
-MODELS: dict[str, Method] = {
-    "models.list": Method(list_models, READ),
-    "models.authStatus": Method(auth_status, READ),
-    "commands.list": Method(list_commands, READ),
-    "chat.metadata": Method(chat_metadata, READ),
-    "tools.catalog": Method(tools_catalog, READ),
+MODELS: dict[str, Handler] = {
+    "models.list": list_models,
+    "models.authStatus": auth_status,
+    "commands.list": list_commands,
+    "chat.metadata": chat_metadata,
+    "tools.catalog": tools_catalog,
 }

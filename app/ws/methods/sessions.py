@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from app.auth.scopes import ADMIN, READ, WRITE
 from app.errors import InvalidRequest
 from app.sessions.store import SessionFilter
-from app.ws.call import Call, Method
+from app.ws.call import Call, Handler
 from app.ws.methods.history import dump_row
 from app.ws.methods.session_changes import compact, create, delete, patch, reset
 from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_titled, named_key, store_path
@@ -140,19 +139,19 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-SESSIONS: dict[str, Method] = {
-    "sessions.list": Method(list_sessions, READ),
-    "sessions.describe": Method(describe, READ),
-    "sessions.resolve": Method(resolve, READ),
-    "sessions.preview": Method(preview, READ),
-    "sessions.get": Method(get, READ),
-    "sessions.create": Method(create, WRITE),
-    "sessions.patch": Method(patch, WRITE),
-    "sessions.reset": Method(reset, ADMIN),
-    "sessions.delete": Method(delete, ADMIN),
-    "sessions.compact": Method(compact, ADMIN),
-    "sessions.subscribe": Method(subscribe, READ),
-    "sessions.unsubscribe": Method(unsubscribe, READ),
-    "sessions.messages.subscribe": Method(subscribe_messages, READ),
-    "sessions.messages.unsubscribe": Method(unsubscribe_messages, READ),
+SESSIONS: dict[str, Handler] = {
+    "sessions.list": list_sessions,
+    "sessions.describe": describe,
+    "sessions.resolve": resolve,
+    "sessions.preview": preview,
+    "sessions.get": get,
+    "sessions.create": create,
+    "sessions.patch": patch,
+    "sessions.reset": reset,
+    "sessions.delete": delete,
+    "sessions.compact": compact,
+    "sessions.subscribe": subscribe,
+    "sessions.unsubscribe": unsubscribe,
+    "sessions.messages.subscribe": subscribe_messages,
+    "sessions.messages.unsubscribe": unsubscribe_messages,
 }

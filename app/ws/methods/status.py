@@ -8,12 +8,12 @@ import time
 from typing import Any
 
 from app import VERSION
-from app.auth.scopes import ADMIN, READ, has_scope
+from app.auth.scopes import READ, has_scope
 from app.config.settings import AgentSettings
 from app.errors import InvalidRequest, UnknownAgent
 from app.gateway import Gateway
 from app.sessions.store import SessionFilter
-from app.ws.call import Call, Method
+from app.ws.call import Call, Handler
 from app.ws.dispatcher import describe_peer
 from app.ws.methods.session_rows import agent_of, canonical_key, dump_defaults, dump_session, model_of
 
@@ -183,12 +183,12 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-STATE: dict[str, Method] = {
-    "health": Method(health, None),
-    "status": Method(status, READ),
-    "system-presence": Method(system_presence, READ),
-    "last-heartbeat": Method(last_heartbeat, READ),
-    "set-heartbeats": Method(set_heartbeats, ADMIN),
-    "agents.list": Method(list_agents, READ),
-    "agent.identity.get": Method(agent_identity, READ),
+STATE: dict[str, Handler] = {
+    "health": health,
+    "status": status,
+    "system-presence": system_presence,
+    "last-heartbeat": last_heartbeat,
+    "set-heartbeats": set_heartbeats,
+    "agents.list": list_agents,
+    "agent.identity.get": agent_identity,
 }

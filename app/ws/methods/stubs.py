@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.auth.scopes import ADMIN, APPROVALS, PAIRING, QUESTIONS, READ
-from app.ws.call import Call, Method
+from app.ws.call import Call, Handler
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
@@ -63,19 +62,17 @@ def _now() -> int:
 _NO_APPROVALS = {"version": 1, "defaults": {}, "agents": {}}
 _NO_CRON = {"enabled": False, "storePath": "", "jobs": 0, "nextWakeAtMs": None}
 
-EMPTY: dict[str, Method] = {
-    "channels.status": Method(channels_status, READ),
-    "cron.list": Method(cron_list, READ),
-    "cron.status": Method(_always(_NO_CRON), READ),
-    "cron.runs": Method(cron_runs, READ),
-    "skills.status": Method(skills_status, READ),
-    "node.list": Method(node_list, READ),
-    "device.pair.list": Method(_always({"pending": [], "paired": []}), PAIRING),
-    "exec.approvals.get": Method(
-        _always({"path": "", "exists": False, "hash": "", "file": _NO_APPROVALS}), ADMIN
-    ),
-    "exec.approval.list": Method(_always([]), APPROVALS),
-    "plugin.approval.list": Method(_always([]), APPROVALS),
-    "question.list": Method(_always({"questions": []}), QUESTIONS),
-    "update.status": Method(_always({"sentinel": None, "updateAvailable": None}), ADMIN),
+EMPTY: dict[str, Handler] = {
+    "channels.status": channels_status,
+    "cron.list": cron_list,
+    "cron.status": _always(_NO_CRON),
+    "cron.runs": cron_runs,
+    "skills.status": skills_status,
+    "node.list": node_list,
+    "device.pair.list": _always({"pending": [], "paired": []}),
+    "exec.approvals.get": _always({"path": "", "exists": False, "hash": "", "file": _NO_APPROVALS}),
+    "exec.approval.list": _always([]),
+    "plugin.approval.list": _always([]),
+    "question.list": _always({"questions": []}),
+    "update.status": _always({"sentinel": None, "updateAvailable": None}),
 }

@@ -1,9 +1,12 @@
-"""Every method there is, in one literal table: what `features` lists and scopes are enforced from."""
+"""Every method that is served: what `connect` lists in `features` and the dispatcher looks up.
+
+The scope of each is in `app.auth.method_scopes`.
+"""
 
 from __future__ import annotations
 
 from app.runs.ledger import Ledger
-from app.ws.call import Method
+from app.ws.call import Handler
 from app.ws.methods.agent import AgentMethods
 from app.ws.methods.chat import ChatMethods
 from app.ws.methods.config import CONFIG
@@ -15,7 +18,7 @@ from app.ws.methods.stubs import EMPTY
 from app.ws.methods.usage import USAGE
 
 
-def build_table(ledger: Ledger) -> dict[str, Method]:
+def build_table(ledger: Ledger) -> dict[str, Handler]:
     return {
         **AgentMethods(ledger).table(),
         **ChatMethods(ledger).table(),

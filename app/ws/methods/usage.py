@@ -6,10 +6,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from app.auth.scopes import READ
 from app.errors import InvalidRequest
 from app.sessions.rows import UsageRow
-from app.ws.call import Call, Method
+from app.ws.call import Call, Handler
 from app.ws.methods.session_rows import named_key
 from app.ws.methods.usage_dates import Span, load_span
 from app.ws.methods.usage_totals import Prices, Totals, dump_usage
@@ -102,10 +101,10 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-USAGE: dict[str, Method] = {
-    "usage.cost": Method(cost, READ),
-    "usage.status": Method(status, READ),
-    "sessions.usage": Method(sessions_usage, READ),
-    "sessions.usage.timeseries": Method(timeseries, READ),
-    "sessions.usage.logs": Method(logs, READ),
+USAGE: dict[str, Handler] = {
+    "usage.cost": cost,
+    "usage.status": status,
+    "sessions.usage": sessions_usage,
+    "sessions.usage.timeseries": timeseries,
+    "sessions.usage.logs": logs,
 }

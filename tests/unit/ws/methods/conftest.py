@@ -21,7 +21,7 @@ from app.messages import Message
 from app.routing.resolve import Route
 from app.runs.request import RunRequest
 from app.runs.run import Run
-from app.ws.call import Call, Client, Method
+from app.ws.call import Call, Client, Handler
 from app.ws.methods.config import CONFIG
 from app.ws.methods.logs import LOGS
 from app.ws.methods.models import MODELS
@@ -31,7 +31,7 @@ from app.ws.methods.stubs import EMPTY
 from app.ws.methods.usage import USAGE
 from app.ws.params import Params
 
-METHODS: Mapping[str, Method] = {**CONFIG, **EMPTY, **LOGS, **MODELS, **SESSIONS, **STATE, **USAGE}
+METHODS: Mapping[str, Handler] = {**CONFIG, **EMPTY, **LOGS, **MODELS, **SESSIONS, **STATE, **USAGE}
 
 TOKEN = "canary-token-0123456789"
 WRITTEN = """{
@@ -95,7 +95,7 @@ class Office:
             reply=_unexpected,
             later=_unexpected,
         )
-        return METHODS[method].handle(call)
+        return METHODS[method](call)
 
     def refusal(self, method: str, params: Mapping[str, Any] | None = None) -> str:
         with pytest.raises(GatewayError) as caught:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.auth.method_scopes import METHOD_SCOPES
 from app.auth.scopes import ADMIN
 from app.config.schema.fields import REDACTED
-from tests.unit.ws.methods.conftest import METHODS, TOKEN, WRITTEN
+from tests.unit.ws.methods.conftest import TOKEN, WRITTEN
 
 if TYPE_CHECKING:
     from tests.unit.ws.methods.conftest import Office
@@ -77,7 +78,7 @@ def test_what_is_refused(office: Office, method: str):
     assert "gateway.port" in told
     assert "`nope` is not a key" in told
     assert office.file.read_text() == WRITTEN
-    assert METHODS[method].scope == ADMIN
+    assert METHOD_SCOPES[method] == ADMIN
 
 
 def test_the_schema(office: Office):

@@ -1,0 +1,72 @@
+"""The Gateway protocol's methods, each with the least scope that may call it. Pure data.
+
+`app.ws` serves exactly these and asks for these scopes; a client asks which scopes to request before it
+connects. A test compares this table with the methods that are served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from app.auth.scopes import ADMIN, APPROVALS, PAIRING, QUESTIONS, READ, WRITE
+
+# None: any connected operator may call it.
+METHOD_SCOPES: Mapping[str, str | None] = {
+    "agent": WRITE,
+    "agent.identity.get": READ,
+    "agent.wait": READ,
+    "agents.list": READ,
+    "channels.status": READ,
+    "chat.abort": WRITE,
+    "chat.history": READ,
+    "chat.inject": WRITE,
+    "chat.metadata": READ,
+    "chat.send": WRITE,
+    "chat.startup": READ,
+    "commands.list": READ,
+    "config.apply": ADMIN,
+    "config.get": READ,
+    "config.patch": ADMIN,
+    "config.schema": READ,
+    "config.schema.lookup": READ,
+    "config.set": ADMIN,
+    "cron.list": READ,
+    "cron.runs": READ,
+    "cron.status": READ,
+    "device.pair.list": PAIRING,
+    "exec.approval.list": APPROVALS,
+    "exec.approvals.get": ADMIN,
+    "health": None,
+    "last-heartbeat": READ,
+    "logs.tail": READ,
+    "models.authStatus": READ,
+    "models.list": READ,
+    "node.list": READ,
+    "plugin.approval.list": APPROVALS,
+    "question.list": QUESTIONS,
+    "sessions.compact": ADMIN,
+    "sessions.create": WRITE,
+    "sessions.delete": ADMIN,
+    "sessions.describe": READ,
+    "sessions.get": READ,
+    "sessions.list": READ,
+    "sessions.messages.subscribe": READ,
+    "sessions.messages.unsubscribe": READ,
+    "sessions.patch": WRITE,
+    "sessions.preview": READ,
+    "sessions.reset": ADMIN,
+    "sessions.resolve": READ,
+    "sessions.subscribe": READ,
+    "sessions.unsubscribe": READ,
+    "sessions.usage": READ,
+    "sessions.usage.logs": READ,
+    "sessions.usage.timeseries": READ,
+    "set-heartbeats": ADMIN,
+    "skills.status": READ,
+    "status": READ,
+    "system-presence": READ,
+    "tools.catalog": READ,
+    "update.status": ADMIN,
+    "usage.cost": READ,
+    "usage.status": READ,
+}
