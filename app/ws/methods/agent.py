@@ -6,12 +6,11 @@ import time
 from typing import Any
 
 from app.concurrency.background import call_later
-from app.errors import InvalidRequest, UnknownAgent
 from app.messages import Message
+from app.routing.operator import resolve_agent_route
 from app.routing.resolve import Route
 from app.runs.ledger import Entry, Ledger
 from app.runs.request import RunRequest
-from app.sessions.keys import is_agent_id, operator_key, owner_of
 from app.ws.call import LATER, Answer, Call, Handler
 from app.ws.methods.attachments import user_content
 
@@ -78,26 +77,14 @@ class AgentMethods:
 
 
 def _route(call: Call) -> Route:
-    params, settings = call.params, call.gateway.settings
-    agent_id = (params.optional_text("agentId") or "").strip().lower() or None
-    if agent_id is not None and (not is_agent_id(agent_id) or settings.agent(agent_id) is None):
-        raise UnknownAgent(f'invalid agent params: unknown agent id "{agent_id[:80]}"')
-    default = agent_id or settings.default_agent.id
-    main_key = settings.session.main_key
-    if named := params.optional_text("sessionKey"):
-        key = operator_key(named, default, main_key)
-    elif session_id := params.optional_text("sessionId"):
-        key = operator_key(f"agent:{default}:explicit:{session_id}", default, main_key)
-    else:
-        key = f"agent:{default}:{main_key}"
-    owner = owner_of(key, default)
-    if agent_id is not None and owner != agent_id:
-        raise InvalidRequest(
-            f'invalid agent params: agent "{agent_id}" does not match session key agent "{owner}"'
-        )
-    if settings.agent(owner) is None:
-        raise UnknownAgent(f'invalid agent params: unknown agent id "{owner[:80]}"')
-    return Route(owner, key, "key", params.optional_text("label"))
+    params = call.params
+    key, session_id = params.optional_text("sessionKey"), params.optional_text("sessionId")
+    return resolve_agent_route(
+        key or (f"explicit:{session_id}" if session_id else None),
+        params.optional_text("agentId"),
+        call.gateway.settings,
+        params.optional_text("label"),
+    )
 
 
 def _repeat(entry: Entry, call: Call) -> Any:

@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from app.errors import InvalidRequest, RunAborted, UnknownAgent
+from app.errors import InvalidRequest, RunAborted
 from app.messages import Message
+from app.routing.operator import resolve_operator_route
 from app.routing.resolve import Route
 from app.runs.ledger import Ledger
 from app.runs.request import RunRequest
 from app.runs.run import Run
-from app.sessions.keys import operator_key, owner_of
 from app.ws.call import LATER, Call, Handler
 from app.ws.methods.attachments import user_content
 from app.ws.methods.commands import find_command, is_stop_word, run_command
@@ -40,7 +40,8 @@ class ChatMethods:
     def send(self, call: Call) -> Any:
         """Starts a run, or does what a command says; the end of either is a `chat` event."""
         params = call.params
-        key = session_key(call)
+        route = _route(call)
+        key = route.session_key
         message, run_id = params.optional_text("message") or "", params.run_id()
         content = user_content(message, params)
         if not message.strip() and content == message:
@@ -56,7 +57,7 @@ class ChatMethods:
             return self._stop_all(call, key)
         if command is not None:
             return _command(call, key, run_id, *command)
-        run = call.gateway.runs.start(_request(call, key, content, run_id))
+        run = call.gateway.runs.start(_request(call, route, content, run_id))
         return {"runId": run.id, "status": "started"}
 
     def abort(self, call: Call) -> Any:
@@ -80,24 +81,25 @@ class ChatMethods:
 
 def session_key(call: Call) -> str:
     """The canonical key that the caller means; its agent must exist."""
-    settings = call.gateway.settings
-    default = (call.params.optional_text("agentId") or settings.default_agent.id).strip().lower()
-    key = operator_key(call.params.text("sessionKey"), default, settings.session.main_key)
-    owner = owner_of(key, default)
-    if settings.agent(owner) is None:
-        raise UnknownAgent(f'unknown agent id "{owner[:80]}"')
-    return key
+    return _route(call).session_key
 
 
-def _request(call: Call, key: str, content: Any, run_id: str) -> RunRequest:
+def _route(call: Call) -> Route:
+    params = call.params
+    return resolve_operator_route(
+        params.text("sessionKey"), params.optional_text("agentId"), call.gateway.settings
+    )
+
+
+def _request(call: Call, route: Route, content: Any, run_id: str) -> RunRequest:
     thinking = call.params.optional_text("thinking")
     timeout_ms = call.params.integer("timeoutMs", 0)
     return RunRequest(
-        route=Route(owner_of(key, call.gateway.settings.default_agent.id), key, "key"),
+        route=route,
         messages=(Message("user", content),),
         source="ws",
         params={"reasoning_effort": thinking} if thinking in ("low", "medium", "high") else {},
-        model=call.gateway.store.settings_of(key).get("model"),
+        model=call.gateway.store.settings_of(route.session_key).get("model"),
         principal=call.peer.principal,
         run_id=run_id,
         timeout_seconds=timeout_ms / 1000 or None,

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 from app.config.settings import ModelSettings
-from app.errors import UnknownAgent
 from app.gateway import Gateway
+from app.routing.operator import resolve_agent_id
 from app.ws.call import Call, Handler
 from app.ws.methods.commands import COMMANDS
 from app.ws.methods.session_rows import known_model, model_of
@@ -62,10 +62,7 @@ def auth_status(_: Call) -> Any:
 
 
 def tools_catalog(call: Call) -> Any:
-    settings = call.gateway.settings
-    agent_id = (call.params.optional_text("agentId") or settings.default_agent.id).strip().lower()
-    if settings.agent(agent_id) is None:
-        raise UnknownAgent(f'unknown agent id "{agent_id[:80]}"')
+    agent_id = resolve_agent_id(call.params.optional_text("agentId"), call.gateway.settings)
     return {"agentId": agent_id, "profiles": [], "groups": []}
 
 

@@ -7,20 +7,19 @@ import uuid
 from typing import Any
 
 from app.auth.scopes import ADMIN, has_scope
-from app.errors import InvalidRequest, MissingScope, RunAborted, ServiceUnavailable, UnknownAgent
+from app.errors import InvalidRequest, MissingScope, RunAborted, ServiceUnavailable
 from app.gateway import Gateway
 from app.messages import Message
+from app.routing.operator import agent_of_key, main_session_key, resolve_agent_id
 from app.routing.resolve import Route
 from app.runs.request import RunRequest
 from app.sessions.store import StoredSession
 from app.ws.call import Call
 from app.ws.methods.attachments import user_content
 from app.ws.methods.session_rows import (
-    agent_of,
     canonical_key,
     dump_entry,
     dump_model,
-    main_session_key,
     model_of,
     named_key,
     store_path,
@@ -35,15 +34,13 @@ def create(call: Call) -> Any:
     """A session, and its first run if there is a message for it."""
     params, gateway = call.params, call.gateway
     key = canonical_key(call, params.optional_text("key") or f"dashboard:{uuid.uuid4()}")
-    owner = agent_of(key, gateway)
-    if gateway.settings.agent(owner) is None:
-        raise UnknownAgent(f'unknown agent id "{owner}"')
+    agent_id = resolve_agent_id(agent_of_key(key, gateway.settings), gateway.settings)
     given = {name: params.given[name] for name in ("label", "model", "thinkingLevel") if name in params.given}
-    session = gateway.store.patch(key, owner, load_changes(given, gateway))
+    session = gateway.store.patch(key, agent_id, load_changes(given, gateway))
     return {
         "ok": True,
         "key": key,
-        "agentId": owner,
+        "agentId": agent_id,
         "sessionId": session.session_id,
         "entry": dump_entry(session),
         "resolved": _resolved(session, gateway),
@@ -56,7 +53,7 @@ def patch(call: Call) -> Any:
     changes = load_changes(call.params.given, gateway)
     if needs_admin(changes) and not has_scope(call.peer.scopes, ADMIN):
         raise MissingScope(f"missing scope: {ADMIN}")
-    session = gateway.store.patch(key, agent_of(key, gateway), changes)
+    session = gateway.store.patch(key, agent_of_key(key, gateway.settings), changes)
     return {
         "ok": True,
         "path": store_path(gateway),
@@ -70,14 +67,14 @@ def reset(call: Call) -> Any:
     gateway, key = call.gateway, named_key(call)
     end_runs(gateway, key, "The session begins anew.")
     if not gateway.store.reset(key):
-        gateway.store.patch(key, agent_of(key, gateway), {})
+        gateway.store.patch(key, agent_of_key(key, gateway.settings), {})
     session = gateway.store.describe(key)
     return {"ok": True, "key": key, "entry": dump_entry(session) if session is not None else {}}
 
 
 def delete(call: Call) -> Any:
     gateway, key = call.gateway, named_key(call)
-    if key == main_session_key(gateway):
+    if key == main_session_key(gateway.settings):
         raise InvalidRequest(f"Cannot delete the main session ({key}).")
     end_runs(gateway, key, "The session was deleted.")
     return {"ok": True, "key": key, "deleted": gateway.store.delete(key), "archived": []}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from app.config.settings import ModelSettings
 from app.config.shown.redact import redact_url
-from app.errors import UnknownAgent
 from app.gateway import Gateway
-from app.sessions.keys import SPECIAL, is_agent_id, operator_key, owner_of
+from app.routing.operator import resolve_session_key
+from app.sessions.keys import SPECIAL
 from app.sessions.store import StoredSession
 from app.ws.call import Call
 
@@ -25,20 +24,8 @@ def named_key(call: Call, name: str = "key") -> str:
 
 
 def canonical_key(call: Call, text: str) -> str:
-    settings = call.gateway.settings
-    agent_id = (call.params.optional_text("agentId") or settings.default_agent.id).strip().lower()
-    if not is_agent_id(agent_id):
-        raise UnknownAgent(f"unknown agent id {json.dumps(agent_id[:80])}")
-    return operator_key(text, agent_id, settings.session.main_key)
-
-
-def main_session_key(gateway: Gateway) -> str:
-    settings = gateway.settings
-    return f"agent:{settings.default_agent.id}:{settings.session.main_key}"
-
-
-def agent_of(key: str, gateway: Gateway) -> str:
-    return owner_of(key, gateway.settings.default_agent.id)
+    """The same for a key that is not a parameter of its own."""
+    return resolve_session_key(text, call.params.optional_text("agentId"), call.gateway.settings)
 
 
 def model_of(gateway: Gateway, agent_id: str, override: str | None = None) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 from app import VERSION
 from app.auth.scopes import READ, has_scope
 from app.config.settings import AgentSettings
-from app.errors import InvalidRequest, UnknownAgent
+from app.errors import InvalidRequest
 from app.gateway import Gateway
+from app.routing.operator import agent_of_key, check_same_agent, find_agent
 from app.sessions.store import SessionFilter
 from app.ws.call import Call, Handler
 from app.ws.dispatcher import describe_peer
-from app.ws.methods.session_rows import agent_of, canonical_key, dump_defaults, dump_session, model_of
+from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_session, model_of
 
 RECENT = 10
 _NO_HEARTBEAT = {"enabled": False, "every": "disabled", "everyMs": None}
@@ -127,19 +128,12 @@ def list_agents(call: Call) -> Any:
 
 def agent_identity(call: Call) -> Any:
     """Who answers in a session, or as an agent: the name and the picture for a conversation's head."""
-    gateway, agent_id = call.gateway, call.params.optional_text("agentId")
+    settings, agent_id = call.gateway.settings, call.params.optional_text("agentId")
     if named := call.params.optional_text("sessionKey"):
-        owner = agent_of(canonical_key(call, named), gateway)
-        if agent_id and agent_id.strip().lower() != owner:
-            raise InvalidRequest(
-                f'invalid agent.identity.get params: agent "{agent_id[:80]}" does not match session key '
-                f'agent "{owner}"'
-            )
-        agent_id = owner
-    wanted = (agent_id or gateway.settings.default_agent.id).strip().lower()
-    agent = gateway.settings.agent(wanted)
-    if agent is None:
-        raise UnknownAgent(f'unknown agent id "{wanted[:80]}"')
+        agent_of_session = agent_of_key(canonical_key(call, named), settings)
+        check_same_agent(agent_id, agent_of_session, "agent.identity.get")
+        agent_id = agent_of_session
+    agent = find_agent(agent_id, settings)
     identity = agent.identity
     name = identity.name or agent.name or "Assistant"
     avatar = identity.avatar if _is_shown(identity.avatar) else identity.emoji or name[:1].upper()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from app.routing.operator import find_agent
 from app.ws.call import Call, Handler
 
 DEFAULT_PAGE, MAX_PAGE = 50, 200
@@ -35,10 +36,8 @@ def cron_runs(call: Call) -> Any:
 
 
 def skills_status(call: Call) -> Any:
-    settings = call.gateway.settings
-    agent_id = (call.params.optional_text("agentId") or settings.default_agent.id).strip().lower()
-    agent = settings.agent(agent_id)
-    workspace = str(agent.workspace) if agent is not None and agent.workspace else ""
+    agent = find_agent(call.params.optional_text("agentId"), call.gateway.settings)
+    workspace = str(agent.workspace) if agent.workspace else ""
     return {"workspaceDir": workspace, "managedSkillsDir": "", "skills": []}
 
 
