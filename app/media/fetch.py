@@ -24,6 +24,7 @@ from app.errors import InvalidRequest
 from app.media.addresses import is_public
 from app.media.connection import Deadline, PinnedConnection
 from app.media.kinds import readable, require_image
+from app.media.location import Location
 from app.media.target import Target, Unfetchable, load_target
 
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -60,24 +61,26 @@ class Network:
 INTERNET = Network()
 
 
-def fetch_image(url: str, path: str, limits: ImageSettings, network: Network = INTERNET) -> FetchedImage:
-    """The image at `url`; `path` says where the request names it.
+def fetch_image(
+    url: str, where: Location, limits: ImageSettings, network: Network = INTERNET
+) -> FetchedImage:
+    """The image at `url`; `where` in the request it is named.
 
-    Takes at most `limits.timeout_seconds`, redirects included (resolving a name counts but cannot be broken
-    off from here). Raises InvalidRequest.
+    Takes at most `limits.timeout_seconds`, redirects included (the time to resolve a name counts, but the
+    lookup cannot be interrupted from here). Raises InvalidRequest.
     """
     try:
         content = _follow(url, limits, network, Deadline(limits.timeout_seconds))
     except TimeoutError as error:
-        raise too_slow(path, limits) from error
+        raise too_slow(where, limits) from error
     except Unfetchable as error:
-        raise InvalidRequest(f"`{path}`: the image cannot be fetched: {error}.", param=path) from error
-    return FetchedImage(require_image(content, limits.allowed_mimes, path), content)
+        raise where.error(f"the image cannot be fetched: {error}") from error
+    return FetchedImage(require_image(content, limits.allowed_mimes, where), content)
 
 
-def too_slow(path: str, limits: ImageSettings) -> InvalidRequest:
-    seconds = f"{limits.timeout_seconds:g} s"
-    return InvalidRequest(f"`{path}`: the image could not be fetched within {seconds}.", param=path)
+def too_slow(where: Location, limits: ImageSettings) -> InvalidRequest:
+    """The error for a fetch that has used up its time."""
+    return where.error(f"the image could not be fetched within {limits.timeout_seconds:g} s")
 
 
 def _follow(url: str, limits: ImageSettings, network: Network, deadline: Deadline) -> bytes:

@@ -1,16 +1,21 @@
-"""Images in a request: data URIs, or http(s) URLs where they are allowed (contract, HTTP section 6)."""
+"""The one reader of images in requests, for HTTP and for WebSocket.
+
+An image comes as base64 text with a label, as a data URI, or as an http(s) URL where these are allowed. The
+same limits hold for all (docs/images.md#limits), and the same check: the media type is read from the bytes,
+never from the label.
+"""
 
 from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Sequence
 
 from app.concurrency.deadline import time_limit
 from app.config.settings import ChatCompletionsSettings
-from app.errors import InvalidRequest, UnsupportedValue
+from app.errors import UnsupportedValue
 from app.media.fetch import INTERNET, Network, fetch_image, too_slow
 from app.media.kinds import require_allowed, require_image
+from app.media.location import Location
 from app.messages import ImagePart
 
 _DATA_URI = re.compile(r"data:(?P<mime>[\w.+-]+/[\w.+-]+)(?:;[\w.+=-]+)*?;base64,", re.ASCII | re.IGNORECASE)
@@ -20,90 +25,82 @@ MiB = 1024 * 1024
 
 
 class ImageBudget:
-    """How much a request's images take up of what it may have. Remembers what was fetched for it."""
+    """What the images of one request may still take up. Remembers what was fetched for it."""
 
     def __init__(self, limits: ChatCompletionsSettings) -> None:
         self.limits = limits
         self.fetched: dict[str, ImagePart] = {}
         self._total = 0
 
-    def add(self, size: int, path: str) -> None:
+    def check_count(self, count: int, where: Location) -> None:
+        """Raises InvalidRequest if a message has more images than it may."""
+        if count > self.limits.max_image_parts:
+            raise where.error(f"a message may have at most {self.limits.max_image_parts} images")
+
+    def add(self, size: int, where: Location) -> None:
+        """Count an image of `size` bytes. Raises InvalidRequest if it, or all together, are too large."""
         if size > self.limits.images.max_bytes:
-            raise InvalidRequest(
-                f"`{path}`: an image may have at most {self.limits.images.max_bytes / MiB:g} MiB.", param=path
-            )
+            raise where.error(f"an image may have at most {self.limits.images.max_bytes / MiB:g} MiB")
         self._total += size
         if self._total > self.limits.max_total_image_bytes:
-            raise InvalidRequest(
-                f"`{path}`: the images of a request may have at most "
-                f"{self.limits.max_total_image_bytes / MiB:g} MiB together.",
-                param=path,
-            )
+            most = f"{self.limits.max_total_image_bytes / MiB:g} MiB"
+            raise where.error(f"the images of a request may have at most {most} together")
 
 
-def check_image_count(messages: Sequence[object], most: int) -> None:
-    """The newest user message may have only so many images; counted before any of them is looked at."""
-    for index in range(len(messages) - 1, -1, -1):
-        message = messages[index]
-        if isinstance(message, dict) and message.get("role") == "user":
-            if _image_count(message.get("content")) > most:
-                path = f"messages[{index}].content"
-                raise InvalidRequest(f"`{path}`: a message may have at most {most} images.", param=path)
-            return
+def load_image_url(
+    raw: object, where: Location, budget: ImageBudget, network: Network = INTERNET
+) -> ImagePart:
+    """The image behind an OpenAI `image_url`, an object with `url` or a string.
 
-
-def _image_count(content: object) -> int:
-    parts = content if isinstance(content, list) else []
-    return sum(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
-
-
-def load_image(raw: object, path: str, budget: ImageBudget, network: Network = INTERNET) -> ImagePart:
-    """The image behind `image_url`, an object or a string. Raises InvalidRequest for anything unfit."""
+    Raises InvalidRequest, or UnsupportedValue for a type or a way of sending that is not accepted.
+    """
     url = raw.get("url") if isinstance(raw, dict) else raw
     if not isinstance(url, str) or not url.strip():
-        raise InvalidRequest(f"`{path}.url` must be a non-empty string.", param=path)
+        raise where.error("`url` must be a non-empty string")
     url = url.strip()
     if url[:8].lower().startswith(_WEB):
-        return _from_web(url, path, budget, network)
-    return _from_data_uri(url, path, budget)
-
-
-def _from_web(url: str, path: str, budget: ImageBudget, network: Network) -> ImagePart:
-    limits = budget.limits.images
-    if not limits.allow_url:
-        raise UnsupportedValue(
-            f"`{path}`: images by URL are not fetched here; send the image as a data URI, or have "
-            "gateway.http.endpoints.chatCompletions.images.allowUrl set.",
-            param=path,
-        )
-    if (image := budget.fetched.get(url)) is None:
-        if len(budget.fetched) >= MAX_FETCHES:
-            raise InvalidRequest(
-                f"`{path}`: a request may name at most {MAX_FETCHES} images by URL.", param=path
-            )
-        with time_limit(limits.timeout_seconds, too_slow(path, limits)):  # a slow name server, too
-            mime, content = fetch_image(url, path, limits, network)
-        image = ImagePart(mime, binascii.b2a_base64(content, newline=False).decode("ascii"))
-        budget.fetched[url] = image
-    budget.add(_decoded_size(image.data), path)
-    return image
-
-
-def _from_data_uri(url: str, path: str, budget: ImageBudget) -> ImagePart:
+        return _from_web(url, where, budget, network)
     match = _DATA_URI.match(url)
     if match is None:
-        raise InvalidRequest(f"`{path}` must be a base64 data URI (`data:image/png;base64,…`).", param=path)
+        raise where.error("it must be a base64 data URI (`data:image/png;base64,…`)")
+    return load_base64_image(url[match.end() :], match["mime"], where, budget)
+
+
+def load_base64_image(data: str, label: str, where: Location, budget: ImageBudget) -> ImagePart:
+    """The image that `data` encodes, with its real media type; `label` is the type that the caller names.
+
+    Raises InvalidRequest for what is too large, empty or no base64, and UnsupportedValue for a label, or a
+    real type, that is not accepted.
+    """
     allowed = budget.limits.images.allowed_mimes
-    require_allowed(match["mime"], allowed, path)
-    data = url[match.end() :]
-    budget.add(_decoded_size(data), path)
+    require_allowed(label, allowed, where)
+    budget.add(_decoded_size(data), where)
     try:
         content = binascii.a2b_base64(data, strict_mode=True)
     except ValueError as error:
-        raise InvalidRequest(f"`{path}` is not valid base64.", param=path) from error
+        raise where.error("the image is not valid base64") from error
     if not content:
-        raise InvalidRequest(f"`{path}` is an empty image.", param=path)
-    return ImagePart(require_image(content, allowed, path), data)
+        raise where.error("the image is empty")
+    return ImagePart(require_image(content, allowed, where), data)
+
+
+def _from_web(url: str, where: Location, budget: ImageBudget, network: Network) -> ImagePart:
+    limits = budget.limits.images
+    if not limits.allow_url:
+        raise where.error(
+            "images by URL are not fetched here; send the image as a data URI, or have "
+            "gateway.http.endpoints.chatCompletions.images.allowUrl set",
+            UnsupportedValue,
+        )
+    if (image := budget.fetched.get(url)) is None:
+        if len(budget.fetched) >= MAX_FETCHES:
+            raise where.error(f"a request may name at most {MAX_FETCHES} images by URL")
+        with time_limit(limits.timeout_seconds, too_slow(where, limits)):  # a slow name server, too
+            mime, content = fetch_image(url, where, limits, network)
+        image = ImagePart(mime, binascii.b2a_base64(content, newline=False).decode("ascii"))
+        budget.fetched[url] = image
+    budget.add(_decoded_size(image.data), where)
+    return image
 
 
 def _decoded_size(data: str) -> int:

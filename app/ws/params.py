@@ -65,5 +65,9 @@ class Params:
             raise self.wrong(f"at /{name}", "must be array of strings")
         return value
 
+    def prefix(self, where: str) -> str:
+        """The beginning of every message about these parameters."""
+        return f"invalid {self.method} params: {where}"
+
     def wrong(self, where: str, what: str) -> InvalidRequest:
-        return InvalidRequest(f"invalid {self.method} params: {where}: {what}")
+        return InvalidRequest(f"{self.prefix(where)}: {what}")

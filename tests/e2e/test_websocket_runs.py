@@ -11,7 +11,7 @@ import websocket
 
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import GatewayProcess
-from tests.support.operator import Frame, Operator, operator
+from tests.support.operator import Operator, operator
 from tests.support.provider import (
     ScriptedProvider,
     done,
@@ -327,19 +327,6 @@ def test_inject(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
         assert messages[-1]["content"][0]["text"] == "[note]\n\nBy the way."
     gateway.chat({"messages": [{"role": "user", "content": "go on"}]}, x_openclaw_session_key="ws-inject")
     assert ("assistant", "[note]\n\nBy the way.") in provider.messages()
-
-
-def test_pictures(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
-    png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-    attachment = {"type": "image", "mimeType": "image/png", "fileName": "x.png", "content": png}
-    params: Frame = {"sessionKey": "ws-image", "message": "what is it?", "idempotencyKey": key()}
-    with operator(gateway) as client:
-        client.call("chat.send", {**params, "attachments": [attachment]})
-        client.until("chat", state="final")
-        refused = client.refusal("chat.send", {**params, "idempotencyKey": key(), "attachments": [{"x": 1}]})
-        assert "at /attachments/0" in refused["message"]
-    content = provider.messages()[-1][1]
-    assert content[1] == {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{png}"}}
 
 
 def test_twenty_megabytes_to_a_slow_reader(gateway: GatewayProcess, provider: ScriptedProvider) -> None:

@@ -13,7 +13,8 @@ import msgspec
 
 from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, MissingMessage
-from app.media.images import ImageBudget, check_image_count, load_image
+from app.media.images import ImageBudget, load_image_url
+from app.media.location import Location
 from app.messages import ImagePart, Message, PlainMessage, PlainMessages, Role, TextPart, ToolCall
 
 ROLES: dict[str, Role] = {
@@ -46,8 +47,8 @@ def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversat
         raise _nothing_to_answer()
     if isinstance(raw[0], PlainMessage):
         return _load_plain(raw)
-    check_image_count(raw, limits.max_image_parts)
     budget = ImageBudget(limits)
+    check_image_count(raw, budget)
     messages: list[Message] = []
     instructions: list[str] = []
     for index, one in enumerate(raw):
@@ -59,6 +60,18 @@ def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversat
     if not any(_asks(message) for message in messages):
         raise _nothing_to_answer()
     return Conversation(tuple(messages), "\n\n".join(instructions) or None)
+
+
+def check_image_count(messages: Sequence[object], budget: ImageBudget) -> None:
+    """Only the newest user message is counted, before any image is decoded or fetched."""
+    for index in range(len(messages) - 1, -1, -1):
+        message = messages[index]
+        if isinstance(message, dict) and message.get("role") == "user":
+            content = message.get("content")
+            parts = content if isinstance(content, list) else []
+            count = sum(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+            budget.check_count(count, Location.field(f"messages[{index}].content"))
+            return
 
 
 def _load_plain(raw: list[PlainMessage]) -> Conversation:
@@ -119,7 +132,7 @@ def _part(raw: object, role: Role, path: str, budget: ImageBudget) -> TextPart |
     if isinstance(raw, dict) and kind == "image_url":
         if role != "user":
             raise InvalidRequest(f"`{path}`: only user messages may have images.", param=path)
-        return load_image(raw.get("image_url"), f"{path}.image_url", budget)
+        return load_image_url(raw.get("image_url"), Location.field(f"{path}.image_url"), budget)
     raise InvalidRequest(f"`{path}.type` must be one of: text, input_text, image_url.", param=f"{path}.type")
 
 

@@ -38,7 +38,7 @@ class AgentMethods:
         run = call.gateway.runs.start(
             RunRequest(
                 route=route,
-                messages=(Message("user", user_content(message, params)),),
+                messages=(Message("user", user_content(message, call)),),
                 source="ws",
                 instructions=params.optional_text("extraSystemPrompt"),
                 model=call.gateway.store.settings_of(route.session_key).get("model"),

@@ -43,7 +43,7 @@ class ChatMethods:
         route = _route(call)
         key = route.session_key
         message, run_id = params.optional_text("message") or "", params.run_id()
-        content = user_content(message, params)
+        content = user_content(message, call)
         if not message.strip() and content == message:
             raise params.wrong("at /message", "message or attachment required")
         call.peer.watch_session(key, params.text("sessionKey"))

@@ -111,7 +111,7 @@ def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
     run = call.gateway.runs.start(
         RunRequest(
             route=Route(session.agent_id, session.key, "key"),
-            messages=(Message("user", user_content(message, call.params)),),
+            messages=(Message("user", user_content(message, call)),),
             source="ws",
             model=session.settings.get("model"),
             principal=call.peer.principal,

@@ -1,4 +1,4 @@
-"""Pictures sent as data URIs: what is let in, and how much of it."""
+"""Images sent as data URIs: which are accepted, and how large they may be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 from app.config.settings import ChatCompletionsSettings, ImageSettings
 from app.errors import GatewayError, InvalidRequest, UnsupportedValue
-from app.media.images import ImageBudget, load_image
+from app.media.images import ImageBudget, load_image_url
+from app.media.location import Location
 from app.messages import ImagePart
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -31,7 +32,7 @@ def sized(size: int) -> str:
 
 
 def load(raw: Any, budget: ImageBudget | None = None) -> ImagePart:
-    return load_image(raw, "the.place", budget or ImageBudget(LIMITS))
+    return load_image_url(raw, Location.field("the.place"), budget or ImageBudget(LIMITS))
 
 
 def refusal(raw: Any, budget: ImageBudget | None = None) -> GatewayError:

@@ -11,6 +11,7 @@ import pytest
 from app.config.settings import ImageSettings
 from app.errors import InvalidRequest
 from app.media.fetch import INTERNET, Network, fetch_image
+from app.media.location import Location
 from tests.unit.media.image_host import Answer, ImageHost, head, ok, png, redirect
 
 LIMITS = ImageSettings(allow_url=True, timeout_seconds=5, max_bytes=100_000)
@@ -19,7 +20,7 @@ PATH = "messages[0].content[1].image_url"
 
 def refusal(url: str, network: Network, limits: ImageSettings = LIMITS) -> str:
     with pytest.raises(InvalidRequest) as caught:
-        fetch_image(url, PATH, limits, network)
+        fetch_image(url, Location.field(PATH), limits, network)
     assert caught.value.param == PATH
     assert caught.value.message.startswith(f"`{PATH}`")
     return caught.value.message
@@ -45,7 +46,7 @@ WELL = {
 @pytest.mark.parametrize("way", WELL)
 def test_an_image_is_fetched(way: str, host: ImageHost, network: Network) -> None:
     host.pages["/a.png"] = WELL[way]
-    assert fetch_image(host.url("/a.png"), PATH, LIMITS, network) == ("image/png", png())
+    assert fetch_image(host.url("/a.png"), Location.field(PATH), LIMITS, network) == ("image/png", png())
 
 
 def test_the_host_learns_little(host: ImageHost, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +54,7 @@ def test_the_host_learns_little(host: ImageHost, network: Network, monkeypatch: 
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     host.pages["/a.png?q=%20"] = ok(png())
-    fetch_image(host.url("/a.png?q=%20#part"), PATH, LIMITS, network)
+    fetch_image(host.url("/a.png?q=%20#part"), Location.field(PATH), LIMITS, network)
     assert host.requests[0].split("\r\n") == [
         "GET /a.png?q=%20 HTTP/1.1",
         f"Host: images.test:{host.port}",
@@ -102,7 +103,7 @@ def test_a_bad_answer_is_refused(way: str, host: ImageHost, network: Network) ->
 
 def test_a_wrong_length_ends_the_image_there(host: ImageHost, network: Network) -> None:
     host.pages["/a.png"] = head(200, f"Content-Length: {len(png())}") + png() + TOO_LARGE
-    assert fetch_image(host.url("/a.png"), PATH, LIMITS, network).content == png()
+    assert fetch_image(host.url("/a.png"), Location.field(PATH), LIMITS, network).content == png()
 
 
 def drip() -> Answer:
@@ -138,7 +139,7 @@ def test_nobody_listens(network: Network) -> None:
 def test_the_next_address_is_tried(host: ImageHost) -> None:
     host.pages["/a.png"] = ok(png())
     network = Network(resolve=lambda *_: ["127.0.0.77", "127.0.0.1"], is_public=lambda _: True)
-    assert fetch_image(host.url("/a.png"), PATH, LIMITS, network).content == png()
+    assert fetch_image(host.url("/a.png"), Location.field(PATH), LIMITS, network).content == png()
 
 
 def test_an_unknown_name(network: Network) -> None:

@@ -10,15 +10,17 @@ from app.config.settings import ImageSettings
 from app.errors import InvalidRequest
 from app.media.addresses import is_public
 from app.media.fetch import Network, fetch_image
+from app.media.location import Location
 from tests.unit.media.image_host import ImageHost, ok, png, redirect
 
+X = Location.field("x")
 LIMITS = ImageSettings(allow_url=True, timeout_seconds=5)
 BLOCKED = "the image cannot be fetched: its host is not on the public internet."
 
 
 def refusal(url: str, network: Network, limits: ImageSettings = LIMITS) -> str:
     with pytest.raises(InvalidRequest) as caught:
-        fetch_image(url, "x", limits, network)
+        fetch_image(url, X, limits, network)
     return caught.value.message.removeprefix("`x`: ")
 
 
@@ -54,7 +56,7 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_called(host: ImageHo
     host.pages["/a.png"] = ok(png())
     names = Names(["127.0.0.1"], ["127.0.0.66"])
     network = Network(resolve=names, is_public=lambda address: address == "127.0.0.1")
-    assert fetch_image(host.url("/a.png"), "x", LIMITS, network).content == png()
+    assert fetch_image(host.url("/a.png"), X, LIMITS, network).content == png()
     assert names.asked == ["images.test"]
 
 
@@ -100,7 +102,7 @@ def test_redirects_are_followed_up_to_the_limit(host: ImageHost, network: Networ
     host.pages["/1"] = redirect("2", 307)
     host.pages["/2"] = redirect("/gr\u00c3\u00b6\u00c3\u009fe.png", 308)  # UTF-8, as servers send it
     host.pages["/gr%C3%B6%C3%9Fe.png"] = ok(png())
-    assert fetch_image(host.url("/0"), "x", LIMITS, network).content == png()
+    assert fetch_image(host.url("/0"), X, LIMITS, network).content == png()
     assert [request.split("\r\n")[1].split(":")[1].strip() for request in host.requests] == [
         "images.test",
         "other.test",
@@ -122,7 +124,7 @@ def test_a_circle_of_redirects_ends(host: ImageHost, network: Network) -> None:
 def test_cookies_are_not_kept(host: ImageHost, network: Network) -> None:
     host.pages["/a"] = redirect("/b\r\nSet-Cookie: id=1; Path=/")
     host.pages["/b"] = ok(png())
-    fetch_image(host.url("/a"), "x", LIMITS, network)
+    fetch_image(host.url("/a"), X, LIMITS, network)
     assert "cookie" not in host.requests[1].lower()
 
 
@@ -134,7 +136,7 @@ def test_the_allowlist_holds_on_every_hop(host: ImageHost, network: Network) -> 
     assert "urlAllowlist" in refusal(host.url("/b", host="other.test"), network, listed)
     assert host.connections == 1
     both = replace(LIMITS, url_allowlist=("images.test", "*.test"))
-    assert fetch_image(host.url("/a"), "x", both, network).content == png()
+    assert fetch_image(host.url("/a"), X, both, network).content == png()
 
 
 def test_the_allowlist_opens_no_private_address() -> None:

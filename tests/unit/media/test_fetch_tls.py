@@ -13,8 +13,10 @@ import pytest
 from app.config.settings import ImageSettings
 from app.errors import InvalidRequest
 from app.media.fetch import Network, fetch_image, trusted_tls
+from app.media.location import Location
 from tests.unit.media.image_host import ImageHost, ok, png, redirect
 
+X = Location.field("x")
 LIMITS = ImageSettings(allow_url=True, timeout_seconds=5)
 
 
@@ -49,13 +51,13 @@ def trusting(network: Network, certificate: Path) -> Network:
 
 def refusal(url: str, network: Network) -> str:
     with pytest.raises(InvalidRequest) as caught:
-        fetch_image(url, "x", LIMITS, network)
+        fetch_image(url, X, LIMITS, network)
     return caught.value.message
 
 
 def test_an_image_comes_over_tls(secure_host: ImageHost, trusting: Network) -> None:
     url = secure_host.url("/a.png", scheme="https")
-    assert fetch_image(url, "x", LIMITS, trusting).content == png()
+    assert fetch_image(url, X, LIMITS, trusting).content == png()
 
 
 def test_the_certificate_must_be_of_that_name(secure_host: ImageHost, trusting: Network) -> None:
@@ -72,10 +74,10 @@ def test_the_certificate_must_be_of_a_known_authority(secure_host: ImageHost, ne
 
 def test_a_redirect_may_lead_to_tls(host: ImageHost, secure_host: ImageHost, trusting: Network) -> None:
     host.pages["/a"] = redirect(secure_host.url("/a.png", scheme="https"))
-    assert fetch_image(host.url("/a"), "x", LIMITS, trusting).content == png()
+    assert fetch_image(host.url("/a"), X, LIMITS, trusting).content == png()
 
 
 def test_a_host_that_speaks_no_tls_is_refused(host: ImageHost, trusting: Network) -> None:
     limits = replace(LIMITS, timeout_seconds=0.3)
     with pytest.raises(InvalidRequest):
-        fetch_image(host.url("/a", scheme="https"), "x", limits, trusting)
+        fetch_image(host.url("/a", scheme="https"), X, limits, trusting)

@@ -11,14 +11,16 @@ import pytest
 
 from app.config.settings import ChatCompletionsSettings, ImageSettings
 from app.errors import GatewayError, InvalidRequest, UnsupportedValue
-from app.http.chat_completions.messages import load_conversation
+from app.http.chat_completions.messages import check_image_count, load_conversation
 from app.media.fetch import Network
-from app.media.images import MAX_FETCHES, ImageBudget, check_image_count, load_image
+from app.media.images import MAX_FETCHES, ImageBudget, load_image_url
+from app.media.location import Location
 from app.messages import ImagePart
 from tests.unit.media.image_host import ImageHost, ok, png
 
 FETCHING = ChatCompletionsSettings(images=ImageSettings(allow_url=True, timeout_seconds=5))
 NETWORK = Network(resolve=lambda *_: ["127.0.0.1"], is_public=lambda _: True)
+X = Location.field("x")
 PNG = base64.b64encode(png()).decode()
 
 
@@ -31,15 +33,15 @@ def host() -> Iterator[ImageHost]:
 
 def refusal(raw: Any, budget: ImageBudget, network: Network = NETWORK) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
-        load_image(raw, "the.place", budget, network)
+        load_image_url(raw, Location.field("the.place"), budget, network)
     assert caught.value.param == "the.place"
     return caught.value
 
 
 @pytest.mark.parametrize("wrap", [lambda url: url, lambda url: {"url": url, "detail": "low"}])
-def test_an_image_by_url_becomes_a_data_uri_of_its_true_type(host: ImageHost, wrap: Any) -> None:
+def test_an_image_by_url_becomes_a_data_uri_of_its_real_type(host: ImageHost, wrap: Any) -> None:
     raw = wrap(f"  {host.url('/a.png')}\n")
-    assert load_image(raw, "x", ImageBudget(FETCHING), NETWORK) == ImagePart("image/png", PNG)
+    assert load_image_url(raw, X, ImageBudget(FETCHING), NETWORK) == ImagePart("image/png", PNG)
 
 
 def test_without_the_setting_nothing_is_fetched(host: ImageHost) -> None:
@@ -57,14 +59,14 @@ def test_other_schemes_are_refused_though_urls_are_allowed(url: str) -> None:
 def test_fetched_images_count_like_sent_ones(host: ImageHost) -> None:
     size = len(png())
     budget = ImageBudget(replace(FETCHING, max_total_image_bytes=2 * size))
-    load_image(host.url("/a.png"), "x", budget, NETWORK)
-    load_image(f"data:image/png;base64,{PNG}", "x", budget, NETWORK)
+    load_image_url(host.url("/a.png"), X, budget, NETWORK)
+    load_image_url(f"data:image/png;base64,{PNG}", X, budget, NETWORK)
     assert "together" in refusal(host.url("/a.png"), budget).message
 
 
 def test_the_same_url_is_fetched_once_in_a_request(host: ImageHost) -> None:
     budget = ImageBudget(FETCHING)
-    parts = {load_image(host.url("/a.png"), "x", budget, NETWORK) for _ in range(3)}
+    parts = {load_image_url(host.url("/a.png"), X, budget, NETWORK) for _ in range(3)}
     assert len(parts) == 1
     assert host.connections == 1
 
@@ -73,7 +75,7 @@ def test_a_request_names_only_so_many_urls(host: ImageHost) -> None:
     budget = ImageBudget(FETCHING)
     for number in range(MAX_FETCHES):
         host.pages[f"/a.png?{number}"] = ok(png())
-        load_image(host.url(f"/a.png?{number}"), "x", budget, NETWORK)
+        load_image_url(host.url(f"/a.png?{number}"), X, budget, NETWORK)
     assert "at most 32 images by URL" in refusal(host.url("/a.png"), budget).message
     assert host.connections == MAX_FETCHES
 
@@ -87,7 +89,7 @@ def test_the_local_network_is_out_of_reach(host: ImageHost) -> None:
 
 @pytest.mark.parametrize("label", ["image/jpeg", "image/heic", "IMAGE/JPG"])
 def test_a_wrong_label_is_set_right(label: str) -> None:
-    image = load_image(f"data:{label};base64,{PNG}", "x", ImageBudget(ChatCompletionsSettings()))
+    image = load_image_url(f"data:{label};base64,{PNG}", X, ImageBudget(ChatCompletionsSettings()))
     assert image == ImagePart("image/png", PNG)
 
 
@@ -121,11 +123,17 @@ def image(url: str = f"data:image/png;base64,{PNG}") -> dict[str, Any]:
 
 
 def test_only_the_newest_user_message_is_counted() -> None:
-    check_image_count([user(*[image()] * 9), user(*[image()] * 8), {"role": "assistant", "content": "x"}], 8)
-    check_image_count([user(*[image()] * 9), {"role": "user", "content": "x"}], 8)
-    check_image_count(["nonsense", {"role": "user"}, None], 0)
+    eight, none = (
+        ImageBudget(ChatCompletionsSettings()),
+        ImageBudget(ChatCompletionsSettings(max_image_parts=0)),
+    )
+    check_image_count(
+        [user(*[image()] * 9), user(*[image()] * 8), {"role": "assistant", "content": "x"}], eight
+    )
+    check_image_count([user(*[image()] * 9), {"role": "user", "content": "x"}], eight)
+    check_image_count(["nonsense", {"role": "user"}, None], none)
     with pytest.raises(InvalidRequest) as caught:
-        check_image_count([user(*[image()] * 9), {"role": "assistant", "content": "x"}], 8)
+        check_image_count([user(*[image()] * 9), {"role": "assistant", "content": "x"}], eight)
     assert caught.value.param == "messages[0].content"
 
 

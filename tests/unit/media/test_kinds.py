@@ -5,8 +5,10 @@ import pytest
 from app.config.settings import ImageSettings
 from app.errors import UnsupportedValue
 from app.media.kinds import image_mime, require_allowed, require_image
+from app.media.location import Location
 from tests.unit.media.image_host import png
 
+X = Location.field("x")
 ALLOWED = ImageSettings().allowed_mimes
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF"
 WEBP = b"RIFF\x1a\x00\x00\x00WEBPVP8L"
@@ -34,26 +36,26 @@ def test_bytes_are_known_by_their_beginning(content: bytes, mime: str | None) ->
 @pytest.mark.parametrize("content", [HEIC, HEIF, MIF1_HEIC])
 def test_heic_is_refused_with_advice(content: bytes) -> None:
     with pytest.raises(UnsupportedValue, match="send the picture as JPEG or PNG") as caught:
-        require_image(content, ALLOWED, "messages[0]")
+        require_image(content, ALLOWED, Location.field("messages[0]"))
     assert caught.value.param == "messages[0]"
 
 
 def test_a_refusal_names_what_is_of_use() -> None:
     with pytest.raises(UnsupportedValue) as caught:
-        require_image(b"hello", ALLOWED, "x")
+        require_image(b"hello", ALLOWED, X)
     assert caught.value.message == (
-        "`x` is not an image; send image/jpeg or image/png or image/gif or image/webp."
+        "`x`: this is not an image; send image/jpeg or image/png or image/gif or image/webp."
     )
 
 
 def test_only_allowed_kinds_are_taken() -> None:
-    assert require_image(AVIF, ("image/avif",), "x") == "image/avif"
+    assert require_image(AVIF, ("image/avif",), X) == "image/avif"
     with pytest.raises(UnsupportedValue, match="image/avif"):
-        require_image(AVIF, ALLOWED, "x")
+        require_image(AVIF, ALLOWED, X)
     with pytest.raises(UnsupportedValue, match="image/png"):
-        require_image(png(), ("image/jpeg",), "x")
+        require_image(png(), ("image/jpeg",), X)
 
 
 def test_jpg_is_another_name_of_jpeg() -> None:
-    require_allowed("image/JPG", ALLOWED, "x")
-    assert require_image(JPEG, ("image/jpg",), "x") == "image/jpeg"
+    require_allowed("image/JPG", ALLOWED, X)
+    assert require_image(JPEG, ("image/jpg",), X) == "image/jpeg"

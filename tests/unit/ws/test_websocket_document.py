@@ -8,10 +8,10 @@ from functools import cache
 import pytest
 
 from app.auth.method_scopes import METHOD_SCOPES
+from app.config.settings import ChatCompletionsSettings, ImageSettings
 from app.runs.ledger import KEEP, KEEP_SECONDS, Ledger
 from app.ws import buffered_socket as wire
 from app.ws import connection, connections, handshake
-from app.ws.methods.attachments import MAX_IMAGES
 from app.ws.methods.commands import COMMANDS, STOP_WORDS
 from app.ws.methods.table import build_table
 from tests.support.gateway import ROOT
@@ -82,7 +82,9 @@ def test_every_command_and_stop_word_is_told():
         ),
         ("Who is told what", "at most 64 connections", connections.BROADCAST_LIMIT == 64),
         ("Repeating a request", "5 minutes and at most 1,000", (KEEP_SECONDS, KEEP) == (300, 1000)),
-        ("Runs", "up to 8 images", MAX_IMAGES == 8),
+        ("Runs", "up to 8 images", ChatCompletionsSettings().max_image_parts == 8),
+        ("Runs", "at most 10 MiB each", ImageSettings().max_bytes == 10 * MiB),
+        ("Runs", "20 MiB together", ChatCompletionsSettings().max_total_image_bytes == 20 * MiB),
         ("Close codes", "`credentials rotated`", connections.ROTATED[1] == "credentials rotated"),
     ],
 )
