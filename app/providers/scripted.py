@@ -33,7 +33,7 @@ from app.events.types import (
 )
 from app.messages import Usage
 from app.providers.base import ModelCall
-from app.providers.openai_chat.errors import error_from_status
+from app.providers.http.status_errors import error_from_status
 
 HANG_CHECK_SECONDS = 3600.0
 

@@ -37,7 +37,7 @@ CONCRETE = (
 )
 CONCRETE_BUT = {
     ("app.providers.openai_chat.provider", "app.providers.http.transport"): "its way to the server",
-    ("app.providers.scripted", "app.providers.openai_chat.errors"): "it fails as a real provider does",
+    ("app.providers.http.deadlines", "app.providers.http.transport"): "bounds its reads",
     ("app.sessions.store", "app.storage.sqlite.database"): "the store is built on the database",
     ("app.sessions.store", "app.storage.owners"): "a run is marked with the process that has it",
     ("app.sessions.index", "app.storage.sqlite.database"): "a part of the store",

@@ -1,4 +1,4 @@
-"""Connections to one provider: made when needed, kept while idle, never shared at one time."""
+"""Connections to one provider: opened when needed, kept while idle, used by one call at a time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import gevent.ssl
 
 from app.errors import UpstreamError, UpstreamTimeout
 
-IDLE_CONNECTIONS = 64
-IDLE_SECONDS = 60.0
+MAX_IDLE_CONNECTIONS = 64
+MAX_IDLE_SECONDS = 60.0
 
 
 class Connection:
-    """A connected socket, and since when it has been idle."""
+    """A connected socket. `idle_since` is `time.monotonic()` of when it was last used."""
 
     def __init__(self, sock: gevent.socket.socket) -> None:
         self.sock = sock
@@ -27,7 +27,10 @@ class Connection:
 
 
 class ConnectionPool:
-    """The idle connections to one host, newest first, and how to make another. One TLS context for all."""
+    """Connects to one host; keeps the idle connections, of which the one used last is taken first.
+
+    All share one TLS context. `connect_seconds` bounds connecting, and then the TLS handshake.
+    """
 
     def __init__(self, host: str, port: int, tls: bool, connect_seconds: float) -> None:
         self._host = host
@@ -44,24 +47,26 @@ class ConnectionPool:
         now = time.monotonic()
         while self._idle:
             connection = self._idle.pop()
-            if now - connection.idle_since < IDLE_SECONDS and self._is_quiet(connection):
+            if now - connection.idle_since < MAX_IDLE_SECONDS and self._is_quiet(connection):
                 return connection
             connection.close()
         return Connection(self._connect())
 
     def keep(self, connection: Connection) -> None:
+        """Take back a connection that is ready for another request."""
         connection.idle_since = time.monotonic()
-        if len(self._idle) >= IDLE_CONNECTIONS:
+        if len(self._idle) >= MAX_IDLE_CONNECTIONS:
             self._idle.pop(0).close()
         self._idle.append(connection)
 
     def close(self) -> None:
+        """Close the idle connections."""
         while self._idle:
             self._idle.pop().close()
 
     def _is_quiet(self, connection: Connection) -> bool:
-        """An idle connection with something to read has been closed by the other side, or is confused."""
-        if self._tls is not None:  # TLS cannot peek
+        """Whether there is nothing to read: else the server has closed it, or sent what nobody asked for."""
+        if self._tls is not None:  # a TLS socket cannot peek
             readable, _, _ = gevent.select.select([connection.sock], [], [], 0)
             return not readable
         connection.sock.settimeout(0.0)
@@ -78,7 +83,7 @@ class ConnectionPool:
         try:
             sock = gevent.socket.create_connection((self._host, self._port), timeout=self._seconds)
         except TimeoutError as error:
-            raise self._late(f"No connection to the provider at {where}") from error
+            raise self._timed_out(f"No connection to the provider at {where}") from error
         except OSError as error:
             why = _reason(error)
             raise UpstreamError(f"Cannot connect to the provider at {where}: {why}.", retries=2) from error
@@ -95,11 +100,11 @@ class ConnectionPool:
         try:
             return self._tls.wrap_socket(sock, server_hostname=self._host)
         except TimeoutError as error:
-            raise self._late(f"No TLS handshake with the provider at {where}") from error
+            raise self._timed_out(f"No TLS handshake with the provider at {where}") from error
         except OSError as error:
             raise UpstreamError(f"TLS with the provider at {where} failed: {_reason(error)}.") from error
 
-    def _late(self, what: str) -> UpstreamTimeout:
+    def _timed_out(self, what: str) -> UpstreamTimeout:
         return UpstreamTimeout(f"{what} within {self._seconds:g} s.")
 
 

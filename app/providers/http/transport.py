@@ -1,8 +1,11 @@
-"""HTTP to one provider: pooled connections, a TLS context made once, bytes as they arrive.
+"""HTTP/1.1 to one provider: pooled connections, one TLS context, bytes as they arrive.
 
-geventhttpclient parses (llhttp, in C); connections, time limits and stopping are here. Everything that
-blocks is a gevent operation of the calling greenlet, so one throw interrupts it, whether it resolves a
-name, connects or reads.
+geventhttpclient's parser (llhttp, in C) reads the answers; connections, time limits and cancelling are ours.
+Everything that blocks is a gevent operation of the calling greenlet, so that one exception thrown into that
+greenlet interrupts it, whether it resolves a name, connects or reads.
+
+What this module uses of the insides of gevent and geventhttpclient is held by
+tests/unit/providers/http/test_library_contracts.py, which names the versions.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from app.errors import UpstreamError, UpstreamTimeout, UpstreamTruncated
 from app.providers.http.pool import Connection, ConnectionPool
 
 READ_SIZE = 64 * 1024
-TAIL_SECONDS = 0.02
+MAX_ERROR_BYTES = 64 * 1024
+ERROR_SECONDS = 5.0  # for the body of an answer that is an error
+TAIL_SECONDS = 0.02  # for what follows the last event
 
 
 class Interrupted(Exception):
@@ -30,7 +35,13 @@ class Interrupted(Exception):
 
 @contextmanager
 def interruptible(cancel: Cancel) -> Iterator[None]:
-    """Let `cancel` break off whatever the block waits for on the network."""
+    """Let `cancel` interrupt whatever the block waits for on the network, by raising Interrupted there.
+
+    `cancel` may be called from any greenlet of this thread. It does not throw at once but asks gevent's loop
+    to do so: `greenlet.throw` switches to the greenlet that it throws into, and the one that cancels has to
+    go on. By then the block may have ended, and the greenlet may wait for something else; such a throw is
+    taken back with the callback's `stop`.
+    """
     greenlet = gevent.getcurrent()
     pending: list[object] = []
 
@@ -42,11 +53,16 @@ def interruptible(cancel: Cancel) -> Iterator[None]:
             yield
     finally:
         for callback in pending:
-            callback.stop()  # type: ignore[attr-defined]  # a throw that is too late must not hit later code
+            callback.stop()  # type: ignore[attr-defined]
 
 
 class Response:
-    """A provider's answer. `read_some` gives the body's bytes as they arrive."""
+    """A provider's answer. `read_some` gives the body's bytes as they arrive.
+
+    geventhttpclient's `HTTPResponse` is meant for its own client, which reads in blocks of a fixed size: only
+    its parser is used. Bytes given to `feed` end up, without headers and chunk sizes, in `_body_buffer`, a
+    bytearray; the public `read` of its subclass would wait until it has as much as it was asked for.
+    """
 
     def __init__(self, pool: ConnectionPool, connection: Connection) -> None:
         self._pool = pool
@@ -55,13 +71,19 @@ class Response:
 
     @property
     def status(self) -> int:
+        """The HTTP status, once the headers have been read."""
         return int(self._parser.get_code())
 
     def header(self, name: str) -> str | None:
+        """A header's value, the first if it was sent several times. Names may be in any case."""
         value = self._parser.get(name)
         return value[0] if isinstance(value, list) else value
 
     def read_headers(self, timeout: float) -> None:
+        """Read until the status and headers are known, skipping answers such as 100 Continue.
+
+        Raises TimeoutError after `timeout` seconds, UpstreamTruncated, UpstreamError if it is not HTTP.
+        """
         started = False
         deadline = time.monotonic() + timeout
         while not self._parser.headers_complete or self.status < 200:
@@ -75,9 +97,10 @@ class Response:
             self._feed(data)
 
     def read_some(self, timeout: float) -> bytes:
-        """The next bytes of the body, at most `timeout` seconds from now; b"" at its end.
+        """The next bytes of the body, b"" at its end.
 
-        Raises TimeoutError, UpstreamTruncated when the body is cut, UpstreamError when it is no HTTP.
+        Raises TimeoutError when none come for `timeout` seconds, UpstreamTruncated if the connection ends
+        before the body does, UpstreamError if it is not HTTP.
         """
         parser = self._parser
         while not parser._body_buffer and not parser.message_complete:
@@ -89,19 +112,19 @@ class Response:
         parser._body_buffer.clear()
         return body
 
-    def read_all(self, timeout: float, limit: int) -> bytes:
-        """The body, or as much of it as comes within `timeout` seconds and fits in `limit` bytes."""
-        deadline = time.monotonic() + timeout
-        body = b""
+    def read_error(self) -> bytes:
+        """The body of an error, or as much of it as comes in ERROR_SECONDS and fits in MAX_ERROR_BYTES."""
+        deadline = time.monotonic() + ERROR_SECONDS
+        body = bytearray()
         try:
-            while len(body) < limit and (piece := self.read_some(deadline - time.monotonic())):
+            while len(body) < MAX_ERROR_BYTES and (piece := self.read_some(deadline - time.monotonic())):
                 body += piece
         except (TimeoutError, UpstreamTruncated, UpstreamError):
-            return body[:limit]
-        return body[:limit]
+            pass  # what has come says enough
+        return bytes(body[:MAX_ERROR_BYTES])
 
     def close(self) -> None:
-        """Keep the connection for the next call if the answer was read to its end, else drop it."""
+        """Return the connection to the pool if the answer was read to its end, else close it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -111,7 +134,10 @@ class Response:
             connection.close()
 
     def finish(self) -> None:
-        """The caller has all it wants: take the few bytes that end the body, so that `close` can keep it."""
+        """Read the few bytes that end the body, so that `close` can keep the connection.
+
+        For a caller that knows from the body itself that no more of interest will come.
+        """
         try:
             while self.read_some(TAIL_SECONDS):
                 pass
@@ -144,7 +170,7 @@ class Response:
 
 
 class Transport:
-    """Talks to one base URL. Safe for any number of greenlets; holds no request's data."""
+    """Sends requests to one base URL. May be used by any number of greenlets; keeps no request's data."""
 
     def __init__(self, base_url: str, timeouts: ProviderTimeouts, headers: Mapping[str, str]) -> None:
         url = urlsplit(base_url)
@@ -159,9 +185,10 @@ class Transport:
 
     @contextmanager
     def post(self, path: str, body: bytes, headers: Mapping[str, str], cancel: Cancel) -> Iterator[Response]:
-        """POST `body`; the block gets the answer once its headers are there, and may read it.
+        """POST `body` to `path` below the base URL; the block gets the answer once its headers are there.
 
-        Raises UpstreamTimeout and UpstreamError (connection refused, name unknown, broken TLS).
+        Raises UpstreamTimeout, UpstreamTruncated and UpstreamError (connection refused, name unknown, broken
+        TLS, not HTTP); Interrupted, in the block too, when `cancel` is called.
         """
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
         head = f"POST {self._path}{path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n{''.join(lines)}"
@@ -174,6 +201,7 @@ class Transport:
                 response.close()
 
     def close(self) -> None:
+        """Close the idle connections. Calls under way keep theirs."""
         self._pool.close()
 
     def _exchange(self, message: bytes) -> Response:
@@ -199,5 +227,4 @@ class Transport:
         except TimeoutError:
             raise
         except OSError:
-            # It may have answered already (413, 401) and closed: reading tells.
-            return
+            return  # it may have answered already (413, 401) and closed the connection: reading will show

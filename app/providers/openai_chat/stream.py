@@ -12,8 +12,6 @@ from app.events.types import FinishReason, ModelEvent, ModelFinished, ReasoningD
 from app.messages import Usage
 from app.providers.openai_chat.errors import error_from_body
 
-MAX_EVENT_BYTES = 32 * 1024 * 1024
-
 _REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -21,39 +19,6 @@ _REASONS: dict[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
-
-
-class SseDecoder:
-    """Bytes in any pieces -> the `data` of each complete event. Comments and other fields are dropped."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        text = self._rest + data
-        if b"\r" in text:
-            held = b"\r" if text.endswith(b"\r") else b""  # may be half of a CRLF
-            text = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
-        *events, self._rest = text.split(b"\n\n")
-        if len(self._rest) > MAX_EVENT_BYTES:
-            raise UpstreamError("The provider sent an event of more than 32 MiB.")
-        payloads: list[bytes] = []
-        for event in events:
-            if len(event) > 6 and event.startswith(b"data: ") and b"\n" not in event:  # nearly all
-                payloads.append(event[6:])
-            elif payload := _data(event):
-                payloads.append(payload)
-        return payloads
-
-    def end(self) -> list[bytes]:
-        """The last event, if the stream ended without the blank line behind it."""
-        rest, self._rest = self._rest, b""
-        return [payload] if (payload := _data(rest.rstrip(b"\r\n"))) else []
-
-
-def _data(event: bytes) -> bytes:
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines)
 
 
 class ChatStream:

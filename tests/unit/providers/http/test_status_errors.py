@@ -19,7 +19,7 @@ from app.errors import (
     UpstreamUnavailable,
 )
 from app.http.errors import HTTP_ERRORS
-from app.providers.openai_chat.errors import MAX_MESSAGE, error_from_status, not_a_completion
+from app.providers.http.status_errors import MAX_MESSAGE, error_from_status, unexpected_content_type
 
 SECRET = "provider-key-canary"
 
@@ -162,7 +162,7 @@ def test_retry_after(status: int, header: str | None, seconds: float | None):
     [("text/html; charset=utf-8", "text/html"), (None, "no content type"), ("", "no content type")],
 )
 def test_a_web_page_is_no_completion(kind: str | None, told: str):
-    found = not_a_completion(kind)
+    found = unexpected_content_type(kind, "a chat completion")
     assert found.retries == 0
     assert f"with {told} instead" in found.message
-    assert len(not_a_completion("x" * 10_000).message) < 300
+    assert len(unexpected_content_type("x" * 10_000, "a chat completion").message) < 300
