@@ -124,7 +124,13 @@ class HostNotAllowed(Forbidden):
 
 
 class MissingScope(Forbidden):
+    """`scope` is the one that the caller lacks."""
+
     code = "missing_scope"
+
+    def __init__(self, message: str, *, scope: str = "") -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class TooManyRequests(GatewayError):

@@ -13,6 +13,7 @@ import msgspec
 from app.auth.limits import AttemptLimiter
 from app.auth.network import client_address, is_loopback, is_trusted_proxy
 from app.auth.principal import Principal
+from app.auth.scopes import ALL, USE
 from app.config.settings import AuthSettings, GatewaySettings, TrustedProxySettings
 from app.errors import Forbidden, Unauthorized
 
@@ -31,7 +32,7 @@ def authenticate(caller: Caller, gateway: GatewaySettings, limiter: AttemptLimit
     """Raises Unauthorized, Forbidden (a proxy's user who is not allowed) and AuthRateLimited."""
     auth = gateway.auth
     if auth.mode == "none":
-        return Principal("none")
+        return Principal("none", scopes=ALL)
     if auth.mode == "trusted-proxy":
         return _from_proxy(caller, gateway)
     presented = bearer_secret(caller.header("Authorization"))
@@ -39,7 +40,7 @@ def authenticate(caller: Caller, gateway: GatewaySettings, limiter: AttemptLimit
         raise _unauthorized()
     if is_gateway_secret(presented, auth):
         _count(caller, gateway, limiter, right=True)
-        return Principal(auth.mode)
+        return Principal(auth.mode, scopes=ALL)
     _count(caller, gateway, limiter, right=False)
     raise _unauthorized()
 
@@ -83,7 +84,7 @@ def _from_proxy(caller: Caller, gateway: GatewaySettings) -> Principal:
         raise _unauthorized()
     if proxy.allow_users and user not in proxy.allow_users:
         raise Forbidden("This user may not use the gateway (gateway.auth.trustedProxy.allowUsers).")
-    return Principal("trusted-proxy", user)
+    return Principal("trusted-proxy", user, USE)
 
 
 def _count(caller: Caller, gateway: GatewaySettings, limiter: AttemptLimiter, right: bool) -> None:

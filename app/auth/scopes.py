@@ -5,6 +5,9 @@ from __future__ import annotations
 READ, WRITE, ADMIN = "operator.read", "operator.write", "operator.admin"
 APPROVALS, PAIRING, QUESTIONS = "operator.approvals", "operator.pairing", "operator.questions"
 
+ALL = frozenset({ADMIN})  # an operator, who may do everything
+USE = frozenset({READ, WRITE})  # somebody who may use the gateway, but not run it
+
 
 def has_scope(granted: frozenset[str], wanted: str) -> bool:
     """Whether `granted` includes `wanted`: admin includes every scope, write includes read."""

@@ -31,7 +31,6 @@ class Peer(Protocol):
     id: str
     client: Client
     principal: Principal
-    scopes: frozenset[str]
     protocol: int
     connected_at: float
     watched: set[str]

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from msgspec.structs import replace
 from simple_websocket import ConnectionClosed, Server
 from wsproto.events import Ping
 
@@ -57,7 +58,6 @@ class Connection:
         self.id = str(uuid.uuid4())
         self.client = Client("", "", "", "")
         self.principal = Principal("none")
-        self.scopes: frozenset[str] = frozenset()
         self.role = "operator"
         self.protocol = 0
         self.connected_at = time.time()
@@ -171,9 +171,9 @@ class Connection:
             self.refuse(frame_id, error)
             self.close(MISMATCH if isinstance(error, ProtocolMismatch) else POLICY, error.message)
             return False
-        self.client, self.principal = welcome.client, welcome.principal
+        self.client = welcome.client
+        self.principal = replace(welcome.principal, scopes=frozenset(welcome.scopes))
         self.protocol, self.role = welcome.protocol, welcome.role
-        self.scopes = frozenset(welcome.scopes)
         names = self._dispatcher.methods
         self._socket.max_message_size = MAX_PAYLOAD
         hello = build_hello(welcome, self._gateway, self.id, names, self._dispatcher.presence)

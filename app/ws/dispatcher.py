@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from app.auth.grants import require
 from app.auth.method_scopes import METHOD_SCOPES
-from app.auth.scopes import has_scope
-from app.errors import GatewayError, InternalError, InvalidRequest, Unauthorized
+from app.errors import GatewayError, InternalError, InvalidRequest, MissingScope, Unauthorized
 from app.gateway import Gateway
 from app.ws.call import LATER, Call, Handler, Peer
-from app.ws.errors import FORBIDDEN, ProtocolError
+from app.ws.errors import FORBIDDEN, INVALID_REQUEST, ProtocolError
 from app.ws.frames import RequestFrame
 from app.ws.params import Params
 
@@ -45,6 +45,9 @@ class Dispatcher:
         try:
             handle = self._allowed(frame.method, peer)
             payload = handle(self._call(frame, peer))
+        except MissingScope as error:
+            peer.refuse(frame.id, _missing_scope(error, peer.protocol))
+            return False
         except GatewayError as error:
             peer.refuse(frame.id, error)
             return False
@@ -67,11 +70,7 @@ class Dispatcher:
             raise InvalidRequest(f"unknown method: {name[:100]}")
         if peer.role != OPERATOR:
             raise Unauthorized(f"unauthorized role: {peer.role}")
-        scope = METHOD_SCOPES[name]
-        if scope is not None and not has_scope(peer.scopes, scope):
-            details = {"code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope]}
-            code = FORBIDDEN if peer.protocol >= 4 else "INVALID_REQUEST"
-            raise ProtocolError(f"missing scope: {scope}", details, code)
+        require(peer.principal, METHOD_SCOPES[name])
         return handle
 
     def _call(self, frame: RequestFrame, peer: Replier) -> Call:
@@ -104,6 +103,12 @@ class LaterAnswer:
             self._peer.refuse(self._frame_id, error, payload)
 
 
+def _missing_scope(error: MissingScope, protocol: int) -> ProtocolError:
+    """As the clients of that version of the protocol know it (docs/websocket.md#errors)."""
+    details = {"code": "MISSING_SCOPE", "missingScope": error.scope, "requiredScopes": [error.scope]}
+    return ProtocolError(error.message, details, FORBIDDEN if protocol >= 4 else INVALID_REQUEST)
+
+
 def describe_peer(peer: Peer) -> dict[str, Any]:
     """A presence entry (contract, WebSocket section 5)."""
     client = peer.client
@@ -115,7 +120,7 @@ def describe_peer(peer: Peer) -> dict[str, Any]:
         "reason": "connect",
         "text": f"{client.display_name or client.id} · {client.mode} {client.version}",
         "ts": int(peer.connected_at * 1000),
-        "scopes": sorted(peer.scopes),
+        "scopes": sorted(peer.principal.scopes),
     }
     if client.instance_id:
         entry["instanceId"] = client.instance_id

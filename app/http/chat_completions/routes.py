@@ -7,7 +7,7 @@ import time
 import orjson
 from flask import Blueprint
 
-from app.errors import Forbidden
+from app.auth.grants import require_model_choice
 from app.exchange import GatewayRequest, GatewayResponse, current_request, json_answer
 from app.http.access import require_principal
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
@@ -72,8 +72,7 @@ def _model_override(request: GatewayRequest) -> str | None:
     name = brand_header(request, "model")
     if not name or not name.strip():
         return None
-    if request.principal.user is not None:
-        raise Forbidden("Only the gateway's operator may choose the model (x-openclaw-model).")
+    require_model_choice(request.principal)
     return request.gateway.known_model(name.strip())
 
 

@@ -6,8 +6,9 @@ import time
 import uuid
 from typing import Any
 
-from app.auth.scopes import ADMIN, has_scope
-from app.errors import InvalidRequest, MissingScope, RunAborted, ServiceUnavailable
+from app.auth.grants import require
+from app.auth.scopes import ADMIN
+from app.errors import InvalidRequest, RunAborted, ServiceUnavailable
 from app.gateway import Gateway
 from app.messages import Message
 from app.routing.operator import agent_of_key, main_session_key, resolve_agent_id
@@ -51,8 +52,8 @@ def create(call: Call) -> Any:
 def patch(call: Call) -> Any:
     gateway, key = call.gateway, named_key(call)
     changes = load_changes(call.params.given, gateway)
-    if needs_admin(changes) and not has_scope(call.peer.scopes, ADMIN):
-        raise MissingScope(f"missing scope: {ADMIN}")
+    if needs_admin(changes):
+        require(call.peer.principal, ADMIN)
     session = gateway.store.patch(key, agent_of_key(key, gateway.settings), changes)
     return {
         "ok": True,

@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 from app import VERSION
-from app.auth.scopes import READ, has_scope
+from app.auth.grants import is_granted
+from app.auth.scopes import READ
 from app.config.settings import AgentSettings
 from app.errors import InvalidRequest
 from app.gateway import Gateway
@@ -24,7 +25,7 @@ _NO_HEARTBEAT = {"enabled": False, "every": "disabled", "everyMs": None}
 
 def health(call: Call) -> Any:
     """Anybody may ask how the gateway is; which sessions there are is for those who may read."""
-    return build_health(call.gateway, recent=RECENT if has_scope(call.peer.scopes, READ) else 0)
+    return build_health(call.gateway, recent=RECENT if is_granted(call.peer.principal, READ) else 0)
 
 
 def build_health(gateway: Gateway, recent: int = RECENT) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.auth.principal import Principal
-from app.auth.scopes import ADMIN
+from app.auth.scopes import ALL
 from app.bootstrap import build_gateway
 from app.config.loader import load_settings
 from app.config.settings import Settings
@@ -65,8 +65,7 @@ class FakePeer:
 
     id: str = "conn-1"
     client: Client = Client("test", "test", "1.0", "linux", "Tess")  # noqa: RUF009  # it is frozen
-    principal: Principal = Principal("token")  # noqa: RUF009
-    scopes: frozenset[str] = frozenset({ADMIN})
+    principal: Principal = Principal("token", scopes=ALL)  # noqa: RUF009
     protocol: int = 4
     connected_at: float = field(default_factory=time.time)
     watched: set[str] = field(default_factory=set)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.auth.principal import Principal
 from app.auth.scopes import WRITE
 from app.events.types import RunFailed
 from app.ws.methods.session_settings import MAX_LABEL
@@ -225,7 +226,7 @@ class TestPatch:
         assert set(answer["entry"]) == {"sessionId", "createdAt", "updatedAt", "lifecycleRevision"}
 
     def test_who_may_only_write_may_set_less(self, office: Office):
-        office.peer.scopes = frozenset({WRITE})
+        office.peer.principal = Principal("token", scopes=frozenset({WRITE}))
         office.call(
             "sessions.patch", {"key": "main", "label": "Mine", "model": "big", "thinkingLevel": "low"}
         )

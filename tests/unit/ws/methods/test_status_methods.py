@@ -11,6 +11,7 @@ import pytest
 
 from app import VERSION
 from app.auth.method_scopes import METHOD_SCOPES
+from app.auth.principal import Principal
 from app.auth.scopes import READ, WRITE
 from app.ws.methods.status import build_health
 from tests.unit.ws.methods.conftest import METHODS
@@ -68,7 +69,7 @@ class TestHealth:
 
     def test_names_of_sessions_are_for_those_who_may_read(self, office: Office):
         office.say()
-        office.peer.scopes = frozenset()
+        office.peer.principal = Principal("token")
         answer = office.call("health")
         assert (answer["sessions"]["count"], answer["sessions"]["recent"]) == (1, [])
 

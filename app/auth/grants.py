@@ -1,0 +1,33 @@
+"""May this caller do that? Every transport, and whatever starts runs for them, asks here. Pure.
+
+Who has which scopes is decided where callers are authenticated (`app.auth.authenticate`, and `connect` of the
+Gateway protocol, which may ask for fewer).
+"""
+
+from __future__ import annotations
+
+from app.auth.principal import Principal
+from app.auth.scopes import ADMIN, has_scope
+from app.errors import Forbidden, MissingScope
+
+
+def is_granted(principal: Principal, scope: str | None) -> bool:
+    """Whether `principal` has `scope`; everybody who is authenticated has None."""
+    return scope is None or has_scope(principal.scopes, scope)
+
+
+def require(principal: Principal, scope: str | None) -> None:
+    """Raise MissingScope unless `principal` has `scope`."""
+    if scope is not None and not has_scope(principal.scopes, scope):
+        raise MissingScope(f"missing scope: {scope}", scope=scope)
+
+
+def may_choose_model(principal: Principal) -> bool:
+    """Whether a request of `principal` may name the model that answers, instead of the agent's own."""
+    return has_scope(principal.scopes, ADMIN)
+
+
+def require_model_choice(principal: Principal) -> None:
+    """Raise Forbidden unless `may_choose_model`."""
+    if not may_choose_model(principal):
+        raise Forbidden("Only the gateway's operator may choose the model (x-openclaw-model).")
