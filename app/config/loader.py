@@ -17,12 +17,12 @@ from app.config.build.gateway import GatewayBuilder, from_environ
 from app.config.build.providers import ProviderBuilder
 from app.config.schema import checks
 from app.config.schema.root import RootSchema
-from app.config.schema.unknown_keys import Survey
+from app.config.schema.unknown_keys import UnknownKeys
 from app.config.settings import LoggingSettings, SessionSettings, Settings
 from app.config.source.dotenv import fill_from_dotenv
 from app.config.source.environment import with_env_section
 from app.config.source.includes import TreeReader
-from app.config.source.json5_text import Table
+from app.config.source.json5_text import JsonObject
 from app.config.source.paths import ConfigPaths, expand, find_paths
 from app.config.source.problems import Problems
 from app.config.source.substitute import Substitution
@@ -61,11 +61,11 @@ class _Loading:
         self._dotenv(self.cwd / ".env")
         paths = find_paths(self.environ, self.cwd)
         self._dotenv((paths.config.parent if paths.config else paths.state_dir) / ".env")
-        survey = Survey(self.problems)
-        loaded = self._loaded(self._tree(paths), survey)
+        unknown_keys = UnknownKeys(self.problems)
+        loaded = self._loaded(self._tree(paths), unknown_keys)
         settings = self._settings(loaded, paths)
         self.problems.raise_any(self._all_sources())
-        notes = (*self.notes, *survey.notes())
+        notes = (*self.notes, *unknown_keys.notes())
         return Settings(**settings, notes=notes, sources=self._all_sources())
 
     def _dotenv(self, file: Path) -> None:
@@ -76,11 +76,11 @@ class _Loading:
         if note:
             self.notes.append(note)
 
-    def _tree(self, paths: ConfigPaths) -> Table:
+    def _tree(self, paths: ConfigPaths) -> JsonObject:
         self.sources += paths.candidates
         if paths.config is None:
             self.notes.append(f"no configuration file at {paths.candidates[0]}: built-in defaults")
-            return Table({}, {})
+            return JsonObject({}, {})
         self.problems.file = str(paths.config)
         reader = TreeReader(self.problems)
         tree = reader.read(paths.config)
@@ -89,12 +89,12 @@ class _Loading:
         self.problems.raise_any(self._all_sources())
         return tree
 
-    def _loaded(self, tree: Table, survey: Survey) -> dict[str, Any]:
+    def _loaded(self, tree: JsonObject, unknown_keys: UnknownKeys) -> dict[str, Any]:
         schema = RootSchema()
         self.problems.tree = tree
-        kept = survey.section(schema, tree)
+        kept = unknown_keys.remove(schema, tree)
         self.problems.tree = kept
-        self.environ = with_env_section(self.environ, kept.pop("env", Table({}, {})), self.problems)
+        self.environ = with_env_section(self.environ, kept.pop("env", JsonObject({}, {})), self.problems)
         substituted = Substitution(self.environ, self.problems).apply(kept)
         loaded: dict[str, Any] = {}
         for name, section in schema.fields.items():

@@ -7,8 +7,8 @@ from typing import Any
 from marshmallow import ValidationError, validates_schema
 
 from app.config.schema import checks, openclaw
-from app.config.schema.fields import FilePath, Flag, Number, OneOf, Setting, Text, Texts, Whole
-from app.config.schema.nesting import Anything, Keyed, Many, Nested
+from app.config.schema.fields import Boolean, Enum, FilePath, Float, Integer, Setting, String, StringList
+from app.config.schema.nesting import AnyObject, MappingField, Nested, ObjectList
 from app.config.schema.section import Section
 from app.config.settings import AgentSettings
 
@@ -22,7 +22,7 @@ class ModelChoice(Setting):
     def schema(self) -> Section:
         return ModelChoiceSchema()
 
-    def take(self, value: Any) -> dict[str, Any]:
+    def load(self, value: Any) -> dict[str, Any]:
         if isinstance(value, str):
             return {"primary": _model_name(value)}
         if not isinstance(value, dict):
@@ -45,14 +45,14 @@ def _model_name(text: str) -> str:
 
 class ModelChoiceSchema(Section):
     unused = frozenset({"timeoutMs"})
-    primary = Text("The model to ask.", check=_model_name)
-    fallbacks = Texts("Models to ask when it fails, in this order.", check=_model_name)
+    primary = String("The model to ask.", check=_model_name)
+    fallbacks = StringList("Models to ask when it fails, in this order.", check=_model_name)
 
 
 class Stop(Setting):
     kind = "text or list of at most 4 texts"
 
-    def take(self, value: Any) -> Any:
+    def load(self, value: Any) -> Any:
         texts = [value] if isinstance(value, str) else value
         if not isinstance(texts, list) or not 1 <= len(texts) <= 4:
             raise ValidationError(f"must be {self.kind}")
@@ -71,33 +71,33 @@ class ParamsSchema(Section):
         first, *others = key.split("_")
         return first + "".join(word[:1].upper() + word[1:] for word in others)
 
-    temperature = Number("How freely to choose words.", low=0, high=2)
-    top_p = Number("The share of likely words to choose from.", low=0, high=1)
-    max_tokens = Whole("The longest answer.", low=1)
-    max_completion_tokens = Whole("The longest answer, reasoning included.", low=1)
-    frequency_penalty = Number("Against words used often.", low=-2, high=2)
-    presence_penalty = Number("Against words used at all.", low=-2, high=2)
-    seed = Whole("For repeatable answers.")
+    temperature = Float("How freely to choose words.", low=0, high=2)
+    top_p = Float("The share of likely words to choose from.", low=0, high=1)
+    max_tokens = Integer("The longest answer.", low=1)
+    max_completion_tokens = Integer("The longest answer, reasoning included.", low=1)
+    frequency_penalty = Float("Against words used often.", low=-2, high=2)
+    presence_penalty = Float("Against words used at all.", low=-2, high=2)
+    seed = Integer("For repeatable answers.")
     stop = Stop("Where an answer ends.")
-    response_format = Anything("OpenAI's `response_format`.")
-    reasoning_effort = OneOf(
+    response_format = AnyObject("OpenAI's `response_format`.")
+    reasoning_effort = Enum(
         "How long to think.", "none", "minimal", "low", "medium", "high", "xhigh", aliases={"off": "none"}
     )
-    parallel_tool_calls = Flag("Several tool calls in one turn.")
+    parallel_tool_calls = Boolean("Several tool calls in one turn.")
 
 
 class ToolPolicySchema(Section):
     unused = openclaw.TOOLS
-    profile = OneOf(
+    profile = Enum(
         "The set of tools to begin with; `minimal` if nothing says otherwise.",
         "minimal",
         "coding",
         "messaging",
         "full",
     )
-    allow = Texts("Only these tools and groups of tools.")
-    also_allow = Texts("These besides the profile's.")
-    deny = Texts("Never these; wins over everything.")
+    allow = StringList("Only these tools and groups of tools.")
+    also_allow = StringList("These besides the profile's.")
+    deny = StringList("Never these; wins over everything.")
 
     @validates_schema(skip_on_field_errors=True)
     def _one_kind_of_allow(self, data: dict[str, Any], **_: Any) -> None:
@@ -107,9 +107,9 @@ class ToolPolicySchema(Section):
 
 class IdentitySchema(Section):
     unused = openclaw.IDENTITY
-    name = Text("What the agent calls itself.")
-    emoji = Text("Its emoji.")
-    avatar = Text("Its picture: a path in the workspace, a URL or a data URI.")
+    name = String("What the agent calls itself.")
+    emoji = String("Its emoji.")
+    avatar = String("Its picture: a path in the workspace, a URL or a data URI.")
 
 
 class AgentDefaultsSchema(Section):
@@ -117,32 +117,33 @@ class AgentDefaultsSchema(Section):
 
     defaults = AgentSettings
     unused = openclaw.AGENT_DEFAULTS
-    name = Text("The agent's name for people.")
+    name = String("The agent's name for people.")
     identity = Nested(IdentitySchema)
     workspace = FilePath("The agent's folder.", check=checks.filled)
     model = ModelChoice("The model to ask; not set: see the default model below.")
-    system_prompt = Text("Instructions that begin every conversation.")
+    system_prompt = String("Instructions that begin every conversation.")
     params = Nested(ParamsSchema)
     tools = Nested(ToolPolicySchema)
-    timeout_seconds = Number("The longest a run may take.", low=0.001, high=86400)
-    max_turns = Whole("Model calls one run may make before it is stopped.", low=1, high=128)
-    max_concurrent = Whole("Runs of this agent at the same time; any number if not set.", low=1)
+    timeout_seconds = Float("The longest a run may take.", low=0.001, high=86400)
+    max_turns = Integer("Model calls one run may make before it is stopped.", low=1, high=128)
+    max_concurrent = Integer("Runs of this agent at the same time; any number if not set.", low=1)
 
 
 class AgentSchema(AgentDefaultsSchema):
+    documented_in = AgentDefaultsSchema
     unused = openclaw.AGENT
-    id = Text("The agent's id.", check=checks.agent_id)
-    default = Flag("The agent that answers when none is named.")
+    id = String("The agent's id.", check=checks.agent_id)
+    default = Boolean("The agent that answers when none is named.")
 
 
 class AgentListItemSchema(AgentSchema):
-    id = Text("The agent's id.", check=checks.agent_id, required=True)
+    id = String("The agent's id.", check=checks.agent_id, required=True)
 
 
 class AgentsSchema(Section):
     unused = openclaw.AGENTS
     defaults = Nested(AgentDefaultsSchema)
-    list = Many(Nested(AgentListItemSchema))
-    entries = Keyed(
+    list = ObjectList(Nested(AgentListItemSchema))
+    entries = MappingField(
         "Agents by their id; the newer form of `list`.", Nested(AgentSchema), name=checks.agent_id
     )

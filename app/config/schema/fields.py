@@ -38,40 +38,38 @@ class Setting(fields.Field[Any]):
         self.check = check
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        loaded = self.take(value)
+        loaded = self.load(value)
         return self.check(loaded) if self.check else loaded
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
-        if self.metadata.get("secret"):
-            return REDACTED if value else None
-        return None if value is None else self.written(value)
+        return None if value is None else self.dump(value)
 
-    def take(self, value: Any) -> Any:
+    def load(self, value: Any) -> Any:
         return value
 
-    def written(self, value: Any) -> Any:
+    def dump(self, value: Any) -> Any:
         return value
 
 
-class Text(Setting):
+class String(Setting):
     kind = "text"
 
-    def take(self, value: Any) -> str:
+    def load(self, value: Any) -> str:
         if not isinstance(value, str):
             raise ValidationError("must be text")
         return value
 
 
-class FilePath(Text):
+class FilePath(String):
     """Text in the file, a path in the settings."""
 
     kind = "path"
 
-    def written(self, value: Any) -> str:
+    def dump(self, value: Any) -> str:
         return str(value)
 
 
-class Secret(Text):
+class Secret(String):
     """Shown to nobody. Of any length and any characters; an empty one counts as not set."""
 
     kind = "secret text"
@@ -80,10 +78,10 @@ class Secret(Text):
         super().__init__(doc, secret=True, **options)
 
 
-class Flag(Setting):
+class Boolean(Setting):
     kind = "true or false"
 
-    def take(self, value: Any) -> bool:
+    def load(self, value: Any) -> bool:
         # The words too, because that is what "${NAME}" can yield.
         if value is True or value == "true":
             return True
@@ -93,6 +91,8 @@ class Flag(Setting):
 
 
 class Number(Setting):
+    """What `Float` and `Integer` share. Text such as `"5"` is accepted: `"${NAME}"` yields text."""
+
     kind = "number"
 
     def __init__(
@@ -101,7 +101,7 @@ class Number(Setting):
         super().__init__(doc, **options)
         self.low, self.high = low, high
 
-    def take(self, value: Any) -> Any:
+    def load(self, value: Any) -> Any:
         number = self._number(value)
         if number is None or not self._in_range(number):
             raise ValidationError(f"must be a {self.kind}{self._range()}")
@@ -126,11 +126,15 @@ class Number(Setting):
             return f" from {self.low:g} to {self.high:g}"
         return "" if self.low is None else f", {self.low:g} or more"
 
-    def written(self, value: Any) -> Any:
+    def dump(self, value: Any) -> Any:
         return int(value) if float(value).is_integer() else value
 
 
-class Whole(Number):
+class Float(Number):
+    """Any finite number."""
+
+
+class Integer(Number):
     kind = "whole number"
 
     def _number(self, value: Any) -> Any:
@@ -146,11 +150,11 @@ class Milliseconds(Number):
 
     kind = "number of milliseconds"
 
-    def take(self, value: Any) -> float:
-        return float(super().take(value)) / 1000
+    def load(self, value: Any) -> float:
+        return float(super().load(value)) / 1000
 
-    def written(self, value: Any) -> Any:
-        return super().written(value * 1000)
+    def dump(self, value: Any) -> Any:
+        return super().dump(value * 1000)
 
 
 class Duration(Setting):
@@ -158,7 +162,7 @@ class Duration(Setting):
 
     kind = 'duration such as "30d", "1h", "15m", "10s", "500ms"'
 
-    def take(self, value: Any) -> float:
+    def load(self, value: Any) -> float:
         if isinstance(value, int | float) and not _is_bool(value) and 0 < value < 2**53:
             return value / 1000
         written = re.sub(r"\s+", "", value.lower()) if isinstance(value, str) else ""
@@ -170,14 +174,14 @@ class Duration(Setting):
             raise ValidationError("must be longer than nothing")
         return seconds
 
-    def written(self, value: Any) -> Any:
+    def dump(self, value: Any) -> Any:
         for unit, seconds in reversed(_UNITS.items()):
             if value >= seconds and (value / seconds).is_integer():
                 return f"{value / seconds:.0f}{unit}"
         return f"{value * 1000:g}ms"
 
 
-class OneOf(Setting):
+class Enum(Setting):
     """One of some words. `aliases` are OpenClaw's other words for them."""
 
     def __init__(
@@ -187,7 +191,7 @@ class OneOf(Setting):
         self.words, self.aliases = words, aliases or {}
         self.kind = " or ".join(f'"{word}"' for word in words)
 
-    def take(self, value: Any) -> str:
+    def load(self, value: Any) -> str:
         if not isinstance(value, str):
             raise ValidationError(f"must be {self.kind}")
         word = self.aliases.get(value, value)
@@ -196,7 +200,7 @@ class OneOf(Setting):
         return word
 
 
-class Texts(Setting):
+class StringList(Setting):
     """A list of texts; `check` is for each of them."""
 
     kind = "list of texts"
@@ -219,7 +223,7 @@ class Texts(Setting):
             raise ValidationError("must be text that is not blank")
         return self.check(item.strip()) if self.check else item.strip()
 
-    def written(self, value: Any) -> list[str]:
+    def dump(self, value: Any) -> list[str]:
         return list(value)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import ValidationError, validates_schema
 
 from app.config.schema import checks, openclaw
-from app.config.schema.fields import Flag, Milliseconds, Number, OneOf, Secret, Text, Texts, Whole
+from app.config.schema.fields import Boolean, Enum, Float, Integer, Milliseconds, Secret, String, StringList
 from app.config.schema.nesting import Nested
 from app.config.schema.section import Section
 from app.config.settings import (
@@ -25,27 +25,27 @@ from app.config.settings import (
 
 class RateLimitSchema(Section):
     makes = AuthRateLimit
-    max_attempts = Whole("Wrong credentials before a caller is locked out.", low=1)
+    max_attempts = Integer("Wrong credentials before a caller is locked out.", low=1)
     window_seconds = Milliseconds("The time in which they are counted.", low=1, data_key="windowMs")
     lockout_seconds = Milliseconds("How long a caller is locked out.", low=1, data_key="lockoutMs")
-    exempt_loopback = Flag("Callers on this machine are never locked out.")
+    exempt_loopback = Boolean("Callers on this machine are never locked out.")
 
 
 class TrustedProxySchema(Section):
     makes = TrustedProxySettings
     unused = openclaw.TRUSTED_PROXY
-    user_header = Text(
+    user_header = String(
         "The header in which the proxy names the caller.", check=checks.header_name, required=True
     )
-    required_headers = Texts("Headers that must be there as well.", check=checks.header_name)
-    allow_users = Texts("Who may call; everybody that the proxy names, if empty.")
-    allow_loopback = Flag("The proxy may be on this machine.")
+    required_headers = StringList("Headers that must be there as well.", check=checks.header_name)
+    allow_users = StringList("Who may call; everybody that the proxy names, if empty.")
+    allow_loopback = Boolean("The proxy may be on this machine.")
 
 
 class AuthSchema(Section):
     defaults = AuthSettings
     unused = openclaw.AUTH
-    mode = OneOf(
+    mode = Enum(
         "How callers prove themselves. Not set: `password` if a password is set, else `token`.",
         "token",
         "password",
@@ -60,29 +60,29 @@ class AuthSchema(Section):
 
 class ImagesSchema(Section):
     makes = ImageSettings
-    allow_url = Flag("Fetch images that a request names by URL.")
-    url_allowlist = Texts("Hosts they may come from, `*.example.com` for all below one; any if empty.")
-    allowed_mimes = Texts("Types of image that are accepted.", check=str.lower)
-    max_bytes = Whole("The largest image.", low=1)
-    max_redirects = Whole("Redirects to follow when fetching.", low=0, high=20)
+    allow_url = Boolean("Fetch images that a request names by URL.")
+    url_allowlist = StringList("Hosts they may come from, `*.example.com` for all below one; any if empty.")
+    allowed_mimes = StringList("Types of image that are accepted.", check=str.lower)
+    max_bytes = Integer("The largest image.", low=1)
+    max_redirects = Integer("Redirects to follow when fetching.", low=0, high=20)
     timeout_seconds = Milliseconds("The longest a fetch may take.", low=1, data_key="timeoutMs")
 
 
 class ChatCompletionsSchema(Section):
     makes = ChatCompletionsSettings
-    enabled = Flag("Serve `/v1/chat/completions`, `/v1/models` and `/v1/embeddings`.")
-    max_body_bytes = Whole("The largest request.", low=1)
-    max_image_parts = Whole("Images in the newest user message.", low=0)
-    max_total_image_bytes = Whole("All images of a request together.", low=1)
+    enabled = Boolean("Serve `/v1/chat/completions`, `/v1/models` and `/v1/embeddings`.")
+    max_body_bytes = Integer("The largest request.", low=1)
+    max_image_parts = Integer("Images in the newest user message.", low=0)
+    max_total_image_bytes = Integer("All images of a request together.", low=1)
     images = Nested(ImagesSchema)
-    unknown_model = OneOf(
+    unknown_model = Enum(
         "What a `model` that names no agent gets: 404 or the default agent.", "reject", "default"
     )
 
 
 class ResponsesSchema(Section):
     unused = openclaw.RESPONSES
-    responses_enabled = Flag("Serve `/v1/responses`.", data_key="enabled")
+    responses_enabled = Boolean("Serve `/v1/responses`.", data_key="enabled")
 
 
 class EndpointsSchema(Section):
@@ -91,15 +91,15 @@ class EndpointsSchema(Section):
 
 
 class CorsSchema(Section):
-    cors_origins = Texts(
+    cors_origins = StringList(
         "Exact origins whose pages may call the API.", check=checks.origin, data_key="origins"
     )
 
 
 class SseSchema(Section):
     makes = SseSettings
-    keepalive = OneOf("What a silent stream sends now and then.", "comment", "chunk", "off")
-    keepalive_seconds = Number("How long a stream may be silent.", low=0.05, high=3600)
+    keepalive = Enum("What a silent stream sends now and then.", "comment", "chunk", "off")
+    keepalive_seconds = Float("How long a stream may be silent.", low=0.05, high=3600)
 
 
 class HttpSchema(Section):
@@ -107,18 +107,18 @@ class HttpSchema(Section):
     endpoints = Nested(EndpointsSchema, group=True)
     cors = Nested(CorsSchema, group=True)
     sse = Nested(SseSchema)
-    max_runs = Whole("Runs at a time, queued ones included; more are refused with 429.", low=1)
+    max_runs = Integer("Runs at a time, queued ones included; more are refused with 429.", low=1)
 
 
 class MetricsSchema(Section):
-    metrics_public = Flag("Serve `/metrics` without a credential.", data_key="public")
+    metrics_public = Boolean("Serve `/metrics` without a credential.", data_key="public")
 
 
 class ControlUiSchema(Section):
     makes = ControlUiSettings
     unused = openclaw.CONTROL_UI
-    enabled = Flag("Serve the web chat.")
-    allowed_origins = Texts(
+    enabled = Boolean("Serve the web chat.")
+    allowed_origins = StringList(
         "Origins besides the gateway's own whose pages may open a WebSocket.", check=checks.origin
     )
 
@@ -126,7 +126,7 @@ class ControlUiSchema(Section):
 class RemoteSchema(Section):
     makes = RemoteSettings
     unused = openclaw.REMOTE
-    url = Text("The gateway that the command line talks to.", check=checks.remote_url)
+    url = String("The gateway that the command line talks to.", check=checks.remote_url)
     token = Secret("Its token.")
     password = Secret("Its password.")
 
@@ -136,19 +136,19 @@ class GatewaySchema(Section):
 
     defaults = GatewaySettings
     unused = openclaw.GATEWAY
-    mode = OneOf("Whether the command line means this machine's gateway or `remote`.", "local", "remote")
-    port = Whole("The port to listen on; `$PORT` and `OPENCLAW_GATEWAY_PORT` win.", low=1, high=65535)
-    bind = OneOf(
+    mode = Enum("Whether the command line means this machine's gateway or `remote`.", "local", "remote")
+    port = Integer("The port to listen on; `$PORT` and `OPENCLAW_GATEWAY_PORT` win.", low=1, high=65535)
+    bind = Enum(
         "Where to listen: this machine only, all interfaces, `customBindHost`; `auto` is `loopback`.",
         "loopback",
         "lan",
         "custom",
         "auto",
     )
-    custom_bind_host = Text('The address for `bind: "custom"`.', check=checks.host)
+    custom_bind_host = String('The address for `bind: "custom"`.', check=checks.host)
     auth = Nested(AuthSchema)
-    trusted_proxies = Texts("Addresses and CIDRs of reverse proxies to believe.", check=checks.network)
-    allowed_hosts = Texts("Names this gateway answers to; any if empty.", check=checks.allowed_host)
+    trusted_proxies = StringList("Addresses and CIDRs of reverse proxies to believe.", check=checks.network)
+    allowed_hosts = StringList("Names this gateway answers to; any if empty.", check=checks.allowed_host)
     metrics = Nested(MetricsSchema, group=True)
     http = Nested(HttpSchema, group=True)
     control_ui = Nested(ControlUiSchema)

@@ -7,8 +7,18 @@ from typing import Any
 from marshmallow import ValidationError, post_load, validates_schema
 
 from app.config.schema import checks, openclaw
-from app.config.schema.fields import Flag, Milliseconds, Number, OneOf, Secret, Setting, Text, Texts, Whole
-from app.config.schema.nesting import Anything, Keyed, Many, Nested, plain
+from app.config.schema.fields import (
+    Boolean,
+    Enum,
+    Float,
+    Integer,
+    Milliseconds,
+    Secret,
+    Setting,
+    String,
+    StringList,
+)
+from app.config.schema.nesting import AnyObject, MappingField, Nested, ObjectList, plain
 from app.config.schema.section import Section
 from app.config.settings import ModelSettings, ProviderSettings, ProviderTimeouts
 
@@ -27,27 +37,27 @@ _NOT_SERVED = (
 )
 
 
-class Api(OneOf):
+class Api(Enum):
     """How to speak with a provider. OpenClaw's other ways are refused with a sentence that helps."""
 
     def __init__(self, doc: str) -> None:
         super().__init__(doc, *APIS, aliases={"ollama": "openai-completions"})
 
-    def take(self, value: Any) -> str:
+    def load(self, value: Any) -> str:
         if value in _NOT_SERVED:
             raise ValidationError(
                 'is not served yet; use "openai-completions", which this provider very likely has too'
                 " (Anthropic: https://api.anthropic.com/v1)"
             )
-        return super().take(value)
+        return super().load(value)
 
 
 class CostSchema(Section):
     unused = openclaw.COST
-    input = Number("US dollars for a million input tokens.", low=0)
-    output = Number("US dollars for a million output tokens.", low=0)
-    cache_read = Number("US dollars for a million tokens read from the provider's cache.", low=0)
-    cache_write = Number("US dollars for a million tokens written to it.", low=0)
+    input = Float("US dollars for a million input tokens.", low=0)
+    output = Float("US dollars for a million output tokens.", low=0)
+    cache_read = Float("US dollars for a million tokens read from the provider's cache.", low=0)
+    cache_write = Float("US dollars for a million tokens written to it.", low=0)
 
 
 def _modality(text: str) -> str:
@@ -59,15 +69,15 @@ def _modality(text: str) -> str:
 class ModelSchema(Section):
     makes = ModelSettings
     unused = openclaw.MODEL
-    id = Text("The provider's own name of the model.", check=checks.filled, required=True)
-    name = Text("Its name for people.")
+    id = String("The provider's own name of the model.", check=checks.filled, required=True)
+    name = String("Its name for people.")
     api = Api("As the provider's `api`.")
-    input = Texts('What it reads: `"text"`, `"image"`.', check=_modality)
-    context_window = Whole("The tokens it can hold.", low=1)
-    max_tokens = Whole("The longest answer it can give.", low=1)
-    reasoning = Flag("It thinks before it answers.")
+    input = StringList('What it reads: `"text"`, `"image"`.', check=_modality)
+    context_window = Integer("The tokens it can hold.", low=1)
+    max_tokens = Integer("The longest answer it can give.", low=1)
+    reasoning = Boolean("It thinks before it answers.")
     cost = Nested(CostSchema)
-    compat = Anything("What its server accepts, with OpenClaw's names.")
+    compat = AnyObject("What its server accepts, with OpenClaw's names.")
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> ModelSettings:
@@ -85,21 +95,21 @@ class TimeoutsSchema(Section):
 
 
 class StepCallSchema(Section):
-    id = Text("The call's id; made up if not set.")
-    name = Text("The tool.", check=checks.filled, required=True)
+    id = String("The call's id; made up if not set.")
+    name = String("The tool.", check=checks.filled, required=True)
     arguments = Setting("An object, or the text that the model would send.")
 
 
 class StepErrorSchema(Section):
-    status = Whole("The HTTP status.", low=400, high=599, required=True)
-    message = Text("What the provider says.")
-    code = Text("The provider's code for it.")
-    retry_after = Number("Seconds in `Retry-After`.", low=0)
+    status = Integer("The HTTP status.", low=400, high=599, required=True)
+    message = String("What the provider says.")
+    code = String("The provider's code for it.")
+    retry_after = Float("Seconds in `Retry-After`.", low=0)
 
 
 class StepUsageSchema(Section):
-    prompt_tokens = Whole("Tokens read.", low=0)
-    completion_tokens = Whole("Tokens written.", low=0)
+    prompt_tokens = Integer("Tokens read.", low=0)
+    completion_tokens = Integer("Tokens written.", low=0)
 
 
 def _true(value: bool) -> bool:
@@ -111,14 +121,14 @@ def _true(value: bool) -> bool:
 class StepSchema(Section):
     """One step of a script. Loads into the step as it is written, with exactly one key."""
 
-    text = Text("A piece of the answer.")
-    reasoning = Text("A piece of the thinking before it.")
-    pause_ms = Number("Silence.", low=0, high=86_400_000)
+    text = String("A piece of the answer.")
+    reasoning = String("A piece of the thinking before it.")
+    pause_ms = Float("Silence.", low=0, high=86_400_000)
     tool_call = Nested(StepCallSchema)
     error = Nested(StepErrorSchema)
-    cut = Flag("The connection breaks.", check=_true)
-    hang = Flag("Nothing comes any more.", check=_true)
-    finish = OneOf("The end, and why.", "stop", "length", "tool_calls", "content_filter")
+    cut = Boolean("The connection breaks.", check=_true)
+    hang = Boolean("Nothing comes any more.", check=_true)
+    finish = Enum("The end, and why.", "stop", "length", "tool_calls", "content_filter")
     usage = Nested(StepUsageSchema)
 
 
@@ -129,7 +139,7 @@ class Step(Setting):
     def schema(self) -> Section:
         return StepSchema()
 
-    def take(self, value: Any) -> dict[str, Any]:
+    def load(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict) or len(value) != 1:
             names = ", ".join(f"`{field.data_key}`" for field in self.schema.fields.values())
             raise ValidationError(f"must be an object with exactly one of {names}")
@@ -144,7 +154,7 @@ class Step(Setting):
             raise ValidationError({"toolCall": {"arguments": ["must be an object or text"]}})
 
 
-class Script(Many):
+class Script(ObjectList):
     """A list of steps; loads into a tuple."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **options: Any) -> Any:
@@ -157,18 +167,18 @@ class ProviderSchema(Section):
     defaults = ProviderSettings
     unused = openclaw.PROVIDER
     api = Api("How to speak with it; `openai-completions` if not set.")
-    base_url = Text("Its address, the version included.", check=checks.base_url)
+    base_url = String("Its address, the version included.", check=checks.base_url)
     api_key = Secret("Its key, or the name of the environment variable that holds it.")
-    headers = Keyed(
+    headers = MappingField(
         "Headers to send along.",
-        Text("A header's value.", secret=True, check=checks.header_value),
+        String("A header's value.", secret=True, check=checks.header_value),
         name=checks.header_name,
     )
-    timeout_ms = Number("The longest one call may take; as `timeouts.totalMs`.", low=1)
-    timeout_seconds = Number("The same in seconds.", low=0.001)
+    timeout_ms = Float("The longest one call may take; as `timeouts.totalMs`.", low=1)
+    timeout_seconds = Float("The same in seconds.", low=0.001)
     timeouts = Nested(TimeoutsSchema)
-    models = Many(Nested(ModelSchema))
-    scripts = Keyed(
+    models = ObjectList(Nested(ModelSchema))
+    scripts = MappingField(
         "For api `scripted`: the name of a model, and the steps it plays.",
         Script(Step("One thing that the model does.")),
     )
@@ -189,5 +199,5 @@ class ProviderSchema(Section):
 
 class ModelsSchema(Section):
     unused = openclaw.MODELS
-    mode = OneOf("Whether `providers` come on top of the catalogue or in its place.", "merge", "replace")
-    providers = Keyed("Providers by their name.", Nested(ProviderSchema), name=checks.provider_name)
+    mode = Enum("Whether `providers` come on top of the catalogue or in its place.", "merge", "replace")
+    providers = MappingField("Providers by their name.", Nested(ProviderSchema), name=checks.provider_name)

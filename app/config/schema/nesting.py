@@ -11,19 +11,19 @@ from app.config.schema.fields import MESSAGES, Check, Setting
 from app.config.source.problems import write_key
 
 
-class Anything(Setting):
+class AnyObject(Setting):
     """An object whose keys this project leaves to others."""
 
     kind = "object"
 
-    def take(self, value: Any) -> dict[str, Any]:
+    def load(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValidationError("must be an object")
         taken: dict[str, Any] = plain(value)
         return taken
 
 
-class Keyed(Setting):
+class MappingField(Setting):
     """An object whose keys the operator chooses, all of one kind; `name` checks a key."""
 
     kind = "object"
@@ -34,7 +34,7 @@ class Keyed(Setting):
         super().__init__(doc, **options)
         self.each, self.name_check = each, name
 
-    def take(self, value: Any) -> dict[str, Any]:
+    def load(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValidationError("must be an object")
         taken: dict[str, Any] = {}
@@ -54,7 +54,7 @@ class Keyed(Setting):
             raise ValidationError(f"is the same name as another key here: `{write_key(name)}`")
         return name
 
-    def written(self, value: Any) -> dict[str, Any]:
+    def dump(self, value: Any) -> dict[str, Any]:
         return {key: self.each._serialize(item, key, value) for key, item in value.items()}
 
 
@@ -74,7 +74,7 @@ class Nested(fields.Nested):
         return obj if self.group else super().get_value(obj, attr, accessor, default)
 
 
-class Many(fields.List[Any]):
+class ObjectList(fields.List[Any]):
     """A list of sections."""
 
     default_error_messages: dict[str, Any] = {  # noqa: RUF012

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from app.config.schema import checks, openclaw
 from app.config.schema.agents import AgentsSchema, ToolPolicySchema
-from app.config.schema.fields import Duration, OneOf, Text, Whole
+from app.config.schema.fields import Duration, Enum, Integer, String
 from app.config.schema.gateway import GatewaySchema
 from app.config.schema.models import ModelsSchema
-from app.config.schema.nesting import Anything, Nested
+from app.config.schema.nesting import AnyObject, Nested
 from app.config.schema.section import Section
 from app.config.settings import LoggingSettings, SessionSettings, Settings
 
@@ -17,19 +17,19 @@ def _main_key(text: str) -> str:
 
 
 class QueueSchema(Section):
-    queue_mode = OneOf(
+    queue_mode = Enum(
         "What a second run of a busy session does: wait its turn or be refused.",
         "wait",
         "reject",
         data_key="mode",
     )
-    queue_cap = Whole("Runs that may wait for one session.", low=0, high=10_000, data_key="cap")
+    queue_cap = Integer("Runs that may wait for one session.", low=0, high=10_000, data_key="cap")
 
 
 class MaintenanceSchema(Section):
     unused = openclaw.MAINTENANCE
     prune_after_seconds = Duration("Sessions unused for so long are removed.", data_key="pruneAfter")
-    max_entries = Whole("Sessions to keep, the newest first.", low=1)
+    max_entries = Integer("Sessions to keep, the newest first.", low=1)
     ephemeral_after_seconds = Duration(
         "How long a stateless call's session is kept in memory.", data_key="ephemeralAfter"
     )
@@ -38,13 +38,13 @@ class MaintenanceSchema(Section):
 class SessionSchema(Section):
     makes = SessionSettings
     unused = openclaw.SESSION
-    main_key = Text("The name of an agent's main session.", check=_main_key)
+    main_key = String("The name of an agent's main session.", check=_main_key)
     queue = Nested(QueueSchema, group=True)
     maintenance = Nested(MaintenanceSchema, group=True)
 
 
 class StorageSchema(Section):
-    storage_url = Text(
+    storage_url = String(
         "The database; `DATABASE_URL` wins. Not set: `sqlite:///<state dir>/gateway.sqlite`.",
         check=checks.storage_url,
         data_key="url",
@@ -53,7 +53,7 @@ class StorageSchema(Section):
 
 
 class RedisSchema(Section):
-    redis_url = Text(
+    redis_url = String(
         "Needed for more than one worker or host; `REDIS_URL` wins.",
         check=checks.redis_url,
         data_key="url",
@@ -64,7 +64,7 @@ class RedisSchema(Section):
 class LoggingSchema(Section):
     makes = LoggingSettings
     unused = openclaw.LOGGING
-    level = OneOf(
+    level = Enum(
         "The least important lines to write.",
         "debug",
         "info",
@@ -72,7 +72,7 @@ class LoggingSchema(Section):
         "error",
         aliases={"warn": "warning", "trace": "debug", "fatal": "error", "silent": "error"},
     )
-    format = OneOf("How lines look; `text` on a terminal, else `json`, if not set.", "text", "json")
+    format = Enum("How lines look; `text` on a terminal, else `json`, if not set.", "text", "json")
 
 
 class RootSchema(Section):
@@ -88,4 +88,4 @@ class RootSchema(Section):
     storage = Nested(StorageSchema, group=True)
     redis = Nested(RedisSchema, group=True)
     logging = Nested(LoggingSchema)
-    env = Anything("Variables for the names that the environment lacks.", load_only=True)
+    env = AnyObject("Variables for the names that the environment lacks.", load_only=True)

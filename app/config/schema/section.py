@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, fields, post_load
@@ -21,11 +22,18 @@ class Section(Schema):
     makes: ClassVar[Any] = dict
     defaults: ClassVar[Any] = None  # whose defaults they are, where `makes` is a dict
     unused: ClassVar[frozenset[str]] = frozenset()
+    documented_in: ClassVar[Any] = None  # the section that documents the keys that both have
 
     error_messages = {  # noqa: RUF012
         "unknown": "is not a key of this section",
         "type": "must be an object",
     }
+
+    @classmethod
+    def settings_class(cls) -> type | None:
+        """The dataclass that has an attribute for each key, None if the keys stay in a dict."""
+        found: type = cls.defaults or cls.makes
+        return found if is_dataclass(found) else None
 
     @classmethod
     def spelling(cls, key: str) -> str:

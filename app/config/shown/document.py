@@ -7,16 +7,13 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator
-from typing import Any, NamedTuple
-
-from marshmallow import fields
+from typing import NamedTuple
 
 from app.config.build.catalogue import CATALOGUE
 from app.config.schema import openclaw
 from app.config.schema.fields import REDACTED, Setting
-from app.config.schema.nesting import Keyed, Nested
 from app.config.schema.root import RootSchema
-from app.config.schema.section import Section
+from app.config.schema.walk import ANY_INDEX, SchemaKey, walk
 
 _INTRO = f"""\
 # Configuration
@@ -90,7 +87,7 @@ class Row(NamedTuple):
 def document() -> str:
     """The whole page."""
     rows = [Row("key", "type", "default", "meaning"), Row("---", "---", "---", "---")]
-    rows += _rows(RootSchema(), "", RootSchema.defaults)
+    rows += _rows()
     return "\n".join((_INTRO, "## Keys\n", _table(rows), "", _MODELS, _table(_catalogue()), "", _unused()))
 
 
@@ -98,43 +95,31 @@ def _table(rows: list[Row]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
-def _rows(section: Section, prefix: str, defaults: Any, but: Section | None = None) -> Iterator[Row]:
-    known = type(but)().fields if but else {}
-    told: Section | None = None
-    for name, field in section.fields.items():
-        if name in known:
-            continue
-        key = f"{prefix}{field.data_key}"
-        if isinstance(field, Setting):
-            yield Row(f"`{key}`", field.kind, _default(field, name, defaults), str(field.metadata["doc"]))
-        inner, path = _inside(field, key)
-        if inner:
-            is_group = isinstance(field, Nested) and field.group
-            own = defaults if is_group else inner.defaults or inner.makes
-            # An agent has the keys of the agents' defaults and a few more: only those are told again.
-            yield from _rows(inner, path, own, but=told if told and isinstance(inner, type(told)) else None)
-            told = told or inner
+def _rows() -> Iterator[Row]:
+    for key in walk(RootSchema(), _is_documented_elsewhere):
+        if key.kind:
+            yield Row(f"`{_written(key)}`", key.kind, _default(key), key.doc)
 
 
-def _inside(field: fields.Field[Any], key: str) -> tuple[Section | None, str]:
-    """The section that a field holds and how its keys are written, None for a plain value."""
-    if isinstance(field, Keyed):
-        return _inside(field.each, f"{key}.<name>")
-    if isinstance(field, fields.List):
-        return _inside(field.inner, f"{key}[]")
-    inner = getattr(field, "schema", None)
-    return (inner, f"{key}.") if isinstance(inner, Section) else (None, key)
+def _is_documented_elsewhere(key: SchemaKey) -> bool:
+    """An agent has the keys of `agents.defaults` and a few more: only those get rows of their own."""
+    other = key.section.documented_in
+    return other is not None and key.name in other().fields
 
 
-def _default(field: Setting, name: str, defaults: Any) -> str:
-    if field.required:
+def _written(key: SchemaKey) -> str:
+    return ".".join(key.path).replace(f".{ANY_INDEX}", ANY_INDEX)
+
+
+def _default(key: SchemaKey) -> str:
+    if key.field.required:
         return "required"
-    if not dataclasses.is_dataclass(defaults):
+    if key.settings is None or not isinstance(key.field, Setting):
         return ""
-    found = {known.name: known.default for known in dataclasses.fields(defaults)}.get(name)
+    found = {known.name: known.default for known in dataclasses.fields(key.settings)}.get(key.name)
     if found is None or found is dataclasses.MISSING or found in ("", ()):
         return ""
-    return f"`{json.dumps(field.written(found))}`"
+    return f"`{json.dumps(key.field.dump(found))}`"
 
 
 def _catalogue() -> list[Row]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from marshmallow import fields
 
 from app.config.schema.agents import ModelChoice
-from app.config.schema.fields import Duration, Flag, Number, OneOf, Setting, Texts, Whole
-from app.config.schema.models import Step
-from app.config.schema.nesting import Anything, Keyed
+from app.config.schema.fields import Boolean, Duration, Enum, Integer, Number, Setting, StringList
+from app.config.schema.nesting import AnyObject
 from app.config.schema.root import RootSchema
 from app.config.schema.section import Section
+from app.config.schema.walk import ANY_INDEX, ANY_NAME, element, keys, section_of, walk
+from app.config.shown.secrets import is_secret
 
 DIALECT = "http://json-schema.org/draft-07/schema#"
 
@@ -22,8 +22,15 @@ def config_schema() -> dict[str, Any]:
 
 
 def ui_hints() -> dict[str, dict[str, Any]]:
-    """Key path -> what a form shows beside it; `*` stands for names and places in lists."""
-    return {path: hint for path, hint in _hints(RootSchema(), "") if hint}
+    """Key path -> what a form shows beside it; `*` stands for names and positions in lists."""
+    hints: dict[str, dict[str, Any]] = {}
+    for key in walk(RootSchema()):
+        hint: dict[str, Any] = {"label": key.path[-1], "help": key.doc} if key.doc else {}
+        if is_secret(key.path):
+            hint["sensitive"] = True
+        if hint:
+            hints[".".join("*" if step in (ANY_NAME, ANY_INDEX) else step for step in key.path)] = hint
+    return hints
 
 
 def lookup(path: str) -> dict[str, Any] | None:
@@ -55,9 +62,10 @@ def _below(schema: dict[str, Any], step: str) -> dict[str, Any] | None:
 
 
 def _section(section: Section) -> dict[str, Any]:
-    properties = {str(field.data_key): _field(field) for field in section.fields.values()}
+    known = list(keys(section))
+    properties = {key.path[-1]: _field(key.field) for key in known}
     schema: dict[str, Any] = {"type": "object", "properties": properties}
-    if required := [str(field.data_key) for field in section.fields.values() if field.required]:
+    if required := [key.path[-1] for key in known if key.field.required]:
         schema["required"] = required
     # Keys of OpenClaw that are not used here are accepted.
     schema["additionalProperties"] = bool(section.unused)
@@ -65,68 +73,41 @@ def _section(section: Section) -> dict[str, Any]:
 
 
 def _field(field: fields.Field[Any]) -> dict[str, Any]:
-    schema = _kind(field)
+    schema = _type(field)
     if isinstance(field, Setting):
         schema["description"] = field.metadata["doc"]
     return schema
 
 
-def _kind(field: fields.Field[Any]) -> dict[str, Any]:
-    match field:
-        case ModelChoice():
-            return {"anyOf": [{"type": "string"}, _section(field.schema)]}
-        case Step():
-            return _section(field.schema)
-        case Keyed():
-            return {"type": "object", "additionalProperties": _field(field.each)}
-        case fields.Nested(schema=Section() as inner):
-            return _section(inner)
-        case fields.List():
-            return {"type": "array", "items": _field(field.inner)}
-        case _:
-            return _value(field)
+def _type(field: fields.Field[Any]) -> dict[str, Any]:
+    if section := section_of(field):
+        described = _section(section)
+        return {"anyOf": [{"type": "string"}, described]} if isinstance(field, ModelChoice) else described
+    step, each = element(field) or ("", field)
+    if step == ANY_NAME:
+        return {"type": "object", "additionalProperties": _field(each)}
+    if step == ANY_INDEX:
+        return {"type": "array", "items": _field(each)}
+    return _value(field)
 
 
 def _value(field: fields.Field[Any]) -> dict[str, Any]:
     match field:
-        case Flag():
+        case Boolean():
             return {"type": "boolean"}
         case Number():
             bounds = {"minimum": field.low, "maximum": field.high}
             kept = {name: bound for name, bound in bounds.items() if bound is not None}
-            return {"type": "integer" if isinstance(field, Whole) else "number", **kept}
+            return {"type": "integer" if isinstance(field, Integer) else "number", **kept}
         case Duration():
             return {"type": ["string", "number"]}
-        case OneOf():
+        case Enum():
             return {"type": "string", "enum": [*field.words, *field.aliases]}
-        case Texts():
+        case StringList():
             return {"type": "array", "items": {"type": "string"}}
-        case Anything():
+        case AnyObject():
             return {"type": "object", "additionalProperties": True}
         case Setting(kind="text" | "path" | "secret text"):
             return {"type": "string"}
         case _:
             return {}
-
-
-def _hints(section: Section, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for field in section.fields.values():
-        path = f"{prefix}{field.data_key}"
-        hint: dict[str, Any] = {}
-        if isinstance(field, Setting):
-            hint = {"label": field.data_key, "help": field.metadata["doc"]}
-        if field.metadata.get("secret") or (isinstance(field, Keyed) and field.each.metadata.get("secret")):
-            hint["sensitive"] = True
-        yield path, hint
-        inner, below = _inside(field, path)
-        if inner is not None:
-            yield from _hints(inner, below)
-
-
-def _inside(field: fields.Field[Any], path: str) -> tuple[Section | None, str]:
-    if isinstance(field, Keyed):
-        return _inside(field.each, f"{path}.*")
-    if isinstance(field, fields.List):
-        return _inside(field.inner, f"{path}.*")
-    inner = getattr(field, "schema", None)
-    return (inner if isinstance(inner, Section) else None), f"{path}."

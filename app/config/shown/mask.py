@@ -1,30 +1,29 @@
-"""The operator's file as it is written, fit to be shown; and what was shown and comes back, made whole.
+"""The operator's file as it is written, with placeholders for secrets; and back.
 
-What is a secret goes by names, because the file may have sections that this project does not know.
+Which values are secrets is decided by `app/config/shown/secrets.py`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import json5
 
 from app.config.schema.fields import REDACTED
-from app.config.shown.redact import redact_url
+from app.config.shown.secrets import (
+    MIN_SECRET_CHARS,
+    is_secret_name,
+    redact_text,
+    redact_tree,
+    secret_values,
+)
 from app.config.source.json5_text import comments, scalars
 from app.config.source.problems import KeyPath, write_path
 from app.errors import InvalidRequest
 
-SHORTEST = 6  # a shorter secret is not blotted out of other texts: it may be a part of any word
-
-_SECRET_NAMES = (
-    *("token", "password", "passwd", "passphrase", "secret", "apikey", "privatekey", "secretkey"),
-    *("accesskey", "authkey", "signingkey", "credential", "credentials", "cookie", "serviceaccount"),
-)
-_ALL_BELOW = ("headers", "env")
 _VARIABLE = re.compile(r"\$\{[A-Z_][A-Z0-9_]*\}")
 _ASSIGNMENT = re.compile(
     r"((?:token|passw(?:or)?d|passphrase|secret|key|credentials?)[\"']?\s*[:=]\s*)"
@@ -34,37 +33,37 @@ _ASSIGNMENT = re.compile(
 
 
 class MaskedFile:
-    """`tree` and `text` are the file's own without a secret; `secrets` are blotted out wherever they occur.
+    """`tree` and `text` are the file's own with placeholders; `secrets` are replaced wherever they occur.
 
-    A file that cannot be read has no tree; its text is masked by what it looks like.
+    `tree` None: the file cannot be parsed. Its text is then masked by what looks like a secret.
     """
 
     def __init__(self, text: str, tree: Any, secrets: Iterable[str] = ()) -> None:
         self._text, self._tree = text, tree
-        known = {*secrets, *_secret_values(tree)}
-        self._secrets = sorted((one for one in known if len(one) >= SHORTEST), key=len, reverse=True)
-        self.tree = self._masked(tree, ())
+        known = {*secrets, *secret_values(tree, _is_reference)}
+        self._secrets = sorted((one for one in known if len(one) >= MIN_SECRET_CHARS), key=len, reverse=True)
+        self.tree = redact_tree(tree, self._secrets, _is_reference)
         self.text = self._masked_text()
 
     def unmask(self, text: str) -> str:
-        """`text` with each placeholder that was shown as it is in the file.
+        """`text` with the secrets of the file in place of the placeholders.
 
-        Raises InvalidRequest: a placeholder that nothing stands behind.
+        Raises InvalidRequest for a placeholder where the file has no secret.
         """
-        remarks = {} if self._tree is None else self._remarks()
+        masked_comments = {} if self._tree is None else self._masked_comments()
         spans = [
-            (start, end, json.dumps(self._behind(path, text[start:end]), ensure_ascii=False))
+            (start, end, json.dumps(self._unmasked(path, text[start:end]), ensure_ascii=False))
             for path, start, end in scalars(text)
             if REDACTED in text[start:end]
         ]
         spans += [
-            (start, end, remarks[text[start:end]])
+            (start, end, masked_comments[text[start:end]])
             for start, end in comments(text)
-            if text[start:end] in remarks
+            if text[start:end] in masked_comments
         ]
-        return _spliced(text, spans)
+        return _replaced(text, spans)
 
-    def _behind(self, path: KeyPath, written: str) -> Any:
+    def _unmasked(self, path: KeyPath, written: str) -> Any:
         known = at(self._tree, path)
         if known is None or at(self.tree, path) != json5.loads(written):
             raise InvalidRequest(
@@ -73,45 +72,31 @@ class MaskedFile:
             )
         return known
 
-    def _masked(self, value: Any, path: KeyPath) -> Any:
-        if isinstance(value, dict):
-            return {key: self._masked(item, (*path, key)) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._masked(item, (*path, index)) for index, item in enumerate(value)]
-        if _is_secret(path, value):
-            return REDACTED
-        if not isinstance(value, str):
-            return value
-        return self._blotted(redact_url(value) if _is_url(value, path) else value)
-
     def _masked_text(self) -> str:
         if self._tree is None:
-            return self._words(self._text)
+            return self._masked_prose(self._text)
         spans = [
             (start, end, json.dumps(shown, ensure_ascii=False))
             for path, start, end in scalars(self._text)
             if (shown := at(self.tree, path)) != at(self._tree, path)
         ]
-        spans += [(start, end, self._words(self._text[start:end])) for start, end in comments(self._text)]
-        return _spliced(self._text, spans)
+        spans += [
+            (start, end, self._masked_prose(self._text[start:end])) for start, end in comments(self._text)
+        ]
+        return _replaced(self._text, spans)
 
-    def _remarks(self) -> dict[str, str]:
-        """Comments as they are shown -> as they are."""
+    def _masked_comments(self) -> dict[str, str]:
+        """Each comment as it is shown -> as it is in the file."""
         written = [self._text[start:end] for start, end in comments(self._text)]
-        return {self._words(one): one for one in written}
+        return {self._masked_prose(one): one for one in written}
 
-    def _words(self, text: str) -> str:
-        """Text that is no value: what looks like the setting of a secret is masked, too."""
-        return self._blotted(_ASSIGNMENT.sub(lambda found: f'{found[1]}"{REDACTED}"', text))
-
-    def _blotted(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, REDACTED)
-        return text
+    def _masked_prose(self, text: str) -> str:
+        """Text that is not a value, such as a comment: what looks like an assigned secret is masked, too."""
+        return redact_text(_ASSIGNMENT.sub(lambda found: f'{found[1]}"{REDACTED}"', text), self._secrets)
 
 
 def at(tree: Any, path: KeyPath) -> Any:
-    """What stands there; None if nothing does."""
+    """The value at that path; None if there is none."""
     for step in path:
         if not isinstance(tree, dict | list):
             return None
@@ -122,47 +107,17 @@ def at(tree: Any, path: KeyPath) -> Any:
     return tree
 
 
-def is_secret_name(key: str) -> bool:
-    plain = key.lower().replace("_", "").replace("-", "")
-    return plain in _ALL_BELOW or plain.endswith(_SECRET_NAMES)
-
-
-def _secret_values(tree: Any) -> list[str]:
-    """The texts that stand where secrets stand."""
-    return [value for path, value in _leaves(tree, ()) if isinstance(value, str) and _is_secret(path, value)]
-
-
-def _is_secret(path: KeyPath, value: Any) -> bool:
-    if value is None or isinstance(value, bool) or value == "" or _names_a_variable(value):
-        return False
-    return any(isinstance(step, str) and is_secret_name(step) for step in path) and not _is_reference(path)
-
-
-def _names_a_variable(value: Any) -> bool:
-    return isinstance(value, str) and _VARIABLE.fullmatch(value) is not None
-
-
-def _is_reference(path: KeyPath) -> bool:
-    """A part of OpenClaw's `{source: "env", provider, id}`, which stands in a secret's place and is none."""
+def _is_reference(path: KeyPath, value: Any) -> bool:
+    """Whether the value only names where a secret is: `"${NAME}"`, or a part of OpenClaw's
+    `{source: "env", provider, id}`.
+    """
+    if isinstance(value, str) and _VARIABLE.fullmatch(value):
+        return True
     return path[-1] in ("source", "provider", "id") and len(path) > 1 and is_secret_name(str(path[-2]))
 
 
-def _is_url(text: str, path: KeyPath) -> bool:
-    return "//" in text and (not re.search(r"\s", text) or str(path[-1]).lower().endswith("url"))
-
-
-def _leaves(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _leaves(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _leaves(item, (*path, index))
-    else:
-        yield path, value
-
-
-def _spliced(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+def _replaced(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
+    """The text with each span (start, end, new text) replaced."""
     pieces, done = [], 0
     for start, end, new in sorted(spans):
         pieces += [text[done:start], new]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.config.source.dotenv import fill
-from app.config.source.json5_text import Table
+from app.config.source.json5_text import JsonObject
 from app.config.source.problems import Problems
 from app.config.source.substitute import Substitution
 
@@ -15,11 +15,11 @@ _NOT_VARIABLES = ("vars", "shellEnv")
 
 def with_env_section(environ: Mapping[str, str], section: Any, problems: Problems) -> dict[str, str]:
     """`env: {NAME: "...", vars: {NAME: "..."}}` fills what the environment lacks; `vars` wins."""
-    if not isinstance(section, Table):
+    if not isinstance(section, JsonObject):
         problems.add(("env",), "must be an object")
         return dict(environ)
     inner = section.get("vars", {})
-    if not isinstance(inner, Table | dict):
+    if not isinstance(inner, JsonObject | dict):
         problems.add(("env", "vars"), "must be an object")
         inner = {}
     substitution = Substitution(environ, problems)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.config.source.json5_text import Array, Place, Table, TextError, parse
+from app.config.source.json5_text import JsonArray, JsonObject, Position, TextError, parse
 from app.config.source.problems import Problems
 
 INCLUDE = "$include"
@@ -21,16 +21,16 @@ class TreeReader:
     problems: Problems
     files: list[Path] = field(default_factory=list)
 
-    def read(self, file: Path) -> Table:
+    def read(self, file: Path) -> JsonObject:
         """The merged tree of a file; what is wrong goes to `problems` and is left out of the tree."""
         tree = self._read(file, (file,), None)
-        if not isinstance(tree, Table):
+        if not isinstance(tree, JsonObject):
             if tree is not None:
-                self.problems.add_at(Place(file, 1, 1), "must be an object: { ... }")
-            tree = Table({}, {})
+                self.problems.add_at(Position(file, 1, 1), "must be an object: { ... }")
+            tree = JsonObject({}, {})
         return tree
 
-    def _read(self, file: Path, chain: tuple[Path, ...], asked_at: Place | None) -> Any:
+    def _read(self, file: Path, chain: tuple[Path, ...], asked_at: Position | None) -> Any:
         self.files.append(file)
         try:
             text = _text(file)
@@ -41,60 +41,60 @@ class TreeReader:
         try:
             value = parse(text, file)
         except TextError as error:
-            for place, sentence in error.mistakes:
-                self.problems.add_at(place, sentence)
+            for position, sentence in error.mistakes:
+                self.problems.add_at(position, sentence)
             return None
         if value is None:
-            self.problems.add_at(Place(file, 1, 1), "holds nothing but `null`")
+            self.problems.add_at(Position(file, 1, 1), "holds nothing but `null`")
         return self._resolve(value, file, chain)
 
     def _resolve(self, value: Any, file: Path, chain: tuple[Path, ...]) -> Any:
-        if isinstance(value, Array):
-            return Array([self._resolve(item, file, chain) for item in value], value.places)
-        if not isinstance(value, Table):
+        if isinstance(value, JsonArray):
+            return JsonArray([self._resolve(item, file, chain) for item in value], value.positions)
+        if not isinstance(value, JsonObject):
             return value
         own = {key: self._resolve(item, file, chain) for key, item in value.items() if key != INCLUDE}
-        rest = Table(own, {key: value.places[key] for key in own})
+        rest = JsonObject(own, {key: value.positions[key] for key in own})
         if INCLUDE not in value:
             return rest
-        included = self._include(value[INCLUDE], value.places[INCLUDE], file, chain)
+        included = self._include(value[INCLUDE], value.positions[INCLUDE], file, chain)
         if included is None or not rest:
             return rest if included is None else included
-        if not isinstance(included, Table):
-            self._wrong(value.places[INCLUDE], "has other keys beside it, so the file must hold an object")
+        if not isinstance(included, JsonObject):
+            self._wrong(value.positions[INCLUDE], "has other keys beside it, so the file must hold an object")
             return rest
         return merge(included, rest)
 
-    def _include(self, wanted: Any, place: Place, file: Path, chain: tuple[Path, ...]) -> Any:
+    def _include(self, wanted: Any, position: Position, file: Path, chain: tuple[Path, ...]) -> Any:
         names = wanted if isinstance(wanted, list) else [wanted]
         if not names or not all(isinstance(name, str) and name for name in names):
-            return self._wrong(place, "must be the name of a file or a list of names")
+            return self._wrong(position, "must be the name of a file or a list of names")
         merged: Any = None
         for name in names:
-            included = self._include_one(name, place, file, chain)
+            included = self._include_one(name, position, file, chain)
             if included is not None:
                 merged = included if merged is None else merge(merged, included)
         return merged
 
-    def _include_one(self, name: str, place: Place, file: Path, chain: tuple[Path, ...]) -> Any:
+    def _include_one(self, name: str, position: Position, file: Path, chain: tuple[Path, ...]) -> Any:
         target = file.parent / name
         try:
             real, base = target.resolve(), file.parent.resolve()
         except (OSError, ValueError, RuntimeError):
-            return self._wrong(place, "is not the name of a file")
+            return self._wrong(position, "is not the name of a file")
         if not Path(name).is_absolute() and not real.is_relative_to(base):
             return self._wrong(
-                place, f"leads out of {file.parent}; name a file below it, or give the absolute path"
+                position, f"leads out of {file.parent}; name a file below it, or give the absolute path"
             )
         if real in [link.resolve() for link in chain]:
             circle = " -> ".join(link.name for link in (*chain, target))
-            return self._wrong(place, f"goes round in a circle: {circle}")
+            return self._wrong(position, f"goes round in a circle: {circle}")
         if len(chain) > MAX_INCLUDE_DEPTH:
-            return self._wrong(place, f"files include each other more than {MAX_INCLUDE_DEPTH} deep")
-        return self._read(target, (*chain, target), place)
+            return self._wrong(position, f"files include each other more than {MAX_INCLUDE_DEPTH} deep")
+        return self._read(target, (*chain, target), position)
 
-    def _wrong(self, place: Place, what: str) -> None:
-        self.problems.add_at(place, f"{INCLUDE}: {what}")
+    def _wrong(self, position: Position, what: str) -> None:
+        self.problems.add_at(position, f"{INCLUDE}: {what}")
 
 
 def _text(file: Path) -> str:
@@ -110,9 +110,9 @@ def _text(file: Path) -> str:
 
 def merge(base: Any, over: Any) -> Any:
     """Objects merge key by key, lists are joined, of anything else `over` wins; as in OpenClaw."""
-    if isinstance(base, Table) and isinstance(over, Table):
+    if isinstance(base, JsonObject) and isinstance(over, JsonObject):
         values = {**base, **{key: merge(base[key], over[key]) if key in base else over[key] for key in over}}
-        return Table(values, {**base.places, **over.places})
-    if isinstance(base, Array) and isinstance(over, Array):
-        return Array([*base, *over], [*base.places, *over.places])
+        return JsonObject(values, {**base.positions, **over.positions})
+    if isinstance(base, JsonArray) and isinstance(over, JsonArray):
+        return JsonArray([*base, *over], [*base.positions, *over.positions])
     return over

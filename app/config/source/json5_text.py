@@ -25,7 +25,7 @@ _JSON5_ERROR = re.compile(r"<string>:(\d+) (.*) at column (\d+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     file: Path
     line: int
     column: int
@@ -34,41 +34,41 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-_NOWHERE = Place(Path(), 1, 1)
+_NOWHERE = Position(Path(), 1, 1)
 
 
-class Table(dict[str, Any]):
-    """An object of the file; `places` has the spot of each key."""
+class JsonObject(dict[str, Any]):
+    """An object of the file; `positions` has the spot of each key."""
 
-    def __init__(self, values: dict[str, Any], places: dict[str, Place]) -> None:
+    def __init__(self, values: dict[str, Any], positions: dict[str, Position]) -> None:
         super().__init__(values)
-        self.places = places
+        self.positions = positions
 
 
-class Array(list[Any]):
-    """A list of the file; `places` has the spot of each element."""
+class JsonArray(list[Any]):
+    """A list of the file; `positions` has the spot of each element."""
 
-    def __init__(self, values: list[Any], places: list[Place]) -> None:
+    def __init__(self, values: list[Any], positions: list[Position]) -> None:
         super().__init__(values)
-        self.places = places
+        self.positions = positions
 
 
 class TextError(Exception):
-    """The text cannot be taken as it stands. `mistakes` are (place, sentence)."""
+    """The text cannot be taken as it stands. `mistakes` are (position, sentence)."""
 
-    def __init__(self, mistakes: list[tuple[Place, str]]) -> None:
+    def __init__(self, mistakes: list[tuple[Position, str]]) -> None:
         super().__init__(mistakes[0][1])
         self.mistakes = mistakes
 
 
 def parse(text: str, file: Path) -> Any:
-    """The value of a JSON5 document with `Table` and `Array` for containers, or `TextError`."""
+    """The value of a JSON5 document with `JsonObject` and `JsonArray` for containers, or `TextError`."""
     lines = _Lines(text, file)
     value = _load(text, lines)
-    places, mistakes = _scan(text, lines)
+    positions, mistakes = _scan(text, lines)
     if mistakes:
         raise TextError(mistakes)
-    return _placed(value, places, (), lines.at(0))
+    return _with_positions(value, positions, (), lines.at(0))
 
 
 def scalars(text: str) -> Iterator[tuple[_Path, int, int]]:
@@ -112,12 +112,12 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _syntax_error(message: str, lines: _Lines) -> tuple[Place, str]:
+def _syntax_error(message: str, lines: _Lines) -> tuple[Position, str]:
     found = _JSON5_ERROR.fullmatch(message)
     if not found:
         return lines.at(0), "is not JSON5: " + " ".join(message.split())
-    place = Place(lines.file, int(found[1]), int(found[3]))
-    return place, f"is not JSON5: {' '.join(found[2].split())}"
+    position = Position(lines.file, int(found[1]), int(found[3]))
+    return position, f"is not JSON5: {' '.join(found[2].split())}"
 
 
 @dataclass(slots=True)
@@ -131,9 +131,9 @@ class _Lines:
     def __post_init__(self) -> None:
         self.starts = [0, *(found.end() for found in re.finditer(r"\r\n|\n|\r", self.text))]
 
-    def at(self, offset: int) -> Place:
+    def at(self, offset: int) -> Position:
         line = bisect.bisect_right(self.starts, offset)
-        return Place(self.file, line, offset - self.starts[line - 1] + 1)
+        return Position(self.file, line, offset - self.starts[line - 1] + 1)
 
 
 _Path = tuple[str | int, ...]
@@ -157,10 +157,10 @@ class _Open:
         return self.path if self.step is None else (*self.path, self.step)
 
 
-def _scan(text: str, lines: _Lines) -> tuple[dict[_Path, Place], list[tuple[Place, str]]]:
+def _scan(text: str, lines: _Lines) -> tuple[dict[_Path, Position], list[tuple[Position, str]]]:
     """The place of each key and element of a text that has been parsed, and the keys given twice."""
-    places: dict[_Path, Place] = {}
-    mistakes: list[tuple[Place, str]] = []
+    positions: dict[_Path, Position] = {}
+    mistakes: list[tuple[Position, str]] = []
     stack: list[_Open] = []
     for token in _TOKEN.finditer(text):
         kind, written = token.lastgroup, token[0]
@@ -168,23 +168,27 @@ def _scan(text: str, lines: _Lines) -> tuple[dict[_Path, Place], list[tuple[Plac
             continue
         top = stack[-1] if stack else None
         if top and top.awaits_key and kind in ("string", "word"):
-            _take_key(top, written, lines.at(token.start()), places, mistakes)
+            _add_key(top, written, lines.at(token.start()), positions, mistakes)
             continue
         if top and not top.is_object and written not in ("]", ","):
-            places.setdefault(top.next_path, lines.at(token.start()))
+            positions.setdefault(top.next_path, lines.at(token.start()))
         _step(stack, written, lines.at(token.start()))
-    return places, mistakes
+    return positions, mistakes
 
 
-def _take_key(
-    top: _Open, written: str, place: Place, places: dict[_Path, Place], mistakes: list[tuple[Place, str]]
+def _add_key(
+    top: _Open,
+    written: str,
+    position: Position,
+    positions: dict[_Path, Position],
+    mistakes: list[tuple[Position, str]],
 ) -> None:
     key = _key(written)
     if key in top.seen:
-        mistakes.append((place, f"the key {json.dumps(key)} is given twice in the same object"))
+        mistakes.append((position, f"the key {json.dumps(key)} is given twice in the same object"))
     top.seen.add(key)
     top.step = key
-    places[(*top.path, key)] = place
+    positions[(*top.path, key)] = position
 
 
 def _key(written: str) -> str:
@@ -193,11 +197,11 @@ def _key(written: str) -> str:
     return written[1:-1] if written[0] in "\"'" else written
 
 
-def _step(stack: list[_Open], written: str, place: Place) -> None:
+def _step(stack: list[_Open], written: str, position: Position) -> None:
     top = stack[-1] if stack else None
     if written in ("{", "["):
         if len(stack) >= MAX_DEPTH:
-            raise TextError([(place, f"nested more than {MAX_DEPTH} deep")])
+            raise TextError([(position, f"nested more than {MAX_DEPTH} deep")])
         stack.append(_Open(top.next_path if top else (), written == "{", None if written == "{" else 0))
     elif written in ("}", "]"):
         stack.pop()
@@ -205,12 +209,12 @@ def _step(stack: list[_Open], written: str, place: Place) -> None:
         top.step = top.step + 1 if isinstance(top.step, int) else None
 
 
-def _placed(value: Any, places: dict[_Path, Place], path: _Path, around: Place) -> Any:
-    around = places.get(path, around)
+def _with_positions(value: Any, positions: dict[_Path, Position], path: _Path, around: Position) -> Any:
+    around = positions.get(path, around)
     if isinstance(value, dict):
-        values = {key: _placed(item, places, (*path, key), around) for key, item in value.items()}
-        return Table(values, {key: places.get((*path, key), around) for key in value})
+        values = {key: _with_positions(item, positions, (*path, key), around) for key, item in value.items()}
+        return JsonObject(values, {key: positions.get((*path, key), around) for key in value})
     if isinstance(value, list):
-        items = [_placed(item, places, (*path, index), around) for index, item in enumerate(value)]
-        return Array(items, [places.get((*path, index), around) for index in range(len(value))])
+        items = [_with_positions(item, positions, (*path, index), around) for index, item in enumerate(value)]
+        return JsonArray(items, [positions.get((*path, index), around) for index in range(len(value))])
     return value

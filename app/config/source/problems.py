@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.config.source.json5_text import Array, Place, Table
+from app.config.source.json5_text import JsonArray, JsonObject, Position
 from app.errors import ConfigError
 
 KeyPath = tuple[str | int, ...]
@@ -28,9 +28,9 @@ class BrokenConfig(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`where` is a place in a file, or the name of what has no lines."""
+    """`where` is a position in a file, or the name of what has no lines."""
 
-    where: Place | str
+    where: Position | str
     path: KeyPath
     what: str
 
@@ -40,8 +40,8 @@ class Problem:
 
     @property
     def order(self) -> tuple[str, int, int]:
-        place = self.where
-        return (place, 0, 0) if isinstance(place, str) else (str(place.file), place.line, place.column)
+        where = self.where
+        return (where, 0, 0) if isinstance(where, str) else (str(where.file), where.line, where.column)
 
 
 class Problems:
@@ -56,9 +56,9 @@ class Problems:
         """A mistake at a key of the merged file; the first one hides those around it that follow from it."""
         if any(_is_around(problem.path, path) for problem in self._found if problem.path):
             return
-        self._found.append(Problem(place_of(self.tree, path) or self.file, path, what))
+        self._found.append(Problem(position_of(self.tree, path) or self.file, path, what))
 
-    def add_at(self, where: Place | str, what: str) -> None:
+    def add_at(self, where: Position | str, what: str) -> None:
         """A mistake that no key stands for: a syntax error, an environment variable."""
         problem = Problem(where, (), what)
         if problem not in self._found:
@@ -92,19 +92,19 @@ def _is_around(one: KeyPath, other: KeyPath) -> bool:
     return one[:length] == other[:length]
 
 
-def place_of(tree: Any, path: KeyPath) -> Place | None:
+def position_of(tree: Any, path: KeyPath) -> Position | None:
     """Where that key was written, or where the nearest container around it was."""
-    place: Place | None = None
+    position: Position | None = None
     for step in path:
-        if isinstance(tree, Table) and isinstance(step, str) and step in tree:
-            place = tree.places.get(step, place)
+        if isinstance(tree, JsonObject) and isinstance(step, str) and step in tree:
+            position = tree.positions.get(step, position)
             tree = tree[step]
-        elif isinstance(tree, Array) and isinstance(step, int) and step < len(tree):
-            place = tree.places[step]
+        elif isinstance(tree, JsonArray) and isinstance(step, int) and step < len(tree):
+            position = tree.positions[step]
             tree = tree[step]
         else:
             break
-    return place
+    return position
 
 
 def write_path(path: KeyPath) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.config.source.json5_text import Array, Table
+from app.config.source.json5_text import JsonArray, JsonObject
 from app.config.source.problems import KeyPath, Problems
 
 # Upper-case names only, as in OpenClaw: instructions for a model may speak of `${name}`.
@@ -24,14 +24,14 @@ class Substitution:
     problems: Problems
 
     def apply(self, value: Any, path: KeyPath = ()) -> Any:
-        if isinstance(value, Table) and value.get("source") in _REFERENCE_SOURCES and "id" in value:
+        if isinstance(value, JsonObject) and value.get("source") in _REFERENCE_SOURCES and "id" in value:
             return self._reference(value, path)
-        if isinstance(value, Table):
+        if isinstance(value, JsonObject):
             values = {key: self.apply(item, (*path, self._key(key, path))) for key, item in value.items()}
-            return Table(values, value.places)
-        if isinstance(value, Array):
+            return JsonObject(values, value.positions)
+        if isinstance(value, JsonArray):
             items = [self.apply(item, (*path, index)) for index, item in enumerate(value)]
-            return Array(items, value.places)
+            return JsonArray(items, value.positions)
         if isinstance(value, str):
             return self._text(value, path)
         if isinstance(value, float) and not math.isfinite(value):
@@ -61,7 +61,7 @@ class Substitution:
             self.problems.add(path, _unset(name))
         return replaced
 
-    def _reference(self, value: Table, path: KeyPath) -> str:
+    def _reference(self, value: JsonObject, path: KeyPath) -> str:
         """OpenClaw's `{source: "env", provider, id}`, accepted wherever a text is."""
         name = value["id"]
         if value["source"] != "env" or not isinstance(name, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.config.settings import ModelSettings
-from app.config.shown.redact import redact_url
+from app.config.shown.secrets import redact_url
 from app.gateway import Gateway
 from app.routing.operator import resolve_session_key
 from app.sessions.keys import SPECIAL

@@ -23,12 +23,12 @@ def test_json5_may_have_comments_single_quotes_bare_keys_and_trailing_commas():
 def test_each_value_remembers_where_it_was_written():
     tree = parse("{\n  a: {b: [1,\n    {c: 2}]},\n  '\\u0064': 3, \"\": {e: 4}\n}", FILE)
     at = {
-        "a": tree.places["a"],
-        "b": tree["a"].places["b"],
-        "[1]": tree["a"]["b"].places[1],
-        "c": tree["a"]["b"][1].places["c"],
-        "d": tree.places["d"],
-        "e": tree[""].places["e"],
+        "a": tree.positions["a"],
+        "b": tree["a"].positions["b"],
+        "[1]": tree["a"]["b"].positions[1],
+        "c": tree["a"]["b"][1].positions["c"],
+        "d": tree.positions["d"],
+        "e": tree[""].positions["e"],
     }
     found = {key: (place.line, place.column) for key, place in at.items()}
     assert found == {"a": (2, 3), "b": (2, 7), "[1]": (3, 5), "c": (3, 6), "d": (4, 3), "e": (4, 21)}

@@ -7,32 +7,40 @@ from pathlib import Path
 
 import json5
 import pytest
-from marshmallow import fields
 
-from app.config.schema.nesting import Keyed
 from app.config.schema.root import RootSchema
-from app.config.schema.section import Section
+from app.config.schema.walk import walk
 from app.config.shown.json_schema import children, config_schema, lookup, ui_hints
-from app.config.shown.mask import is_secret_name
+from app.config.shown.secrets import is_secret, is_secret_name
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
-def secrets(section: Section) -> Iterator[str]:
-    """The names of all keys that the schema marks as secret."""
-    for field in section.fields.values():
-        each = field.each if isinstance(field, Keyed) else field
-        inner = each.inner if isinstance(each, fields.List) else each
-        if each.metadata.get("secret"):
-            yield str(field.data_key)
-        if isinstance(schema := getattr(inner, "schema", None), Section):
-            yield from secrets(schema)
-
-
 def test_every_secret_of_the_schema_is_known_by_its_name():
-    names = set(secrets(RootSchema()))
+    names = {key.path[-1] for key in walk(RootSchema()) if key.is_marked_secret}
     assert {"token", "password", "apiKey", "headers"} <= names
     assert [name for name in names if not is_secret_name(name)] == []
+
+
+def test_nothing_else_of_the_schema_is_taken_for_a_secret():
+    keys = list(walk(RootSchema()))
+    secret = {key.path for key in keys if is_secret(key.path)}
+    assert secret - {key.path for key in keys if key.is_marked_secret} == {("env",)}
+
+
+@pytest.mark.parametrize(
+    ("path", "secret"),
+    [
+        (("gateway", "auth", "token"), True),
+        (("models", "providers", "corp", "headers", "x-key"), True),
+        (("models", "providers", "corp", "baseUrl"), False),
+        (("agents", "list", 0, "params", "maxTokens"), False),
+        (("channels", "telegram", "botToken"), True),
+        (("env", "vars", "NAME"), True),
+    ],
+)
+def test_the_rule_holds_for_keys_that_the_schema_does_not_know_too(path: tuple[str | int, ...], secret: bool):
+    assert is_secret(path) is secret
 
 
 @pytest.mark.parametrize(

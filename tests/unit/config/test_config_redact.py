@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.config.schema.fields import REDACTED
-from app.config.shown.redact import redact, redact_url
+from app.config.shown.redact import redact
+from app.config.shown.secrets import redact_url
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Operator
