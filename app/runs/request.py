@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from app.auth.principal import LOCAL_OPERATOR, Principal
+from app.ids import RUN_PREFIX
 from app.messages import Message, ToolSpec
 from app.routing.resolve import Route
 
@@ -18,7 +19,8 @@ class RunRequest(msgspec.Struct, frozen=True):
     """`messages` is the conversation without system messages; those are joined in `instructions`.
 
     `params`, `tools` and `tool_choice` are as in `app.providers.base.ModelCall`. `model` overrides the
-    agent's model. `run_id` is given by transports whose callers choose it.
+    agent's model. `run_id` is given by transports whose callers choose it; else one is generated that begins
+    with `id_prefix`.
     """
 
     route: Route
@@ -32,5 +34,6 @@ class RunRequest(msgspec.Struct, frozen=True):
     principal: Principal = LOCAL_OPERATOR
     request_id: str | None = None
     run_id: str | None = None
+    id_prefix: str = RUN_PREFIX
     timeout_seconds: float | None = None  # less than the agent's own, if given
     origin: object = None  # by which a transport recognises what it has started

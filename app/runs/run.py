@@ -30,7 +30,7 @@ class Run:
     """Handed out by `RunService.start`. Whoever has it may follow it and stop it."""
 
     def __init__(self, request: RunRequest, agent: AgentSettings) -> None:
-        self.id = request.run_id or new_run_id()
+        self.id = request.run_id or new_run_id(request.id_prefix)
         self.request = request
         self.agent = agent
         self.cancel = Cancel()

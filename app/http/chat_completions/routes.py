@@ -21,6 +21,7 @@ from app.routing.resolve import Route, resolve_agent, resolve_session
 from app.runs.request import RunRequest
 from app.runs.run import Run
 
+ID_PREFIX = "chatcmpl_"  # the run's id is also the completion's
 bp = Blueprint("chat_completions", __name__)
 bp.before_request(require_principal)
 
@@ -50,6 +51,7 @@ def _run_request(body: ChatRequest, request: GatewayRequest) -> RunRequest:
         model=_model_override(request),
         principal=request.principal,
         request_id=request.id,
+        id_prefix=ID_PREFIX,
     )
 
 

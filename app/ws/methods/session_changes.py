@@ -116,7 +116,7 @@ def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
             source="ws",
             model=session.settings.get("model"),
             principal=call.peer.principal,
-            run_id=call.params.optional_text("idempotencyKey") or str(uuid.uuid4()),
+            run_id=call.params.optional_text("idempotencyKey"),
             origin=call.peer,
         )
     )

@@ -108,7 +108,7 @@ def test_an_answer_as_json(run: Any):
     ran = run("-m", "hï", "--json", "--agent", "USAGE")
     (document,) = ran.lines
     assert ran.code == EXIT_OK
-    assert document.pop("runId").startswith("chatcmpl_")
+    assert document.pop("runId").startswith("run_")
     assert document.pop("sessionKey").startswith("agent:usage:openai:")
     assert document == {
         "agent": "usage",

@@ -191,6 +191,10 @@ class TestCreate:
             time.sleep(0.01)
         assert office.gateway.store.length(made["key"]) == 2
 
+    def test_the_first_message_without_an_idempotency_key(self, office: Office):
+        made = office.call("sessions.create", {"message": "hi"})
+        assert made["runId"].startswith("run_")
+
 
 class TestPatch:
     def test_what_was_set(self, office: Office):
