@@ -13,6 +13,7 @@ from pathlib import Path
 from app.auth.policy import check_start
 from app.concurrency.background import background_tasks, spawn
 from app.concurrency.native_thread import NativeThread
+from app.config.apis import ProviderApi
 from app.config.edit import ConfigFile
 from app.config.loader import load_settings
 from app.config.settings import ProviderSettings, Settings
@@ -77,7 +78,7 @@ def check_file(load_file: Callable[[Path], Settings], file: Path) -> None:
     check_start(load_file(file).gateway)
 
 
-def provider_builders(settings: Settings) -> Mapping[str, BuildProvider]:
+def provider_builders(settings: Settings) -> Mapping[ProviderApi, BuildProvider]:
     """The literal table from a provider's `api` to what serves it."""
 
     local_model = LocalModel(settings.state_dir)

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.auth.limits import AttemptLimiter
 from app.concurrency.background import spawn
+from app.config.apis import APIS
 from app.config.edit import ConfigFile
 from app.config.settings import ModelSettings, Settings
 from app.config.watch import ConfigWatch
@@ -93,7 +94,7 @@ class Gateway:
         """Every model that is listed, with its provider's name."""
         found: list[tuple[str, ModelSettings]] = []
         for name, provider in self.settings.providers.items():
-            if provider.api != "local" or weights.installed():
+            if not APIS[provider.api].needs_local_package or weights.installed():
                 suggested = [ModelSettings(provider.default_model)] if provider.default_model else []
                 found += [(name, model) for model in provider.models or suggested]
         return found

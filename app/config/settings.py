@@ -12,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from app.config.apis import DEFAULT_API, ProviderApi
+
 AuthMode = Literal["token", "password", "none", "trusted-proxy"]
 MiB = 1024 * 1024
 
@@ -166,15 +168,12 @@ class ModelSettings:
     compat: Mapping[str, Any] = field(default_factory=dict)
 
 
-ProviderApi = Literal["openai-completions", "local", "builtin", "scripted"]
-
-
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
     """`scripts` belongs to api `scripted` only: a script's name -> its steps."""
 
     name: str
-    api: ProviderApi = "openai-completions"
+    api: ProviderApi = DEFAULT_API
     base_url: str = ""
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

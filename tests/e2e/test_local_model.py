@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from app.config.apis import LOCAL_MODEL
 from app.providers.local import weights
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, Answer, GatewayProcess
@@ -58,7 +59,7 @@ def told_by_the_model_itself(gateway: GatewayProcess, **params: Any) -> Any:
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
     request = urllib.request.Request(
         f"http://127.0.0.1:{model['port']}/v1/chat/completions",
-        json.dumps({"model": weights.MODEL_ID, "messages": messages, **params}).encode(),
+        json.dumps({"model": LOCAL_MODEL, "messages": messages, **params}).encode(),
         {"Authorization": f"Bearer {model['key']}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError
 
+from app.config.apis import APIS, DEFAULT_API, LOCAL_MODEL, ProviderApi
 from app.config.schema import checks
-from app.config.settings import ProviderApi
 
 OLLAMA_PORT = 11434
 
@@ -22,11 +22,11 @@ class CatalogueEntry:
     base_url: str
     variable: str | None
     default_model: str
-    api: ProviderApi = "openai-completions"
+    api: ProviderApi = DEFAULT_API
 
     @property
     def is_bundled(self) -> bool:
-        return self.api in ("local", "builtin")
+        return APIS[self.api].is_bundled
 
 
 # In the order of preference: the first one with a key gives the default model.
@@ -53,7 +53,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
             "meta-llama/Llama-3.3-70B-Instruct-Turbo",
         ),
         CatalogueEntry("ollama", f"http://127.0.0.1:{OLLAMA_PORT}/v1", None, "llama3.2"),
-        CatalogueEntry("local", "", None, "smollm2", "local"),
+        CatalogueEntry("local", "", None, LOCAL_MODEL, "local"),
         CatalogueEntry("builtin", "", None, "echo", "builtin"),
     )
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from app.config.apis import APIS
 from app.config.build.catalogue import CATALOGUE, CatalogueEntry, ollama_from, with_version
 from app.config.settings import ProviderSettings, ProviderTimeouts
 from app.config.source.problems import Problems, did_you_mean
@@ -85,7 +86,7 @@ class ProviderBuilder:
         provider = base or ProviderSettings(name=name)
         api = given.get("api", provider.api)
         base_url = given.get("base_url", provider.base_url)
-        if api == "openai-completions" and not base_url:
+        if APIS[api].needs_base_url and not base_url:
             self.problems.add(
                 ("models", "providers", name),
                 '`baseUrl` is missing: the address of the provider, such as "https://api.example.com/v1"',

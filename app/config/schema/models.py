@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, post_load, validates_schema
 
+from app.config.apis import APIS, DEFAULT_API
 from app.config.schema import checks, openclaw
 from app.config.schema.fields import (
     Boolean,
@@ -22,7 +23,6 @@ from app.config.schema.nesting import AnyObject, MappingField, Nested, ObjectLis
 from app.config.schema.section import Section
 from app.config.settings import ModelSettings, ProviderSettings, ProviderTimeouts
 
-APIS = ("openai-completions", "local", "builtin", "scripted")
 _NOT_SERVED = (
     "anthropic-messages",
     "azure-openai-responses",
@@ -41,7 +41,7 @@ class Api(Enum):
     """How to speak with a provider. OpenClaw's other ways are refused with a sentence that helps."""
 
     def __init__(self, doc: str) -> None:
-        super().__init__(doc, *APIS, aliases={"ollama": "openai-completions"})
+        super().__init__(doc, *APIS, aliases={"ollama": DEFAULT_API})
 
     def load(self, value: Any) -> str:
         if value in _NOT_SERVED:
@@ -193,7 +193,7 @@ class ProviderSchema(Section):
 
     @validates_schema(skip_on_field_errors=True)
     def _scripts_belong_to_scripted(self, data: dict[str, Any], **_: Any) -> None:
-        if "scripts" in data and data.get("api") != "scripted":
+        if "scripts" in data and not APIS[data.get("api", DEFAULT_API)].has_scripts:
             raise ValidationError('needs `api: "scripted"` beside it', "scripts")
 
 

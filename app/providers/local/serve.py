@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import xllamacpp
 
-from app.providers.local.weights import MODEL_ID
+from app.config.apis import LOCAL_MODEL
 
 SLOTS = 4
 SLOT_TOKENS = 4096
@@ -47,7 +47,7 @@ def main(weights: str, address_file: str) -> None:
 def server_params(weights: str, key: str) -> Any:
     params = xllamacpp.CommonParams()
     params.model.path = weights
-    params.model_alias = {MODEL_ID}
+    params.model_alias = {LOCAL_MODEL}
     params.port = 0
     params.api_keys = [key]
     params.cors_origins = ""

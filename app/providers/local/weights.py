@@ -9,8 +9,6 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-MODEL_ID = "smollm2"
-
 
 def installed() -> bool:
     """Whether `requirements-local.txt` is installed."""

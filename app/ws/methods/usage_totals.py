@@ -6,13 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from app.config.apis import APIS
 from app.gateway import Gateway
 from app.sessions.rows import SaidRow, UsageRow
 from app.ws.methods.session_rows import dump_model
 from app.ws.methods.usage_dates import Span
 
 MILLION = 1_000_000
-_FREE = ("local", "builtin", "scripted")
 
 
 class Prices:
@@ -28,7 +28,7 @@ class Prices:
         if provider is None:
             return None
         cost = provider.model(model_id).cost
-        if not cost and provider.api not in _FREE:
+        if not cost and not APIS[provider.api].is_free:
             return None
         return cost.get("input", 0.0) / MILLION, cost.get("output", 0.0) / MILLION
 
