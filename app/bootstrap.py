@@ -32,9 +32,9 @@ from app.runs.measure import RunMeter
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
 from app.sessions.lanes import Lanes
-from app.sessions.store import SessionStore
-from app.storage.owners import OwnerLock
-from app.storage.sqlite.database import Database
+from app.sessions.store import SqlSessionStore
+from app.storage.sqlite.database import SqliteDatabase
+from app.storage.sqlite.worker_lock import WorkerLock
 
 
 def build_gateway(
@@ -43,9 +43,9 @@ def build_gateway(
     load_file: Callable[[Path], Settings] | None = None,
 ) -> Gateway:
     """`load` reads the configuration again when its files have changed; `load_file` reads another file."""
-    database = Database(settings.storage_url)
-    owner = OwnerLock(database.directory)
-    store = SessionStore(database, owner)
+    database = SqliteDatabase(settings.storage_url)
+    owner = WorkerLock(database.directory)
+    store = SqlSessionStore(database, owner)
     providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
     native_thread = NativeThread()
     lanes = Lanes(settings.session.queue_cap, settings.session.queue_mode)
@@ -58,7 +58,7 @@ def build_gateway(
     metrics = Metrics()
     meter = RunMeter(metrics)
     tasks = TaskBuilder(providers, meter.failed_call)
-    runs = RunService(lambda: watch.settings, tasks, store, lanes, spawn, meter.ended)
+    runs = RunService(lambda: watch.settings, tasks, store.runs, lanes, spawn, meter.ended)
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)

@@ -21,9 +21,9 @@ from app.metrics import Metrics
 from app.providers.local import weights
 from app.providers.registry import ProviderRegistry
 from app.runs.service import RunService
-from app.sessions.store import SessionStore
-from app.storage.owners import OwnerLock
-from app.storage.sqlite.database import Database
+from app.sessions.base import SessionStore
+from app.storage.sqlite.database import SqliteDatabase
+from app.storage.sqlite.worker_lock import WorkerLock
 
 logger = logging.getLogger("app")
 
@@ -38,8 +38,8 @@ STORAGE_CHECK_SECONDS = 2.0
 class Storage:
     """What has to be given back at the end, in this order."""
 
-    database: Database
-    owner: OwnerLock
+    database: SqliteDatabase
+    owner: WorkerLock
 
 
 class Gateway:
@@ -160,11 +160,11 @@ class Gateway:
     def _tidy_sessions(self) -> None:
         limits = self.settings.session
         try:
-            interrupted = self.store.interrupt_orphans()
+            interrupted = self.store.maintenance.interrupt_orphans()
             if interrupted:
                 logger.warning("%d runs of an earlier process were marked as interrupted", interrupted)
             self._storage.owner.remove_stale()
-            self.store.prune(time.time(), limits.prune_after_seconds, limits.max_entries)
+            self.store.maintenance.prune(time.time(), limits.prune_after_seconds, limits.max_entries)
         except StorageUnavailable as error:
             logger.warning("sessions could not be tidied: %s", error.message)
 
@@ -173,7 +173,7 @@ class Gateway:
         checked, works = self._storage_seen
         if time.monotonic() - checked > STORAGE_CHECK_SECONDS:
             try:
-                self.store.ping()
+                self.store.maintenance.ping()
                 works = True
             except StorageUnavailable as error:
                 logger.warning("storage does not work: %s", error.message)

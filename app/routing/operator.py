@@ -11,7 +11,7 @@ import json
 from app.config.settings import AgentSettings, Settings
 from app.errors import InvalidRequest, UnknownAgent
 from app.routing.resolve import Route
-from app.sessions.keys import is_agent_id, operator_key, owner_of
+from app.sessions.keys import agent_id_of, is_agent_id, operator_key
 
 
 def find_agent(agent_id: str | None, settings: Settings, prefix: str = "") -> AgentSettings:
@@ -65,7 +65,7 @@ def resolve_agent_route(
     prefix = "invalid agent params: "
     named = resolve_agent_id(agent_id, settings, prefix)
     key = resolve_session_key(text or "main", named, settings)
-    agent = owner_of(key, named)
+    agent = agent_id_of(key, named)
     check_same_agent(agent_id, agent, "agent")
     return Route(resolve_agent_id(agent, settings, prefix), key, "key", label)
 
@@ -82,7 +82,7 @@ def check_same_agent(agent_id: str | None, agent_of_session: str, method: str) -
 
 def agent_of_key(key: str, settings: Settings) -> str:
     """The id of the agent that a canonical key belongs to."""
-    return owner_of(key, settings.default_agent.id)
+    return agent_id_of(key, settings.default_agent.id)
 
 
 def main_session_key(settings: Settings) -> str:

@@ -20,9 +20,9 @@ from app.messages import Message
 from app.runs.log_lines import log_end
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
-from app.sessions.history import reconcile
+from app.sessions.base import RunStore
+from app.sessions.history import MessageState, reconcile
 from app.sessions.lanes import Lanes, Ticket
-from app.sessions.store import MessageState, SessionStore
 
 logger = logging.getLogger("app.runs")
 
@@ -31,7 +31,7 @@ class RunSlots(msgspec.Struct, frozen=True):
     """Where a run waits and where its words are kept; a stateless one has no session to do either for."""
 
     ticket: Ticket | None
-    store: SessionStore | None
+    store: RunStore | None
     slots: Lanes
 
 
@@ -71,7 +71,7 @@ def _wait_for_turn(run: Run, place: RunSlots) -> Ticket | None:
     return slot
 
 
-def _answer(run: Run, store: SessionStore | None, build_task: BuildTask, answer: Answer) -> RunFinished:
+def _answer(run: Run, store: RunStore | None, build_task: BuildTask, answer: Answer) -> RunFinished:
     messages = run.request.messages if store is None else _with_history(run, store)
     for event in run_agent(build_task(run, messages), answer, run.cancel):
         if isinstance(event, RunFinished):
@@ -86,7 +86,7 @@ def _answer(run: Run, store: SessionStore | None, build_task: BuildTask, answer:
     raise AssertionError("an agent ended without its last event")
 
 
-def _with_history(run: Run, store: SessionStore) -> Sequence[Message]:
+def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
     """The stored turns and what is new of the request, with the store brought into line."""
     stored = store.history(run.session_key, run.id)
     told = reconcile(stored, run.request.messages)
@@ -104,7 +104,7 @@ def new_messages(messages: Sequence[Message]) -> Sequence[Message]:
     return messages
 
 
-def _save_finished(run: Run, store: SessionStore, answer: Answer, end: RunFinished) -> None:
+def _save_finished(run: Run, store: RunStore, answer: Answer, end: RunFinished) -> None:
     store.finish(
         run.id,
         "finished",
@@ -115,14 +115,14 @@ def _save_finished(run: Run, store: SessionStore, answer: Answer, end: RunFinish
     )
 
 
-def _failed(run: Run, store: SessionStore | None, answer: Answer, error: GatewayError) -> RunFailed:
+def _failed(run: Run, store: RunStore | None, answer: Answer, error: GatewayError) -> RunFailed:
     aborted = run.cancel.error is error
     if store is not None:
         _save_failed(run, store, answer, error, aborted)
     return RunFailed(error, aborted=aborted)
 
 
-def _save_failed(run: Run, store: SessionStore, answer: Answer, error: GatewayError, aborted: bool) -> None:
+def _save_failed(run: Run, store: RunStore, answer: Answer, error: GatewayError, aborted: bool) -> None:
     partial: list[tuple[Message, MessageState]] = []
     if not answer.empty:
         partial.append((answer.as_message(), "partial"))

@@ -22,8 +22,8 @@ from app.runs.log_lines import log_start
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.tasks import TaskBuilder
+from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
-from app.sessions.store import SessionStore
 
 DRAIN_RETRY_SECONDS = 5.0
 FULL_RETRY_SECONDS = 1.0
@@ -43,7 +43,7 @@ class RunService:
         self,
         settings: Callable[[], Settings],
         tasks: TaskBuilder,
-        store: SessionStore,
+        store: RunStore,
         lanes: Lanes,
         spawn: Spawn,
         observe: Callable[[Run], object],

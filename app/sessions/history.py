@@ -21,7 +21,7 @@ class StoredMessage(NamedTuple):
     """A message and its place in the session. `partial`: an answer that was cut short."""
 
     id: int
-    turn: int
+    run_number: int
     message: Message
     state: MessageState = "complete"
     run_state: RunState = "finished"
@@ -114,8 +114,8 @@ class _Comparison:
         asked, answered = [], None
         for place in range(first, len(self._stored)):
             if self._stored[place].message.role == "assistant":
-                answered = self._stored[place].turn
-            elif self._stored[place].turn != answered:
+                answered = self._stored[place].run_number
+            elif self._stored[place].run_number != answered:
                 asked.append(place)
         return asked
 

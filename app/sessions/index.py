@@ -1,34 +1,34 @@
-"""The sessions there are: found, shown, named, set, begun anew."""
+"""The sessions there are: found, shown, named, set, reset, deleted."""
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Select, bindparam, case, func, or_, select
 
+from app.clock import now_ms
 from app.errors import InvalidRequest
+from app.ids import new_uuid
 from app.messages import Role
-from app.sessions.rows import SessionFilter, StoredSession
+from app.sessions.rows import ANY, SessionFilter, StoredSession
+from app.storage.base import Database
 from app.storage.message_json import load_message
-from app.storage.sqlite.database import Database
 from app.storage.tables import messages, runs, sessions
 
-ANY = SessionFilter()
-TITLE = 60  # characters
-PREVIEW = 120
-READABLE = 64 * 1024  # characters; a longer message, mostly a picture, is not read for a list
-RESET = "reset"
+MAX_TITLE = 60  # characters
+MAX_PREVIEW = 120  # characters
+MAX_READ = 64 * 1024  # characters; a longer message, mostly a picture, is not read for a title or preview
+RESET = "reset"  # in the place of a run's id: what replaced the messages of a session that was reset
 
-_told = runs.alias("told")
-_later = runs.alias("later")
-_LAST_TOLD = (
-    select(_later.c.id)
-    .where(_later.c.session == sessions.c.id, _later.c.prompt_tokens.is_not(None))
-    .order_by(_later.c.turn.desc())
+# The newest run of a session whose usage is known.
+_metered = runs.alias("metered")
+_candidate = runs.alias("candidate")
+_NEWEST_METERED = (
+    select(_candidate.c.id)
+    .where(_candidate.c.session == sessions.c.id, _candidate.c.prompt_tokens.is_not(None))
+    .order_by(_candidate.c.run_number.desc())
     .limit(1)
     .correlate(sessions)
     .scalar_subquery()
@@ -38,25 +38,25 @@ _COLUMNS = (
     sessions.c.session_id,
     sessions.c.agent_id,
     sessions.c.label,
-    sessions.c.turns,
+    sessions.c.run_count,
     sessions.c.created_at,
     sessions.c.updated_at,
     sessions.c.revision,
     sessions.c.settings,
-    _told.c.model,
-    _told.c.prompt_tokens,
-    _told.c.completion_tokens,
+    _metered.c.model,
+    _metered.c.prompt_tokens,
+    _metered.c.completion_tokens,
 )
-_SESSIONS = select(*_COLUMNS).select_from(sessions.outerjoin(_told, _told.c.id == _LAST_TOLD))
+_SESSIONS = select(*_COLUMNS).select_from(sessions.outerjoin(_metered, _metered.c.id == _NEWEST_METERED))
 
 
-def _said(*roles: Role, last: bool) -> ColumnElement[Any]:
-    """A session's first or last message of these roles."""
-    said = messages.alias()
-    order = (said.c.turn.desc(), said.c.position.desc()) if last else (said.c.turn, said.c.position)
+def _text(*roles: Role, last: bool) -> ColumnElement[Any]:
+    """The content of a session's first or last message of these roles; NULL if it is too long."""
+    one = messages.alias()
+    order = (one.c.run_number.desc(), one.c.position.desc()) if last else (one.c.run_number, one.c.position)
     return (
-        select(case((func.length(said.c.content) <= READABLE, said.c.content)))
-        .where(said.c.session == sessions.c.id, said.c.role.in_(roles), said.c.replaced_by.is_(None))
+        select(case((func.length(one.c.content) <= MAX_READ, one.c.content)))
+        .where(one.c.session == sessions.c.id, one.c.role.in_(roles), one.c.replaced_by.is_(None))
         .order_by(*order)
         .limit(1)
         .correlate(sessions)
@@ -64,13 +64,12 @@ def _said(*roles: Role, last: bool) -> ColumnElement[Any]:
     )
 
 
-_WITH_TEXTS = _SESSIONS.add_columns(_said("user", last=False), _said("user", "assistant", last=True))
+_WITH_TEXTS = _SESSIONS.add_columns(_text("user", last=False), _text("user", "assistant", last=True))
 
-_SETTINGS = select(sessions.c.settings).where(sessions.c.key == bindparam("of_key"))
 _FOUND = select(sessions.c.id, sessions.c.settings, sessions.c.label).where(
     sessions.c.key == bindparam("of_key")
 )
-_NAMED = select(sessions.c.key).where(
+_WITH_LABEL = select(sessions.c.key).where(
     sessions.c.label == bindparam("name"), sessions.c.key != bindparam("of_key")
 )
 _ADD = sessions.insert()
@@ -83,39 +82,44 @@ _SET = (
         updated_at=bindparam("now"),
     )
 )
-_BEGIN_ANEW = (
+_COUNT_RESET = (
     sessions.update()
     .where(sessions.c.key == bindparam("of_key"))
     .values(revision=sessions.c.revision + 1, updated_at=bindparam("now"))
     .returning(sessions.c.id)
 )
-_FORGET = (
+_HIDE_MESSAGES = (
     messages.update()
     .where(messages.c.session == bindparam("of_session"), messages.c.replaced_by.is_(None))
     .values(replaced_by=RESET)
 )
-_ABORT = (
+_ABORT_RUNS = (
     runs.update()
     .where(runs.c.session == bindparam("of_session"), runs.c.state == "running")
     .values(state="aborted", ended_at=bindparam("now"), error_code="run_aborted")
 )
 
 
-class SessionIndex:
-    """Each operation is one transaction. All raise `StorageUnavailable`."""
+_DELETE = sessions.delete().where(sessions.c.key == bindparam("of_key"))
 
-    _database: Database
+
+class SqlSessionIndex:
+    """Implements `SessionIndex`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def sessions(
         self, limit: int, offset: int = 0, where: SessionFilter = ANY, *, with_texts: bool = False
     ) -> list[StoredSession]:
-        """The sessions used last, newest first."""
-        statement = _meeting(where, _WITH_TEXTS if with_texts else _SESSIONS)
+        """The sessions used last, newest first; with title and preview only if `with_texts`."""
+        statement = _filtered(where, _WITH_TEXTS if with_texts else _SESSIONS)
         statement = statement.order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
         return self._read_sessions(statement.limit(limit).offset(offset))
 
     def count(self, where: SessionFilter = ANY) -> int:
-        statement = _meeting(where, select(func.count()).select_from(sessions))
+        """How many sessions meet the conditions."""
+        statement = _filtered(where, select(func.count()).select_from(sessions))
         found: int = self._database.read(lambda connection: connection.execute(statement).scalar_one())
         return found
 
@@ -124,14 +128,8 @@ class SessionIndex:
         found = self._read_sessions(_WITH_TEXTS.where(sessions.c.key == session_key))
         return found[0] if found else None
 
-    def settings_of(self, session_key: str) -> Mapping[str, Any]:
-        """What was set for the session; nothing for one that is not there."""
-        named = {"of_key": session_key}
-        found = self._database.read(lambda connection: connection.execute(_SETTINGS, named).scalar())
-        return found or {}
-
     def patch(self, session_key: str, agent_id: str, changes: Mapping[str, Any]) -> StoredSession:
-        """Set some settings; None clears one. The session is made if need be.
+        """Set some settings, and the label if it is among them; None clears one. Makes a missing session.
 
         Raises InvalidRequest: another session has the label.
         """
@@ -144,10 +142,10 @@ class SessionIndex:
             session, settings, label = found
             if "label" in changes:
                 label = changes["label"]
-                _refuse_taken(connection, label, session_key)
+                _refuse_taken_label(connection, label, session_key)
             given = {**settings, **{name: value for name, value in changes.items() if name != "label"}}
             kept = {name: value for name, value in given.items() if value is not None}
-            new = {"session": session, "new_settings": kept, "new_label": label, "now": _now()}
+            new = {"session": session, "new_settings": kept, "new_label": label, "now": now_ms()}
             connection.execute(_SET, new)
 
         self._database.write(work)
@@ -156,20 +154,28 @@ class SessionIndex:
         return patched
 
     def reset(self, session_key: str) -> bool:
-        """Forget what was said, and keep the settings. A run still going on is over for the session.
+        """Empty the conversation and keep the settings. A run still going on stores nothing more in it.
 
         False if there is no such session.
         """
 
         def work(connection: Connection) -> bool:
-            now = _now()
+            now = now_ms()
             named = {"of_key": session_key, "now": now}
-            session = connection.execute(_BEGIN_ANEW, named).scalar()
+            session = connection.execute(_COUNT_RESET, named).scalar()
             if session is None:
                 return False
-            connection.execute(_FORGET, {"of_session": session})
-            connection.execute(_ABORT, {"of_session": session, "now": now})
+            connection.execute(_HIDE_MESSAGES, {"of_session": session})
+            connection.execute(_ABORT_RUNS, {"of_session": session, "now": now})
             return True
+
+        return self._database.write(work, bulky=True)
+
+    def delete(self, session_key: str) -> bool:
+        """Delete a session with its runs and messages. False if there was none."""
+
+        def work(connection: Connection) -> bool:
+            return connection.execute(_DELETE, {"of_key": session_key}).rowcount > 0
 
         return self._database.write(work, bulky=True)
 
@@ -178,7 +184,7 @@ class SessionIndex:
         return [_session(row) for row in rows]
 
 
-def _meeting(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
+def _filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
     for column, wanted in (
         (sessions.c.key, where.key),
         (sessions.c.session_id, where.session_id),
@@ -204,25 +210,21 @@ def _session(row: Sequence[Any]) -> StoredSession:
     if not texts:
         return session
     title, preview = texts
-    return replace(session, title=_line(title, TITLE), preview=_line(preview, PREVIEW))
+    return replace(session, title=_line(title, MAX_TITLE), preview=_line(preview, MAX_PREVIEW))
 
 
 def _line(content: str | None, most: int) -> str | None:
-    """The beginning of a stored message's text, on one line."""
+    """The first `most` characters of a stored message's text, on one line; None for no text."""
     text = " ".join(load_message("user", content).text.split()) if content else ""
     return (text if len(text) <= most else text[: most - 1] + "…") or None
 
 
-def _refuse_taken(connection: Connection, label: str | None, session_key: str) -> None:
-    if label is not None and connection.execute(_NAMED, {"name": label, "of_key": session_key}).first():
+def _refuse_taken_label(connection: Connection, label: str | None, session_key: str) -> None:
+    if label is not None and connection.execute(_WITH_LABEL, {"name": label, "of_key": session_key}).first():
         raise InvalidRequest(f"label already in use: {label}")
 
 
 def _new_session(session_key: str, agent_id: str) -> dict[str, Any]:
-    now = _now()
-    names = {"key": session_key, "session_id": str(uuid.uuid4()), "agent_id": agent_id}
-    return {**names, "turns": 0, "created_at": now, "updated_at": now}
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+    now = now_ms()
+    names = {"key": session_key, "session_id": new_uuid(), "agent_id": agent_id}
+    return {**names, "run_count": 0, "created_at": now, "updated_at": now}

@@ -94,7 +94,7 @@ def operator_key(text: str, default_agent: str, main_key: str) -> str:
     return f"agent:{owner}:{main_key if rest.lower() in ('main', main_key) else _fold(rest)}"
 
 
-def owner_of(key: str, default_agent: str) -> str:
+def agent_id_of(key: str, default_agent: str) -> str:
     """The agent that a canonical key belongs to; `global` and `unknown` belong to the default one."""
     return key.split(":", 2)[1] if key.startswith("agent:") else default_agent
 

@@ -1,20 +1,24 @@
-"""What the store shows of sessions, their messages and their runs. Times are milliseconds since 1970."""
+"""The rows that the store returns: sessions, messages, usage. Times are milliseconds since 1970."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.messages import Message
-from app.sessions.history import MessageState, RunState
+from app.sessions.history import MessageState, RunState, StoredMessage
+from app.storage.message_json import load_message
 
-INJECTED = "inject"  # the source of runs that only hold a message somebody put into a session
+INJECTED = "inject"  # the source of a run that only holds a message added by hand
 
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """Which sessions are meant: all that meet every condition given. `search` looks into names."""
+    """The sessions that meet every condition which is not None.
+
+    `search` is a part of the key, the label or the session id, in any case; `active_since` a time.
+    """
 
     key: str | None = None
     session_id: str | None = None
@@ -24,19 +28,22 @@ class SessionFilter:
     active_since: int | None = None
 
 
+ANY = SessionFilter()
+
+
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """`model` and the tokens are those of the last run that told them.
+    """`model` and the tokens are those of the newest run whose usage is known.
 
-    `title` (how the user began) and `preview` (what was said last) are read only when asked for.
-    `revision` counts how often the session began anew.
+    `title` (the start of the first question) and `preview` (of the last message) are read only when asked
+    for. `run_count` is how many runs were ever accepted, `revision` how often the session was reset.
     """
 
     key: str
     session_id: str
     agent_id: str
     label: str | None
-    turns: int
+    run_count: int
     created_at: int
     updated_at: int
     revision: int
@@ -49,6 +56,7 @@ class StoredSession:
 
     @property
     def total_tokens(self) -> int | None:
+        """Prompt and completion together; None while no run's usage is known."""
         if self.prompt_tokens is None:
             return None
         return self.prompt_tokens + (self.completion_tokens or 0)
@@ -56,7 +64,7 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptRow:
-    """A message as it stands in its session; `seq` counts from 1. The last fields are its run's."""
+    """A message and its place in the session: `seq` counts from 1. Fields from `run_id` on are of its run."""
 
     number: int
     seq: int
@@ -74,6 +82,7 @@ class TranscriptRow:
 
     @property
     def id(self) -> str:
+        """The name clients know the message by."""
         if self.source == INJECTED:
             return self.run_id.removeprefix(f"{INJECTED}-")
         return str(self.number)
@@ -81,7 +90,7 @@ class TranscriptRow:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """What the runs of one session, model and day used. `day` counts from 1970."""
+    """What the runs of one session, model and day used. `day` is days since 1970."""
 
     key: str
     session_id: str
@@ -98,8 +107,8 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidRow:
-    """How many messages of a role a session has of one day."""
+class MessageCount:
+    """How many messages of a role a session has from one day (days since 1970)."""
 
     key: str
     role: str
@@ -109,10 +118,18 @@ class SaidRow:
 
 @dataclass(frozen=True, slots=True)
 class RunUsage:
-    """What one run used, and when."""
+    """What one run used, and when it ended (or began, while it goes on)."""
 
     run_id: str
     at: int
     model: str | None
     prompt_tokens: int
     completion_tokens: int
+
+
+def load_stored(rows: Iterable[Sequence[Any]]) -> list[StoredMessage]:
+    """The rows of `statements.CONVERSATION` or `HISTORY` as messages."""
+    return [
+        StoredMessage(number, run_number, load_message(role, content), state, run_state)
+        for number, run_number, role, content, state, run_state in rows
+    ]

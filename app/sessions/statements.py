@@ -1,37 +1,48 @@
-"""The SQL of `store`. Built once; what every turn of a conversation runs is made ready for the driver."""
+"""The SQL of a run, and what it shares with other parts of the store. SQLAlchemy Core: any dialect's."""
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import Text, bindparam, cast, func, select
 
-from app.storage.sqlite.prepared import Prepared
 from app.storage.tables import messages, runs, sessions
 
-COUNT_TURN = Prepared(
+SETTINGS = select(cast(sessions.c.settings, Text)).where(sessions.c.key == bindparam("key"))
+
+COUNT_RUN = (
     sessions.update()
     .where(sessions.c.key == bindparam("of_key"))
-    .values(turns=sessions.c.turns + 1, updated_at=bindparam("now"))
-    .returning(sessions.c.id, sessions.c.turns, sessions.c.label)
+    .values(run_count=sessions.c.run_count + 1, updated_at=bindparam("now"))
+    .returning(sessions.c.id, sessions.c.run_count, sessions.c.label)
 )
-# Apart from the turn, which would write a page of the labels' index each time.
-ADD_LABEL = Prepared(
+# Apart from COUNT_RUN, which would otherwise write a page of the labels' index for each run.
+ADD_LABEL = (
     sessions.update().where(sessions.c.id == bindparam("session")).values(label=bindparam("new_label"))
 )
-ADD_SESSION = Prepared(
-    sessions.insert().returning(sessions.c.id, sessions.c.turns, sessions.c.label),
-    *("key", "agent_id", "label", "session_id", "turns", "created_at", "updated_at"),
+ADD_SESSION = (
+    sessions.insert()
+    .values(
+        {
+            name: bindparam(name)
+            for name in ("key", "agent_id", "label", "session_id", "run_count", "created_at", "updated_at")
+        }
+    )
+    .returning(sessions.c.id, sessions.c.run_count, sessions.c.label)
 )
-TOUCH_SESSION = Prepared(
+TOUCH_SESSION = (
     sessions.update().where(sessions.c.id == bindparam("session")).values(updated_at=bindparam("now"))
 )
 
-ADD_RUN = Prepared(
-    runs.insert(), *("id", "session", "turn", "owner", "source", "state", "started_at", "ended_at")
+ADD_RUN = runs.insert().values(
+    {
+        name: bindparam(name)
+        for name in ("id", "session", "run_number", "worker", "source", "state", "started_at", "ended_at")
+    }
 )
-PLACE_OF_RUN = select(runs.c.session, runs.c.turn).where(
+PLACE_OF_RUN = select(runs.c.session, runs.c.run_number).where(
     runs.c.id == bindparam("run"), runs.c.state == "running"
 )
-END_RUN = Prepared(
+# Returns the run's place, and how many messages it has already: its answer stands behind them.
+END_RUN = (
     runs.update()
     .where(runs.c.id == bindparam("run"), runs.c.state == "running")
     .values(
@@ -45,30 +56,27 @@ END_RUN = Prepared(
     )
     .returning(
         runs.c.session,
-        runs.c.turn,
+        runs.c.run_number,
         select(func.count()).where(messages.c.run_id == bindparam("run")).scalar_subquery(),
     )
 )
-RUNNING_OWNERS = select(runs.c.owner).where(runs.c.state == "running").distinct()
-INTERRUPT = (
-    runs.update()
-    .where(runs.c.owner == bindparam("of_owner"), runs.c.state == "running")
-    .values(state="interrupted", ended_at=bindparam("now"))
-)
 
-ADD_MESSAGES = Prepared(
-    messages.insert(),
-    *("session", "run_id", "turn", "position", "role", "content", "state", "created_at"),
+ADD_MESSAGES = messages.insert().values(
+    {
+        name: bindparam(name)
+        for name in ("session", "run_id", "run_number", "position", "role", "content", "state", "created_at")
+    }
 )
 DROP_MESSAGES = messages.delete().where(messages.c.run_id == bindparam("run"))
 MARK_REPLACED = (
     messages.update().where(messages.c.id == bindparam("message")).values(replaced_by=bindparam("run"))
 )
 
-TRANSCRIPT = (
+# Its rows become `StoredMessage`s with `app.sessions.rows.load_stored`.
+CONVERSATION = (
     select(
         messages.c.id,
-        messages.c.turn,
+        messages.c.run_number,
         messages.c.role,
         messages.c.content,
         messages.c.state,
@@ -77,30 +85,10 @@ TRANSCRIPT = (
     .join(sessions, sessions.c.id == messages.c.session)
     .join(runs, runs.c.id == messages.c.run_id)
     .where(sessions.c.key == bindparam("key"), messages.c.replaced_by.is_(None))
-    .order_by(messages.c.turn, messages.c.position)
+    .order_by(messages.c.run_number, messages.c.position)
 )
-# A later run that was given up in the queue is not part of what came before.
-HISTORY = Prepared(
-    TRANSCRIPT.where(
-        runs.c.state != "running",
-        messages.c.turn < select(runs.c.turn).where(runs.c.id == bindparam("run")).scalar_subquery(),
-    )
+# Only runs before this one: a later one may have ended first, when it was stopped in the queue.
+HISTORY = CONVERSATION.where(
+    runs.c.state != "running",
+    messages.c.run_number < select(runs.c.run_number).where(runs.c.id == bindparam("run")).scalar_subquery(),
 )
-
-STALE = (
-    select(sessions.c.id)
-    .where(
-        or_(
-            sessions.c.updated_at < bindparam("before"),
-            sessions.c.id.not_in(
-                select(sessions.c.id)
-                .order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
-                .limit(bindparam("keep"))
-            ),
-        ),
-        ~select(runs.c.id).where(runs.c.session == sessions.c.id, runs.c.state == "running").exists(),
-    )
-    .limit(bindparam("batch"))
-)
-DELETE_SESSION = sessions.delete().where(sessions.c.id == bindparam("session"))
-DELETE_BY_KEY = sessions.delete().where(sessions.c.key == bindparam("of_key"))

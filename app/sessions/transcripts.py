@@ -1,30 +1,30 @@
-"""What a session's messages are to somebody who looks at them, shortens them, or adds one by hand."""
+"""A session's messages, for somebody who reads them, shortens them, or adds one by hand."""
 
 from __future__ import annotations
 
-import time
-import uuid
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from app.clock import now_ms
 from app.errors import NotFound
+from app.ids import new_hex
 from app.messages import Message
 from app.sessions import statements as sql
-from app.sessions.rows import INJECTED, TranscriptRow
+from app.sessions.history import StoredMessage
+from app.sessions.rows import INJECTED, TranscriptRow, load_stored
+from app.storage.base import Database, Worker
 from app.storage.message_json import dump_message, load_message
-from app.storage.owners import OwnerLock
-from app.storage.sqlite.database import Database
 from app.storage.tables import messages, runs, sessions
 
-COMPACTED = "compact"
+COMPACTED = "compact"  # in the place of a run's id: what replaced the messages that were dropped
 
-_TOLD = (sessions.c.key == bindparam("of_key"), messages.c.replaced_by.is_(None))
+_COUNTED = (sessions.c.key == bindparam("of_key"), messages.c.replaced_by.is_(None))
 _LENGTH = (
     select(func.count())
     .select_from(messages)
     .join(sessions, sessions.c.id == messages.c.session)
-    .where(*_TOLD)
+    .where(*_COUNTED)
 )
 _ROWS = (
     select(
@@ -44,27 +44,28 @@ _ROWS = (
     )
     .join(sessions, sessions.c.id == messages.c.session)
     .join(runs, runs.c.id == messages.c.run_id)
-    .where(*_TOLD)
-    .order_by(messages.c.turn.desc(), messages.c.position.desc())
+    .where(*_COUNTED)
+    .order_by(messages.c.run_number.desc(), messages.c.position.desc())
     .limit(bindparam("most"))
     .offset(bindparam("behind"))
 )
 _ROLES = (
     select(messages.c.id, messages.c.role)
     .join(sessions, sessions.c.id == messages.c.session)
-    .where(*_TOLD)
-    .order_by(messages.c.turn, messages.c.position)
+    .where(*_COUNTED)
+    .order_by(messages.c.run_number, messages.c.position)
 )
 
 
-class Transcripts:
-    """Each operation is one transaction. All raise `StorageUnavailable`."""
+class SqlTranscripts:
+    """Implements `Transcripts`."""
 
-    _database: Database
-    _owner: OwnerLock
+    def __init__(self, database: Database, worker: Worker) -> None:
+        self._database = database
+        self._worker = worker
 
-    def transcript(self, session_key: str, limit: int, offset: int = 0) -> list[TranscriptRow]:
-        """The newest `limit` messages but for the `offset` very newest, oldest first."""
+    def page(self, session_key: str, limit: int, offset: int = 0) -> list[TranscriptRow]:
+        """The newest `limit` messages without the `offset` very newest, oldest first."""
         page = {"of_key": session_key, "most": limit, "behind": offset}
 
         def work(connection: Connection) -> tuple[int, list[Any]]:
@@ -73,19 +74,25 @@ class Transcripts:
 
         total, rows = self._database.read(work)
         seq = total - offset
-        told = [_row(seq - place, *row) for place, row in enumerate(rows)]
-        return told[::-1]
+        newest_first = [_row(seq - place, *row) for place, row in enumerate(rows)]
+        return newest_first[::-1]
+
+    def messages(self, session_key: str) -> list[StoredMessage]:
+        """All messages, oldest first, those of runs going on too; without those that were replaced."""
+        names = {"key": session_key}
+        rows = self._database.read(lambda connection: connection.execute(sql.CONVERSATION, names).all())
+        return load_stored(rows)
 
     def length(self, session_key: str) -> int:
-        """How many messages the session has; those that were replaced do not count."""
+        """How many messages the session has, without those that were replaced."""
         names = {"of_key": session_key}
         found: int = self._database.read(lambda connection: connection.execute(_LENGTH, names).scalar_one())
         return found
 
     def compact(self, session_key: str, most: int) -> int:
-        """Let only the newest messages count, `most` of them or a few less; how many those are.
+        """Keep only the newest messages: `most`, or a few less, as a tool's result goes with its call.
 
-        A tool's result goes with the call it answers.
+        Returns how many those are.
         """
 
         def work(connection: Connection) -> int:
@@ -101,30 +108,30 @@ class Transcripts:
         return self._database.write(work, bulky=True)
 
     def inject(self, session_key: str, text: str, label: str | None = None) -> str:
-        """Let the assistant have said `text`, though no model did; the message's id.
+        """Add an assistant's message that no model wrote. Returns the message's id.
 
-        Raises NotFound: nothing has been said in such a session.
+        Raises NotFound: the session does not exist or has no message.
         """
-        message_id = uuid.uuid4().hex
-        run_id, now, owner = f"{INJECTED}-{message_id}", time.time_ns() // 1_000_000, self._owner.id
+        message_id = new_hex()
+        run_id, now, worker = f"{INJECTED}-{message_id}", now_ms(), self._worker.id
         content = dump_message(Message("assistant", f"[{label}]\n\n{text}" if label else text))
 
         def work(connection: Connection) -> None:
             if not connection.execute(_LENGTH, {"of_key": session_key}).scalar():
                 raise NotFound("session not found")
             count = {"of_key": session_key, "now": now}
-            ((session, turn, _),) = sql.COUNT_TURN.all(connection, count)
-            place = {"session": session, "turn": turn}
-            run = {"id": run_id, **place, "owner": owner, "source": INJECTED, "state": "finished"}
-            sql.ADD_RUN.all(connection, {**run, "started_at": now, "ended_at": now})
+            session, number, _ = connection.execute(sql.COUNT_RUN, count).one()
+            place = {"session": session, "run_number": number}
+            run = {"id": run_id, **place, "worker": worker, "source": INJECTED, "state": "finished"}
+            connection.execute(sql.ADD_RUN, {**run, "started_at": now, "ended_at": now})
             message = {**place, "run_id": run_id, "position": 0, "role": "assistant", "content": content}
-            sql.ADD_MESSAGES.all(connection, {**message, "state": "complete", "created_at": now})
+            connection.execute(sql.ADD_MESSAGES, {**message, "state": "complete", "created_at": now})
 
         self._database.write(work)
         return message_id
 
 
 def _row(seq: int, role: Any, content: str, number: int, *rest: Any) -> TranscriptRow:
-    state, created_at, run_id, run_state, source, *told = rest
+    state, created_at, run_id, run_state, source, *known = rest
     message = load_message(role, content)
-    return TranscriptRow(number, seq, message, state, created_at, run_id, run_state, source, *told)
+    return TranscriptRow(number, seq, message, state, created_at, run_id, run_state, source, *known)

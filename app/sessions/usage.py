@@ -1,4 +1,4 @@
-"""What runs have used, added up from the table of runs. Runs that are not stored are not in it."""
+"""What stored runs have used, added up from the table of runs. Stateless runs are not stored: not in it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, case, func, select
 
-from app.sessions.rows import INJECTED, RunUsage, SaidRow, UsageRow
-from app.storage.sqlite.database import Database
+from app.sessions.rows import INJECTED, MessageCount, RunUsage, UsageRow
+from app.storage.base import Database
 from app.storage.tables import messages, runs, sessions
 
 DAY = 86_400_000  # milliseconds
@@ -41,7 +41,7 @@ _USAGE = (
     .group_by(sessions.c.id, runs.c.model, "day")
     .order_by("day", sessions.c.id)
 )
-_SAID = (
+_MESSAGE_COUNTS = (
     select(sessions.c.key, messages.c.role, _day(messages.c.created_at).label("day"), func.count())
     .join(sessions, sessions.c.id == messages.c.session)
     .where(_between(messages.c.created_at), messages.c.replaced_by.is_(None))
@@ -57,30 +57,31 @@ _TIMELINE = (
     )
     .join(sessions, sessions.c.id == runs.c.session)
     .where(sessions.c.key == bindparam("of_key"), runs.c.prompt_tokens.is_not(None))
-    .order_by(runs.c.turn.desc())
+    .order_by(runs.c.run_number.desc())
     .limit(bindparam("most"))
 )
 
 
-class UsageLedger:
-    """Each operation is one transaction. All raise `StorageUnavailable`."""
+class SqlUsageReader:
+    """Implements `UsageReader`. Times are milliseconds since 1970."""
 
-    _database: Database
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def usage(self, first: int, last: int, offset: int = 0) -> list[UsageRow]:
-        """What was used by the runs that started between two moments, both in milliseconds since 1970.
+    def totals(self, first: int, last: int, offset: int = 0) -> list[UsageRow]:
+        """The runs that started from `first` to `last`, added up by session, model and day.
 
-        `offset` is how many milliseconds the days are ahead of UTC's.
+        Days begin `offset` milliseconds before those of UTC.
         """
         names = {"first": first, "last": last, "offset": offset}
         rows = self._database.read(lambda connection: connection.execute(_USAGE, names).all())
         return [UsageRow(*row) for row in rows]
 
-    def said(self, first: int, last: int, offset: int = 0) -> list[SaidRow]:
-        """How much was said between two moments; see `usage`."""
+    def message_counts(self, first: int, last: int, offset: int = 0) -> list[MessageCount]:
+        """The messages stored from `first` to `last`, counted by session, role and day; `offset` as above."""
         names = {"first": first, "last": last, "offset": offset}
-        rows = self._database.read(lambda connection: connection.execute(_SAID, names).all())
-        return [SaidRow(*row) for row in rows]
+        rows = self._database.read(lambda connection: connection.execute(_MESSAGE_COUNTS, names).all())
+        return [MessageCount(*row) for row in rows]
 
     def timeline(self, session_key: str, limit: int) -> list[RunUsage]:
         """The session's newest runs whose usage is known, oldest first."""

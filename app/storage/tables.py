@@ -1,6 +1,7 @@
 """What is stored, as SQLAlchemy tables. A change here needs a file in `migrations/versions/`.
 
-Times are milliseconds since 1970.
+Times are milliseconds since 1970. Where a column has a `key`, that is its name in Python: the column itself
+was named when the words were others, and renaming it would rewrite every row.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ sessions = Table(
     Column("session_id", String(36), nullable=False),
     Column("agent_id", String(64), nullable=False),
     Column("label", Text),
-    Column("turns", Integer, nullable=False),  # how many were ever accepted: the newest run's turn
+    Column("turns", Integer, nullable=False, key="run_count"),  # ever accepted: the newest run's number
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
-    Column("revision", Integer, nullable=False, server_default="0"),  # how often it began anew
+    Column("revision", Integer, nullable=False, server_default="0"),  # how often it was reset
     Column("settings", JSON, nullable=False, server_default="{}"),
     Index("ix_sessions_updated_at", "updated_at"),
     Index("ix_sessions_label", "label"),
@@ -45,8 +46,8 @@ runs = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
-    Column("turn", Integer, nullable=False),
-    Column("owner", String(36), nullable=False),
+    Column("turn", Integer, nullable=False, key="run_number"),  # in its session, from 1
+    Column("owner", String(36), nullable=False, key="worker"),  # the process that has it
     Column("source", String(32), nullable=False),
     Column("state", String(16), nullable=False),
     Column("started_at", BigInteger, nullable=False),
@@ -58,8 +59,8 @@ runs = Table(
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
     Column("usage_estimated", Boolean),
-    UniqueConstraint("session", "turn", name="uq_runs_session_turn"),
-    Index("ix_runs_running", "owner", sqlite_where=text("state = 'running'")),
+    UniqueConstraint("session", "run_number", name="uq_runs_session_turn"),
+    Index("ix_runs_running", "worker", sqlite_where=text("state = 'running'")),
 )
 
 messages = Table(
@@ -68,13 +69,13 @@ messages = Table(
     Column("id", Integer, primary_key=True),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
-    Column("turn", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
+    Column("turn", Integer, nullable=False, key="run_number"),
+    Column("position", Integer, nullable=False),  # among the messages of its run, from 0
     Column("role", String(16), nullable=False),
     Column("content", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("replaced_by", String(64)),
     Column("created_at", BigInteger, nullable=False),
-    Index("ix_messages_session_turn_position", "session", "turn", "position"),
+    Index("ix_messages_session_turn_position", "session", "run_number", "position"),
     Index("ix_messages_run_id", "run_id"),
 )

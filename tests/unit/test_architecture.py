@@ -32,18 +32,12 @@ CONCRETE = (
     "app.providers.openai_chat",
     "app.providers.scripted",
     "app.providers.http.transport",
-    "app.storage.sqlite.database",
-    "app.storage.owners",
+    "app.sessions.store",
+    "app.storage.sqlite",
 )
 CONCRETE_BUT = {
     ("app.providers.openai_chat.provider", "app.providers.http.transport"): "its way to the server",
     ("app.providers.http.deadlines", "app.providers.http.transport"): "bounds its reads",
-    ("app.sessions.store", "app.storage.sqlite.database"): "the store is built on the database",
-    ("app.sessions.store", "app.storage.owners"): "a run is marked with the process that has it",
-    ("app.sessions.index", "app.storage.sqlite.database"): "a part of the store",
-    ("app.sessions.transcripts", "app.storage.sqlite.database"): "a part of the store",
-    ("app.sessions.transcripts", "app.storage.owners"): "a part of the store",
-    ("app.sessions.usage", "app.storage.sqlite.database"): "a part of the store",
     ("app.auth.authenticate", "app.auth.limits"): "wrong credentials are counted",
 }
 

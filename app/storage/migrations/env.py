@@ -1,4 +1,4 @@
-"""Alembic runs this file. The connection comes from `app/storage/migrate.py`, inside its transaction."""
+"""Alembic runs this file. The connection comes from `app/storage/migrate.py`, with a transaction begun."""
 
 from __future__ import annotations
 

@@ -18,15 +18,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import ClauseElement, Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.concurrency.native_thread import NativeThread
-from app.storage.migrate import migrate
+from app.storage.base import PreparedStatement, Row
 from app.storage.sqlite import connect as sqlite
 from app.storage.sqlite.failures import ReportingFailures, is_locked
 from app.storage.sqlite.fair_lock import FairLock
-from app.storage.sqlite.prepared import Prepared, Row
+from app.storage.sqlite.migrate import migrate
+from app.storage.sqlite.prepared import Prepared
 
 R = TypeVar("R")
 FileId = tuple[int, int]
@@ -37,7 +38,7 @@ NOTICEABLE = 0.5  # seconds
 CHECKPOINT_EVERY = 250  # quick writes; some 4 MB of log
 
 
-class Database:
+class SqliteDatabase:
     """One per process. Opens nothing until the first use, so that it can be built before a fork."""
 
     def __init__(self, url: str) -> None:
@@ -56,6 +57,10 @@ class Database:
     def directory(self) -> Path:
         """Where the file is, and where its neighbours may be."""
         return self._path.parent
+
+    def prepare(self, statement: ClauseElement) -> PreparedStatement:
+        """`statement` as SQLite's text. Opens nothing."""
+        return Prepared(statement)
 
     def write(self, fn: Callable[[Connection], R], *, bulky: bool = False) -> R:
         """Run `fn` in a transaction of its own: all of it is stored, or nothing. First come first served.
@@ -85,7 +90,7 @@ class Database:
             # Seldom: another process is just recovering the file.
             return self._native_thread.call(self._write_patiently, fn, time.monotonic())
 
-    def rows(self, statement: Prepared, values: Mapping[str, Any]) -> list[Row]:
+    def rows(self, statement: PreparedStatement, values: Mapping[str, Any]) -> list[Row]:
         """What a statement that only reads finds. Quicker than `read`: the connection of the last quick
         write still has the pages at hand, which any write makes the reader's fetch anew."""
         assert statement.only_reads

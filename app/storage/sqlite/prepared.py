@@ -1,7 +1,7 @@
 """Statements of the hot path: written and checked with SQLAlchemy, run by the driver alone.
 
 Between a statement and its driver SQLAlchemy does three times the work that SQLite has with it (caches,
-contexts, results of every kind), which a conversation would pay for eight times a turn.
+contexts, results of every kind), which a conversation would pay for eight times a run.
 """
 
 from __future__ import annotations
@@ -14,22 +14,19 @@ from sqlalchemy import ClauseElement, Connection, Select
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.exc import DBAPIError
 
-_DIALECT = dialect(paramstyle="named")
+from app.storage.base import Row
 
-Row = tuple[Any, ...]
+_DIALECT = dialect(paramstyle="named")
 
 
 class Prepared:
-    """`statement` as text, made once. An insert needs the names of its `columns`.
+    """`statement` as SQLite's text (see `app.storage.base.PreparedStatement`)."""
 
-    Runs inside whatever transaction `connection` is in, and raises what SQLAlchemy would.
-    """
-
-    def __init__(self, statement: ClauseElement, *columns: str) -> None:
-        compiled = statement.compile(dialect=_DIALECT, column_keys=columns or None)
+    def __init__(self, statement: ClauseElement) -> None:
+        compiled = statement.compile(dialect=_DIALECT)
         self._text = str(compiled)
         self.only_reads = isinstance(statement, Select)
-        # What the statement itself says, like `state = 'running'`.
+        # What the statement itself holds, like `state = 'running'`; parameters without a value are None here.
         self._own = {name: value for name, value in compiled.params.items() if value is not None}
 
     def all(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
@@ -40,12 +37,12 @@ class Prepared:
             raise self._as_sqlalchemy_does(error) from error
 
     def one_or_none(self, connection: Connection, values: Mapping[str, Any]) -> Row | None:
-        """Run it; its only row, if there is one."""
+        """Run it; its first row, or None."""
         rows = self.all(connection, values)
         return rows[0] if rows else None
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run it with each of `rows`."""
+        """Run it once with each of `rows`."""
         try:
             _driver(connection).executemany(self._text, rows)
         except sqlite3.Error as error:

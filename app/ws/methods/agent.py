@@ -41,7 +41,7 @@ class AgentMethods:
                 messages=(Message("user", user_content(message, call)),),
                 source="ws",
                 instructions=params.optional_text("extraSystemPrompt"),
-                model=call.gateway.store.settings_of(route.session_key).get("model"),
+                model=call.gateway.store.runs.settings_of(route.session_key).get("model"),
                 principal=call.peer.principal,
                 run_id=run_id,
                 timeout_seconds=params.integer("timeout", 0) or None,

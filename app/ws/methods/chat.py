@@ -99,7 +99,7 @@ def _request(call: Call, route: Route, content: Any, run_id: str) -> RunRequest:
         messages=(Message("user", content),),
         source="ws",
         params={"reasoning_effort": thinking} if thinking in ("low", "medium", "high") else {},
-        model=call.gateway.store.settings_of(route.session_key).get("model"),
+        model=call.gateway.store.runs.settings_of(route.session_key).get("model"),
         principal=call.peer.principal,
         run_id=run_id,
         timeout_seconds=timeout_ms / 1000 or None,
@@ -136,7 +136,7 @@ def inject(call: Call) -> Any:
     """Puts a message of the assistant's into a session; no model is asked."""
     key, text = session_key(call), call.params.text("message")
     label = call.params.optional_text("label")
-    message_id = call.gateway.store.inject(key, text, label)
+    message_id = call.gateway.store.transcripts.inject(key, text, label)
     text = f"[{label}]\n\n{text}" if label else text
     content = [{"type": "text", "text": text}]
     message = {"role": "assistant", "content": content, "timestamp": int(time.time() * 1000)}

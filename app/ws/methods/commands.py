@@ -37,13 +37,13 @@ def run_command(name: str, rest: str, key: str, gateway: Gateway) -> str:
     match name:
         case "new" | "reset":
             end_runs(gateway, key, "The session begins anew.")
-            gateway.store.reset(key)
+            gateway.store.index.reset(key)
             return "The session begins anew."
         case "model":
             return _model(rest, key, gateway)
         case "compact":
             end_runs(gateway, key, "The session is being compacted.")
-            kept = gateway.store.compact(key, COMPACT_LINES)
+            kept = gateway.store.transcripts.compact(key, COMPACT_LINES)
             return f"The session is compacted: {kept} messages are kept."
         case "status":
             return _status(key, gateway)
@@ -56,18 +56,18 @@ def _model(wanted: str, key: str, gateway: Gateway) -> str:
     if not wanted:
         return f"This session's model is {_model_of(key, gateway)}."
     if wanted.lower() in ("default", "reset", "off"):
-        gateway.store.patch(key, agent_id, {"model": None})
+        gateway.store.index.patch(key, agent_id, {"model": None})
         return f"This session uses its agent's model again: {_model_of(key, gateway)}."
     try:
         gateway.known_model(wanted)
     except GatewayError as error:
         return error.message
-    gateway.store.patch(key, agent_id, {"model": wanted})
+    gateway.store.index.patch(key, agent_id, {"model": wanted})
     return f"This session uses {wanted} from now on."
 
 
 def _model_of(key: str, gateway: Gateway) -> str:
-    override = gateway.store.settings_of(key).get("model")
+    override = gateway.store.runs.settings_of(key).get("model")
     agent_id = key.split(":", 2)[1] if key.startswith("agent:") else ""
     agent = gateway.settings.agent(agent_id) or gateway.settings.default_agent
     return override or agent.model or gateway.default_model()[0]

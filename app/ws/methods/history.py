@@ -8,14 +8,14 @@ import orjson
 
 from app.gateway import Gateway
 from app.messages import ImagePart, Message
-from app.sessions.store import TranscriptRow
+from app.sessions.rows import TranscriptRow
 
 
 def dump_history(gateway: Gateway, key: str, limit: int) -> dict[str, Any]:
     """The newest `limit` messages. Rows carry what the newest Control UI tells its own messages by."""
-    rows = gateway.store.transcript(key, limit)
+    rows = gateway.store.transcripts.page(key, limit)
     total = rows[-1].seq if rows else 0
-    session = gateway.store.describe(key)
+    session = gateway.store.index.describe(key)
     active = next((run for run in gateway.runs.active if run.session_key == key), None)
     answer: dict[str, Any] = {
         "sessionKey": key,

@@ -14,7 +14,7 @@ from app.messages import Message
 from app.routing.operator import agent_of_key, main_session_key, resolve_agent_id
 from app.routing.resolve import Route
 from app.runs.request import RunRequest
-from app.sessions.store import StoredSession
+from app.sessions.rows import StoredSession
 from app.ws.call import Call
 from app.ws.methods.attachments import user_content
 from app.ws.methods.session_rows import (
@@ -37,7 +37,7 @@ def create(call: Call) -> Any:
     key = canonical_key(call, params.optional_text("key") or f"dashboard:{uuid.uuid4()}")
     agent_id = resolve_agent_id(agent_of_key(key, gateway.settings), gateway.settings)
     given = {name: params.given[name] for name in ("label", "model", "thinkingLevel") if name in params.given}
-    session = gateway.store.patch(key, agent_id, load_changes(given, gateway))
+    session = gateway.store.index.patch(key, agent_id, load_changes(given, gateway))
     return {
         "ok": True,
         "key": key,
@@ -54,7 +54,7 @@ def patch(call: Call) -> Any:
     changes = load_changes(call.params.given, gateway)
     if needs_admin(changes):
         require(call.peer.principal, ADMIN)
-    session = gateway.store.patch(key, agent_of_key(key, gateway.settings), changes)
+    session = gateway.store.index.patch(key, agent_of_key(key, gateway.settings), changes)
     return {
         "ok": True,
         "path": store_path(gateway),
@@ -67,9 +67,9 @@ def patch(call: Call) -> Any:
 def reset(call: Call) -> Any:
     gateway, key = call.gateway, named_key(call)
     end_runs(gateway, key, "The session begins anew.")
-    if not gateway.store.reset(key):
-        gateway.store.patch(key, agent_of_key(key, gateway.settings), {})
-    session = gateway.store.describe(key)
+    if not gateway.store.index.reset(key):
+        gateway.store.index.patch(key, agent_of_key(key, gateway.settings), {})
+    session = gateway.store.index.describe(key)
     return {"ok": True, "key": key, "entry": dump_entry(session) if session is not None else {}}
 
 
@@ -78,17 +78,17 @@ def delete(call: Call) -> Any:
     if key == main_session_key(gateway.settings):
         raise InvalidRequest(f"Cannot delete the main session ({key}).")
     end_runs(gateway, key, "The session was deleted.")
-    return {"ok": True, "key": key, "deleted": gateway.store.delete(key), "archived": []}
+    return {"ok": True, "key": key, "deleted": gateway.store.index.delete(key), "archived": []}
 
 
 def compact(call: Call) -> Any:
     gateway, key = call.gateway, named_key(call)
     most = call.params.integer("maxLines", DEFAULT_LINES, 1)
     end_runs(gateway, key, "The session is being compacted.")
-    before = gateway.store.length(key)
+    before = gateway.store.transcripts.length(key)
     if not before:
         return {"ok": True, "key": key, "compacted": False, "reason": "no transcript"}
-    kept = gateway.store.compact(key, most)
+    kept = gateway.store.transcripts.compact(key, most)
     return {"ok": True, "key": key, "compacted": kept < before, "kept": kept}
 
 

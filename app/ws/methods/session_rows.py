@@ -9,7 +9,7 @@ from app.config.shown.secrets import redact_url
 from app.gateway import Gateway
 from app.routing.operator import resolve_session_key
 from app.sessions.keys import SPECIAL
-from app.sessions.store import StoredSession
+from app.sessions.rows import StoredSession
 from app.ws.call import Call
 
 _LEVELS = (

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from app.errors import InvalidRequest
-from app.sessions.store import SessionFilter
+from app.sessions.rows import SessionFilter
 from app.ws.call import Call, Handler
 from app.ws.methods.history import dump_row
 from app.ws.methods.session_changes import compact, create, delete, patch, reset
@@ -30,8 +30,8 @@ def list_sessions(call: Call) -> Any:
     )
     # Nothing here is spawned by another session.
     spawned = params.optional_text("spawnedBy") is not None
-    total = 0 if spawned else store.count(where)
-    found = [] if spawned else store.sessions(limit, offset, where, with_texts=title or preview)
+    total = 0 if spawned else store.index.count(where)
+    found = [] if spawned else store.index.sessions(limit, offset, where, with_texts=title or preview)
     more = offset + len(found) < total
     return {
         "ts": _now(),
@@ -48,7 +48,7 @@ def list_sessions(call: Call) -> Any:
 
 
 def describe(call: Call) -> Any:
-    session = call.gateway.store.describe(named_key(call))
+    session = call.gateway.store.index.describe(named_key(call))
     if session is None:
         return {"session": None}
     title, preview = call.params.flag("includeDerivedTitles"), call.params.flag("includeLastMessage")
@@ -70,7 +70,7 @@ def resolve(call: Call) -> Any:
         where = SessionFilter(
             session_id=session_id or None, label=label or None, agent_id=params.optional_text("agentId")
         )
-    found = store.sessions(2, where=where)
+    found = store.index.sessions(2, where=where)
     if not found:
         raise InvalidRequest(f"No session found{' with label' if label else ''}: {given[0][:200]}")
     if len(found) > 1:
@@ -92,7 +92,7 @@ def preview(call: Call) -> Any:
 
 def get(call: Call) -> Any:
     limit = min(call.params.integer("limit", DEFAULT_MESSAGES, 1), MAX_MESSAGES)
-    rows = call.gateway.store.transcript(named_key(call), limit, call.params.integer("offset", 0))
+    rows = call.gateway.store.transcripts.page(named_key(call), limit, call.params.integer("offset", 0))
     return {"messages": [dump_row(row) for row in rows]}
 
 
@@ -123,14 +123,14 @@ def unsubscribe_messages(call: Call) -> Any:
 
 def _preview(call: Call, text: str, limit: int, most: int) -> dict[str, Any]:
     key = canonical_key(call, text)
-    rows = call.gateway.store.transcript(key, limit)
+    rows = call.gateway.store.transcripts.page(key, limit)
     items = [
         {"role": row.message.role, "text": said if len(said) <= most else said[: most - 1] + "…"}
         for row in rows
         if (said := row.message.text.strip())
     ]
     if not items:
-        known = call.gateway.store.count(SessionFilter(key=key))
+        known = call.gateway.store.index.count(SessionFilter(key=key))
         return {"key": text, "status": "empty" if known else "missing", "items": []}
     return {"key": text, "status": "ok", "items": items}
 

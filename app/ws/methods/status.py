@@ -14,7 +14,7 @@ from app.config.settings import AgentSettings
 from app.errors import InvalidRequest
 from app.gateway import Gateway
 from app.routing.operator import agent_of_key, check_same_agent, find_agent
-from app.sessions.store import SessionFilter
+from app.sessions.rows import SessionFilter
 from app.ws.call import Call, Handler
 from app.ws.dispatcher import describe_peer
 from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_session, model_of
@@ -59,13 +59,13 @@ def status(call: Call) -> Any:
     settings, now = gateway.settings, _now()
     recent = [
         {**dump_session(one, gateway), "age": now - one.updated_at, "flags": []}
-        for one in gateway.store.sessions(RECENT)
+        for one in gateway.store.index.sessions(RECENT)
     ]
     by_agent = [
         {
             "agentId": agent.id,
             "path": str(settings.state_dir),
-            "count": gateway.store.count(SessionFilter(agent_id=agent.id)),
+            "count": gateway.store.index.count(SessionFilter(agent_id=agent.id)),
             "recent": [row for row in recent if row["agentId"] == agent.id],
         }
         for agent in settings.agents
@@ -80,7 +80,7 @@ def status(call: Call) -> Any:
         "queuedSystemEvents": [],
         "sessions": {
             "paths": [str(settings.state_dir)],
-            "count": gateway.store.count(),
+            "count": gateway.store.index.count(),
             "defaults": dump_defaults(gateway),
             "recent": recent,
             "byAgent": by_agent,
@@ -164,10 +164,10 @@ def _is_shown(avatar: str | None) -> bool:
 
 def _sessions(gateway: Gateway, where: SessionFilter, recent: int) -> dict[str, Any]:
     now = _now()
-    newest = gateway.store.sessions(recent, where=where) if recent else []
+    newest = gateway.store.index.sessions(recent, where=where) if recent else []
     return {
         "path": str(gateway.settings.state_dir),
-        "count": gateway.store.count(where),
+        "count": gateway.store.index.count(where),
         "recent": [
             {"key": one.key, "updatedAt": one.updated_at, "age": now - one.updated_at} for one in newest
         ],

@@ -52,18 +52,22 @@ def sessions_usage(call: Call) -> Any:
         if (key is None or row.key == key) and agent_id in (None, row.agent_id)
     ]
     keys = {row.key for row in rows}
-    said = [one for one in call.gateway.store.said(span.first, span.last, span.offset) if one.key in keys]
+    said = [
+        one
+        for one in call.gateway.store.usage.message_counts(span.first, span.last, span.offset)
+        if one.key in keys
+    ]
     answer = dump_usage(rows, said, span, Prices(call.gateway), limit)
     return {"updatedAt": _now(), "startDate": span.start, "endDate": span.end, **answer}
 
 
 def timeseries(call: Call) -> Any:
     key, prices = named_key(call), Prices(call.gateway)
-    session = call.gateway.store.describe(key)
+    session = call.gateway.store.index.describe(key)
     if session is None:
         raise InvalidRequest(f"No transcript found for session: {key}")
     points, tokens, spent = [], 0, 0.0
-    for run in call.gateway.store.timeline(key, POINTS):
+    for run in call.gateway.store.usage.timeline(key, POINTS):
         used = Totals()
         used.count(run.model, run.prompt_tokens, run.completion_tokens, 1, prices)
         tokens, spent = tokens + used.tokens, spent + used.cost
@@ -79,7 +83,7 @@ def logs(call: Call) -> Any:
     key, prices = named_key(call), Prices(call.gateway)
     limit = min(call.params.integer("limit", 200, 1), MAX_ROWS)
     entries = []
-    for row in call.gateway.store.transcript(key, limit):
+    for row in call.gateway.store.transcripts.page(key, limit):
         entry: dict[str, Any] = {
             "timestamp": row.created_at,
             "role": "toolResult" if row.message.role == "tool" else row.message.role,
@@ -94,7 +98,7 @@ def logs(call: Call) -> Any:
 
 
 def _rows(call: Call, span: Span) -> list[UsageRow]:
-    return call.gateway.store.usage(span.first, span.last, span.offset)
+    return call.gateway.store.usage.totals(span.first, span.last, span.offset)
 
 
 def _now() -> int:

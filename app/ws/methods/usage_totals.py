@@ -8,7 +8,7 @@ from typing import Any
 
 from app.config.apis import APIS
 from app.gateway import Gateway
-from app.sessions.rows import SaidRow, UsageRow
+from app.sessions.rows import MessageCount, UsageRow
 from app.ws.methods.session_rows import dump_model
 from app.ws.methods.usage_dates import Span
 
@@ -77,13 +77,13 @@ class Totals:
 
 
 def dump_usage(
-    rows: Sequence[UsageRow], said: Sequence[SaidRow], span: Span, prices: Prices, limit: int
+    rows: Sequence[UsageRow], said: Sequence[MessageCount], span: Span, prices: Prices, limit: int
 ) -> dict[str, Any]:
     """Sessions, the last used first; totals; and the same by model, provider, agent and day."""
     by_key: dict[str, list[UsageRow]] = defaultdict(list)
     for row in rows:
         by_key[row.key].append(row)
-    said_in: dict[str, list[SaidRow]] = defaultdict(list)
+    said_in: dict[str, list[MessageCount]] = defaultdict(list)
     for one in said:
         said_in[one.key].append(one)
     oldest_first = sorted(by_key.values(), key=lambda own: max(row.last_at for row in own))
@@ -105,7 +105,7 @@ def dump_usage(
 
 
 def _dump_session(
-    rows: Sequence[UsageRow], said: Sequence[SaidRow], span: Span, prices: Prices
+    rows: Sequence[UsageRow], said: Sequence[MessageCount], span: Span, prices: Prices
 ) -> dict[str, Any]:
     newest = max(rows, key=lambda row: row.last_at)
     first, last = min(row.first_at for row in rows), newest.last_at
@@ -162,18 +162,20 @@ def _grouped(
 
 
 def _daily(
-    rows: Sequence[UsageRow], said: Sequence[SaidRow], span: Span, prices: Prices
+    rows: Sequence[UsageRow], said: Sequence[MessageCount], span: Span, prices: Prices
 ) -> list[dict[str, Any]]:
     used: dict[int, list[UsageRow]] = defaultdict(list)
     for row in rows:
         used[row.day].append(row)
-    spoken: dict[int, list[SaidRow]] = defaultdict(list)
+    spoken: dict[int, list[MessageCount]] = defaultdict(list)
     for one in said:
         spoken[one.day].append(one)
     return [_dump_day(span.name(day), own, spoken[day], prices) for day, own in sorted(used.items())]
 
 
-def _dump_day(name: str, rows: Sequence[UsageRow], said: Sequence[SaidRow], prices: Prices) -> dict[str, Any]:
+def _dump_day(
+    name: str, rows: Sequence[UsageRow], said: Sequence[MessageCount], prices: Prices
+) -> dict[str, Any]:
     totals, counts = _total(rows, prices), _messages(rows, said)
     return {
         "date": name,
@@ -185,7 +187,7 @@ def _dump_day(name: str, rows: Sequence[UsageRow], said: Sequence[SaidRow], pric
     }
 
 
-def _messages(rows: Iterable[UsageRow], said: Iterable[SaidRow]) -> dict[str, int]:
+def _messages(rows: Iterable[UsageRow], said: Iterable[MessageCount]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for one in said:
         counts[one.role] += one.count
@@ -199,7 +201,7 @@ def _messages(rows: Iterable[UsageRow], said: Iterable[SaidRow]) -> dict[str, in
     }
 
 
-def _tools(said: Iterable[SaidRow]) -> dict[str, Any]:
+def _tools(said: Iterable[MessageCount]) -> dict[str, Any]:
     """Calls are counted by their results; which tools they were is not known without reading them."""
     calls = sum(one.count for one in said if one.role == "tool")
     return {"totalCalls": calls, "uniqueTools": 0, "tools": []}

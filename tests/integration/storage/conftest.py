@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.sessions.store import SessionStore
-from app.storage.owners import OwnerLock
-from app.storage.sqlite.database import Database
+from app.sessions.base import SessionStore
+from app.sessions.store import SqlSessionStore
+from app.storage.sqlite.database import SqliteDatabase
+from app.storage.sqlite.worker_lock import WorkerLock
 
 
 @pytest.fixture
@@ -18,19 +19,19 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    database = Database(url)
+def database(url: str) -> Iterator[SqliteDatabase]:
+    database = SqliteDatabase(url)
     yield database
     database.close()
 
 
 @pytest.fixture
-def owner(database: Database) -> Iterator[OwnerLock]:
-    owner = OwnerLock(database.directory)
+def owner(database: SqliteDatabase) -> Iterator[WorkerLock]:
+    owner = WorkerLock(database.directory)
     yield owner
     owner.close()
 
 
 @pytest.fixture
-def store(database: Database, owner: OwnerLock) -> SessionStore:
-    return SessionStore(database, owner)
+def store(database: SqliteDatabase, owner: WorkerLock) -> SessionStore:
+    return SqlSessionStore(database, owner)

@@ -14,12 +14,12 @@ START = """
 import os, signal, sqlite3, sys, time
 from app.errors import StorageUnavailable
 from app.messages import Message
-from app.sessions.store import SessionStore
-from app.storage.sqlite.database import Database
-from app.storage.owners import OwnerLock
+from app.sessions.store import SqlSessionStore
+from app.storage.sqlite.database import SqliteDatabase
+from app.storage.sqlite.worker_lock import WorkerLock
 path = sys.argv[1]
-database = Database(f"sqlite:///{path}")
-store = SessionStore(database, OwnerLock(database.directory))
+database = SqliteDatabase(f"sqlite:///{path}")
+store = SqlSessionStore(database, WorkerLock(database.directory))
 """
 
 

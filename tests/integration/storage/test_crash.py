@@ -15,9 +15,9 @@ def test_a_turn_survives_kill_9(tmp_path, store, database, patched):
     path = database.directory / "gateway.sqlite"
     child = start(
         """
-store.accept("finished", "k", "main", None, "http", [Message("user", "first")])
-store.finish("finished", "finished", [(Message("assistant", "answer"), "complete")])
-store.accept("killed", "k", "main", None, "http", [Message("user", "second")])
+store.runs.accept("finished", "k", "main", None, "http", [Message("user", "first")])
+store.runs.finish("finished", "finished", [(Message("assistant", "answer"), "complete")])
+store.runs.accept("killed", "k", "main", None, "http", [Message("user", "second")])
 print("accepted", flush=True)
 sys.stdin.readline()
 """,
@@ -25,13 +25,13 @@ sys.stdin.readline()
         patched=patched,
     )
     assert child.stdout.readline() == "accepted\n"
-    assert store.interrupt_orphans() == 0
+    assert store.maintenance.interrupt_orphans() == 0
     child.send_signal(signal.SIGKILL)
     child.communicate()
-    assert store.interrupt_orphans() == 1
+    assert store.maintenance.interrupt_orphans() == 1
     assert list((database.directory / "owners").iterdir()) == []
-    store.accept("next", "k", "main", None, "http", [Message("user", "third")])
-    told = [(one.message.text, one.run_state) for one in store.history("k", "next")]
+    store.runs.accept("next", "k", "main", None, "http", [Message("user", "third")])
+    told = [(one.message.text, one.run_state) for one in store.runs.history("k", "next")]
     assert told == [("first", "finished"), ("answer", "finished"), ("second", "interrupted")]
 
 
@@ -67,9 +67,9 @@ def test_two_processes_write_at_once(tmp_path, patched):
 sys.stdin.readline()
 for number in range(150):
     run_id = f"{sys.argv[2]} {number}"
-    store.accept(run_id, "k", "main", None, "http", [Message("user", run_id)])
-    store.history("k", run_id)
-    store.finish(run_id, "finished", [(Message("assistant", run_id), "complete")])
+    store.runs.accept(run_id, "k", "main", None, "http", [Message("user", run_id)])
+    store.runs.history("k", run_id)
+    store.runs.finish(run_id, "finished", [(Message("assistant", run_id), "complete")])
 print("done")
 database.close()
 """
@@ -79,8 +79,8 @@ database.close()
         child.stdin.flush()
     assert [output(child) for child in children] == ["done\n"] * 3
     count = """
-kept = store.messages("k")
-print(len(kept), kept[-1].turn, len({one.turn for one in kept}))
+kept = store.transcripts.messages("k")
+print(len(kept), kept[-1].run_number, len({one.run_number for one in kept}))
 database.close()
 """
     assert run(count, path) == "900 450 450\n"

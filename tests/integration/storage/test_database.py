@@ -11,8 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.errors import ConfigError, StorageUnavailable
 from app.storage.sqlite import connect as sqlite
-from app.storage.sqlite.database import CHECKPOINT_EVERY, Database
-from app.storage.sqlite.prepared import Prepared
+from app.storage.sqlite.database import CHECKPOINT_EVERY, SqliteDatabase
 from app.storage.tables import sessions
 from tests.integration.storage.programs import hold_lock, output, run, start
 
@@ -34,10 +33,14 @@ time.sleep(0.5)
 raw.execute("COMMIT")
 raw.close()
 """
-KEYS = Prepared(select(sessions.c.key).order_by(sessions.c.key))
+KEYS = select(sessions.c.key).order_by(sessions.c.key)
 
 
-def count(database: Database) -> int:
+def keys(database: SqliteDatabase) -> list[tuple[str]]:
+    return database.rows(database.prepare(KEYS), {})
+
+
+def count(database: SqliteDatabase) -> int:
     return database.read(
         lambda connection: connection.exec_driver_sql("SELECT count(*) FROM sessions").scalar()
     )
@@ -48,7 +51,7 @@ def journal_mode(connection: Connection) -> str:
 
 
 def test_building_opens_nothing(url, tmp_path):
-    Database(url).close()
+    SqliteDatabase(url).close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,21 +93,21 @@ def test_reading_cannot_write(database):
 
 
 def test_a_prepared_statement_reads_what_is_stored(database):
-    assert database.rows(KEYS, {}) == []
+    assert keys(database) == []
     database.write(add)
     database.write(lambda connection: add(connection, "bulky"), bulky=True)  # by another connection
-    assert database.rows(KEYS, {}) == [("bulky",), ("k",)]
+    assert keys(database) == [("bulky",), ("k",)]
 
 
 def test_only_reading_statements_do_without_a_transaction(database):
     with pytest.raises(AssertionError):
-        database.rows(Prepared(sessions.delete()), {})
+        database.rows(database.prepare(sessions.delete()), {})
 
 
 def test_no_thread_reads_what_another_has_not_finished(database):
     database.ping()
     found: list[object] = []
-    reader = threading.Thread(target=lambda: found.extend(database.rows(KEYS, {})))
+    reader = threading.Thread(target=lambda: found.extend(keys(database)))
 
     def work(connection: Connection) -> None:
         add(connection)
@@ -161,7 +164,7 @@ class TestLocked:
         database.write(add)
         other = hold_lock(database.directory / "gateway.sqlite")
         assert count(database) == 1
-        assert database.rows(KEYS, {}) == [("k",)]
+        assert keys(database) == [("k",)]
         other.communicate("\n")
 
     def test_reading_waits_for_one_who_has_the_file_to_himself(self, database):
@@ -169,7 +172,7 @@ class TestLocked:
         database.close()  # while others are there, nobody can have it to himself
         other = start(HOLD_FILE, database.directory / "gateway.sqlite")
         assert other.stdout.readline() == "locked\n"
-        assert database.rows(KEYS, {}) == [("k",)]
+        assert keys(database) == [("k",)]
         output(other)
 
     def test_a_write_gives_up_at_last(self, database, monkeypatch):
@@ -237,7 +240,7 @@ class TestFailures:
             if os.getuid() == 0:
                 os.chdir(os.path.dirname(path))
                 os.setgid(65534); os.setuid(65534)
-                database = Database("sqlite:///gateway.sqlite")
+                database = SqliteDatabase("sqlite:///gateway.sqlite")
             for attempt in (database.ping, database.close, database.ping):
                 try:
                     attempt()
@@ -251,7 +254,7 @@ class TestFailures:
 
     def test_a_directory_that_cannot_be(self, tmp_path):
         (tmp_path / "file").touch()
-        database = Database(f"sqlite:///{tmp_path}/file/state/gateway.sqlite")
+        database = SqliteDatabase(f"sqlite:///{tmp_path}/file/state/gateway.sqlite")
         with pytest.raises(StorageUnavailable, match="state directory") as failure:
             database.ping()
         with pytest.raises(StorageUnavailable):
@@ -267,7 +270,7 @@ class TestFailures:
         assert_tells_no_secret(failure.value, database)
 
 
-def assert_tells_no_secret(error: StorageUnavailable, database: Database) -> None:
+def assert_tells_no_secret(error: StorageUnavailable, database: SqliteDatabase) -> None:
     for secret in (SECRET, "INSERT", "sessions", "PRAGMA", str(database.directory)):
         assert secret not in str(error)
     assert error.__cause__ is None
@@ -278,7 +281,7 @@ class TestUrl:
     @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
     def test_postgresql_is_refused_in_words(self, scheme):
         with pytest.raises(ConfigError, match="PostgreSQL") as refusal:
-            Database(f"{scheme}://user:hunter2@host/db")
+            SqliteDatabase(f"{scheme}://user:hunter2@host/db")
         assert "hunter2" not in str(refusal.value)
 
     @pytest.mark.parametrize(
@@ -286,5 +289,5 @@ class TestUrl:
     )
     def test_so_is_what_names_no_file(self, url):
         with pytest.raises(ConfigError, match=r"storage\.url") as refusal:
-            Database(url)
+            SqliteDatabase(url)
         assert "hunter2" not in str(refusal.value)

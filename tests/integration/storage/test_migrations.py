@@ -11,11 +11,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from app.errors import StorageUnavailable
-from app.sessions.store import SessionStore
+from app.sessions.store import SqlSessionStore
 from app.storage.migrate import SCRIPTS, current_version, known_versions, run_alembic
-from app.storage.owners import OwnerLock
 from app.storage.sqlite.connect import connect_writer, database_path, make_file
-from app.storage.sqlite.database import Database
+from app.storage.sqlite.database import SqliteDatabase
+from app.storage.sqlite.worker_lock import WorkerLock
 from app.storage.tables import metadata
 from tests.integration.storage.programs import output, run, start
 
@@ -37,8 +37,8 @@ def test_the_migrations_make_the_tables_that_the_code_uses(database):
 
 
 def test_what_is_stored_survives_the_next_start(store, url):
-    store.accept("run", "k", "main", None, "http", [])
-    again = Database(url)
+    store.runs.accept("run", "k", "main", None, "http", [])
+    again = SqliteDatabase(url)
     assert (
         again.read(lambda connection: connection.exec_driver_sql("SELECT key FROM sessions").scalar()) == "k"
     )
@@ -55,8 +55,8 @@ def test_alembic_is_only_imported_when_there_is_something_to_do(tmp_path):
 def test_many_processes_may_start_at_once(tmp_path, patched):
     program = """
 sys.stdin.readline()
-store.accept(sys.argv[2], "k", "main", None, "http", [Message("user", "hi")])
-print(len(store.messages("k")) > 0)
+store.runs.accept(sys.argv[2], "k", "main", None, "http", [Message("user", "hi")])
+print(len(store.transcripts.messages("k")) > 0)
 database.close()
 """
     path = tmp_path / "state" / "gateway.sqlite"
@@ -65,7 +65,7 @@ database.close()
         other.stdin.write("\n")
         other.stdin.flush()
     assert [output(other) for other in others] == ["True\n"] * 6
-    assert run("print(len(store.messages('k'))); database.close()", path) == "6\n"
+    assert run("print(len(store.transcripts.messages('k'))); database.close()", path) == "6\n"
 
 
 def test_a_database_of_a_newer_gateway_is_left_alone(database, url):
@@ -73,7 +73,7 @@ def test_a_database_of_a_newer_gateway_is_left_alone(database, url):
         lambda connection: connection.exec_driver_sql("UPDATE alembic_version SET version_num='9999'")
     )
     database.close()
-    newer = Database(url)
+    newer = SqliteDatabase(url)
     for use in (newer.ping, lambda: newer.read(current_version)):
         with pytest.raises(StorageUnavailable, match="newer version of the gateway"):
             use()
@@ -102,14 +102,14 @@ def test_what_the_first_version_stored_is_all_there(url, tmp_path):
         for statement in FIRST_VERSION:
             connection.exec_driver_sql(statement)
     connection.close()
-    database, owner = Database(url), OwnerLock(tmp_path)
-    store = SessionStore(database, owner)
-    found = store.describe("k")
-    assert (found.session_id, found.label, found.turns) == ("id-1", "Ann", 1)
+    database, owner = SqliteDatabase(url), WorkerLock(tmp_path)
+    store = SqlSessionStore(database, owner)
+    found = store.index.describe("k")
+    assert (found.session_id, found.label, found.run_count) == ("id-1", "Ann", 1)
     assert (found.revision, found.settings, found.title) == (0, {}, "hi")
     assert (found.model, found.total_tokens) == ("a/x", 7)
-    store.patch("k", "main", {"thinkingLevel": "low"})
-    assert store.reset("k")
-    assert store.accept("r2", "k", "main", None, "http", []) == 2
+    store.index.patch("k", "main", {"thinkingLevel": "low"})
+    assert store.index.reset("k")
+    assert store.runs.accept("r2", "k", "main", None, "http", []) == 2
     database.close()
     owner.close()

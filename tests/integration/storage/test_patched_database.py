@@ -94,7 +94,7 @@ started, turns = [], {}
 
 def accept(number):
     started.append(number)
-    turns[number] = store.accept(f"run {number}", "k", "main", None, "http", [Message("user", "hi")])
+    turns[number] = store.runs.accept(f"run {number}", "k", "main", None, "http", [Message("user", "hi")])
 
 blocker = sqlite3.connect(path, isolation_level=None) if database.ping() is None else None
 blocker.execute("BEGIN IMMEDIATE")

@@ -6,7 +6,8 @@ import pytest
 
 from app.errors import NotFound
 from app.messages import Message, ToolCall, Usage
-from app.sessions.store import SessionStore, TranscriptRow
+from app.sessions.base import SessionStore
+from app.sessions.rows import TranscriptRow
 
 
 def user(text: str) -> Message:
@@ -19,9 +20,9 @@ def answer(text: str) -> Message:
 
 def turn(store: SessionStore, run_id: str, *messages: Message, source: str = "http") -> None:
     """A run whose caller says the first of the messages."""
-    store.accept(run_id, "k", "main", None, source, messages[:1])
+    store.runs.accept(run_id, "k", "main", None, source, messages[:1])
     said = [(one, "complete") for one in messages[1:]]
-    store.finish(run_id, "finished", said, "stop", model="openai/x", usage=Usage(3, 4))
+    store.runs.finish(run_id, "finished", said, "stop", model="openai/x", usage=Usage(3, 4))
 
 
 def texts(rows: list[TranscriptRow]) -> list[str]:
@@ -30,14 +31,14 @@ def texts(rows: list[TranscriptRow]) -> list[str]:
 
 class TestTranscript:
     def test_a_session_that_is_not_there(self, store):
-        assert (store.transcript("k", 10), store.length("k")) == ([], 0)
+        assert (store.transcripts.page("k", 10), store.transcripts.length("k")) == ([], 0)
 
     def test_messages_with_what_their_runs_know(self, store):
         turn(store, "r1", user("a"), answer("A"), source="ws")
-        store.accept("r2", "k", "main", None, "http", [user("b")])
-        store.finish("r2", "aborted", [(answer("B"), "partial")], error_message="Stopped.")
-        store.accept("r3", "k", "main", None, "http", [user("c")])
-        rows = store.transcript("k", 10)
+        store.runs.accept("r2", "k", "main", None, "http", [user("b")])
+        store.runs.finish("r2", "aborted", [(answer("B"), "partial")], error_message="Stopped.")
+        store.runs.accept("r3", "k", "main", None, "http", [user("c")])
+        rows = store.transcripts.page("k", 10)
         assert texts(rows) == ["a", "A", "b", "B", "c"]
         assert [row.seq for row in rows] == [1, 2, 3, 4, 5]
         assert [row.run_id for row in rows] == ["r1", "r1", "r2", "r2", "r3"]
@@ -53,26 +54,26 @@ class TestTranscript:
     def test_the_newest_page_by_page(self, store):
         for number in range(3):
             turn(store, f"r{number}", user(f"q{number}"), answer(f"a{number}"))
-        assert texts(store.transcript("k", 2)) == ["q2", "a2"]
-        assert texts(store.transcript("k", 3, 1)) == ["q1", "a1", "q2"]
-        assert [row.seq for row in store.transcript("k", 3, 1)] == [3, 4, 5]
-        assert store.transcript("k", 3, 6) == []
-        assert store.length("k") == 6
+        assert texts(store.transcripts.page("k", 2)) == ["q2", "a2"]
+        assert texts(store.transcripts.page("k", 3, 1)) == ["q1", "a1", "q2"]
+        assert [row.seq for row in store.transcripts.page("k", 3, 1)] == [3, 4, 5]
+        assert store.transcripts.page("k", 3, 6) == []
+        assert store.transcripts.length("k") == 6
 
 
 class TestCompact:
     def test_the_newest_stay(self, store):
         for number in range(3):
             turn(store, f"r{number}", user(f"q{number}"), answer(f"a{number}"))
-        assert store.compact("k", 3) == 3
-        assert texts(store.transcript("k", 10)) == ["a1", "q2", "a2"]
-        assert [one.message.text for one in store.messages("k")] == ["a1", "q2", "a2"]
+        assert store.transcripts.compact("k", 3) == 3
+        assert texts(store.transcripts.page("k", 10)) == ["a1", "q2", "a2"]
+        assert [one.message.text for one in store.transcripts.messages("k")] == ["a1", "q2", "a2"]
 
     def test_a_short_one_stays_as_it_is(self, store):
         turn(store, "r1", user("q"), answer("a"))
-        assert store.compact("k", 2) == 2
-        assert store.compact("nobody", 2) == 0
-        assert texts(store.transcript("k", 10)) == ["q", "a"]
+        assert store.transcripts.compact("k", 2) == 2
+        assert store.transcripts.compact("nobody", 2) == 0
+        assert texts(store.transcripts.page("k", 10)) == ["q", "a"]
 
     @pytest.mark.parametrize(
         ("most", "kept"),
@@ -89,32 +90,32 @@ class TestCompact:
         results = [Message("tool", f"r{one}", tool_call_id=f"c{one}") for one in (1, 2)]
         turn(store, "r1", user("q1"), Message("assistant", "", calls), *results, answer("a1"))
         turn(store, "r2", user("q2"), answer("a2"))
-        assert store.compact("k", most) == len(kept)
-        assert texts(store.transcript("k", 10)) == kept
+        assert store.transcripts.compact("k", most) == len(kept)
+        assert texts(store.transcripts.page("k", 10)) == kept
 
 
 class TestInject:
     def test_the_assistant_has_said_it(self, store):
         turn(store, "r1", user("q"), answer("a"))
-        message_id = store.inject("k", "By the way.")
-        row = store.transcript("k", 1)[0]
+        message_id = store.transcripts.inject("k", "By the way.")
+        row = store.transcripts.page("k", 1)[0]
         assert (row.message, row.seq) == (answer("By the way."), 3)
         assert (row.id, row.run_id) == (message_id, f"inject-{message_id}")
         assert (row.model, row.run_state) == (None, "finished")
 
     def test_a_label_stands_in_front(self, store):
         turn(store, "r1", user("q"), answer("a"))
-        store.inject("k", "Done.", "cron")
-        assert texts(store.transcript("k", 1)) == ["[cron]\n\nDone."]
+        store.transcripts.inject("k", "Done.", "cron")
+        assert texts(store.transcripts.page("k", 1)) == ["[cron]\n\nDone."]
 
     def test_the_next_run_is_told(self, store):
         turn(store, "r1", user("q"), answer("a"))
-        store.inject("k", "By the way.")
-        store.accept("r2", "k", "main", None, "http", [user("q2")])
-        assert [one.message.text for one in store.history("k", "r2")] == ["q", "a", "By the way."]
+        store.transcripts.inject("k", "By the way.")
+        store.runs.accept("r2", "k", "main", None, "http", [user("q2")])
+        assert [one.message.text for one in store.runs.history("k", "r2")] == ["q", "a", "By the way."]
 
     def test_only_where_something_was_said(self, store):
-        for prepare in (lambda: None, lambda: store.patch("k", "main", {})):
+        for prepare in (lambda: None, lambda: store.index.patch("k", "main", {})):
             prepare()
             with pytest.raises(NotFound, match=r"^session not found$"):
-                store.inject("k", "hello")
+                store.transcripts.inject("k", "hello")

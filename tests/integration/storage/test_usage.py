@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from app.messages import Message, Usage
-from app.sessions.store import SessionStore
+from app.sessions.base import SessionStore
 from app.sessions.usage import DAY
 
 EVER = (0, 10**14)
@@ -14,16 +14,16 @@ EVER = (0, 10**14)
 def run(
     store: SessionStore, run_id: str, key: str = "k", model: str = "openai/x", usage: Usage | None = None
 ) -> None:
-    store.accept(run_id, key, "main", None, "http", [Message("user", "hi")])
+    store.runs.accept(run_id, key, "main", None, "http", [Message("user", "hi")])
     answer = [(Message("assistant", "hello"), "complete")]
     state = "failed" if usage is None else "finished"
-    store.finish(run_id, state, answer, model=model, usage=usage)
+    store.runs.finish(run_id, state, answer, model=model, usage=usage)
 
 
 def test_nothing(store):
-    assert store.usage(*EVER) == []
-    assert store.said(*EVER) == []
-    assert store.timeline("k", 10) == []
+    assert store.usage.totals(*EVER) == []
+    assert store.usage.message_counts(*EVER) == []
+    assert store.usage.timeline("k", 10) == []
 
 
 def test_runs_are_added_up_by_session_and_model(store):
@@ -32,7 +32,7 @@ def test_runs_are_added_up_by_session_and_model(store):
     run(store, "r3", model="openai/y", usage=Usage(100, 200))
     run(store, "r4", key="other", usage=Usage(1000, 2000))
     run(store, "r5", key="other")
-    found = {(row.key, row.model): row for row in store.usage(*EVER)}
+    found = {(row.key, row.model): row for row in store.usage.totals(*EVER)}
     tokens = {place: (row.prompt_tokens, row.completion_tokens) for place, row in found.items()}
     assert tokens == {
         ("k", "openai/x"): (11, 22),
@@ -48,8 +48,8 @@ def test_runs_are_added_up_by_session_and_model(store):
 def test_only_those_of_the_time_asked_for(store):
     run(store, "r1", usage=Usage(1, 2))
     now = int(time.time() * 1000)
-    assert store.usage(now + DAY, now + 2 * DAY) == []
-    assert len(store.usage(now - DAY, now + DAY)) == 1
+    assert store.usage.totals(now + DAY, now + 2 * DAY) == []
+    assert len(store.usage.totals(now - DAY, now + DAY)) == 1
 
 
 def test_days_begin_where_the_caller_lives(store, database):
@@ -59,23 +59,23 @@ def test_days_begin_where_the_caller_lives(store, database):
     database.write(
         lambda connection: connection.exec_driver_sql("UPDATE runs SET started_at = ?", (late,)),
     )
-    assert [row.day for row in store.usage(*EVER)] == [20_000]
-    assert [row.day for row in store.usage(*EVER, 2 * hour)] == [20_001]
-    assert [row.day for row in store.usage(*EVER, -2 * hour)] == [20_000]
+    assert [row.day for row in store.usage.totals(*EVER)] == [20_000]
+    assert [row.day for row in store.usage.totals(*EVER, 2 * hour)] == [20_001]
+    assert [row.day for row in store.usage.totals(*EVER, -2 * hour)] == [20_000]
 
 
 def test_what_was_put_in_by_hand_is_nobodys_use(store):
     run(store, "r1", usage=Usage(1, 2))
-    store.inject("k", "By the way.")
-    assert [row.runs for row in store.usage(*EVER)] == [1]
+    store.transcripts.inject("k", "By the way.")
+    assert [row.runs for row in store.usage.totals(*EVER)] == [1]
 
 
 def test_what_was_said_is_counted_by_role(store):
     run(store, "r1", usage=Usage(1, 2))
     run(store, "r2", usage=Usage(1, 2))
-    assert {row.role: row.count for row in store.said(*EVER)} == {"user": 2, "assistant": 2}
-    store.reset("k")
-    assert store.said(*EVER) == []
+    assert {row.role: row.count for row in store.usage.message_counts(*EVER)} == {"user": 2, "assistant": 2}
+    store.index.reset("k")
+    assert store.usage.message_counts(*EVER) == []
 
 
 def test_a_sessions_runs_in_their_order(store):
@@ -83,6 +83,6 @@ def test_a_sessions_runs_in_their_order(store):
     run(store, "r2")
     run(store, "r3", model="openai/y", usage=Usage(3, 4))
     run(store, "elsewhere", key="other", usage=Usage(5, 6))
-    assert [one.run_id for one in store.timeline("k", 10)] == ["r1", "r3"]
-    (newest,) = store.timeline("k", 1)
+    assert [one.run_id for one in store.usage.timeline("k", 10)] == ["r1", "r3"]
+    (newest,) = store.usage.timeline("k", 1)
     assert (newest.model, newest.prompt_tokens, newest.completion_tokens) == ("openai/y", 3, 4)

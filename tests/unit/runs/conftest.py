@@ -19,10 +19,11 @@ from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
+from app.sessions.base import SessionStore
 from app.sessions.lanes import Lanes
-from app.sessions.store import SessionStore
-from app.storage.owners import OwnerLock
-from app.storage.sqlite.database import Database
+from app.sessions.store import SqlSessionStore
+from app.storage.sqlite.database import SqliteDatabase
+from app.storage.sqlite.worker_lock import WorkerLock
 from tests.unit.agents.fake_provider import FakeProvider, says
 
 MAIN = AgentSettings("main", default=True, model="fake/m")
@@ -60,7 +61,7 @@ class Desk:
         )
         tasks = TaskBuilder(providers, lambda candidate, _: self.failed_calls.append(candidate.name))
         self.runs = RunService(
-            lambda: self.settings, tasks, self.store, self.lanes, self._spawn, self.ended.append
+            lambda: self.settings, tasks, self.store.runs, self.lanes, self._spawn, self.ended.append
         )
         return self
 
@@ -77,7 +78,7 @@ class Desk:
         """What the store has: role, text and mark of each message."""
         return [
             (one.message.role, one.message.text, one.state)
-            for one in self.store.messages(f"agent:main:{key}")
+            for one in self.store.transcripts.messages(f"agent:main:{key}")
         ]
 
     def shown(self, number: int = -1) -> list[tuple[str, str]]:
@@ -87,10 +88,10 @@ class Desk:
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
-    database = Database(f"sqlite:///{tmp_path / 'sessions.db'}")
+    database = SqliteDatabase(f"sqlite:///{tmp_path / 'sessions.db'}")
     settings = Settings(tmp_path, agents=(MAIN,), gateway=GatewaySettings())
     provider = FakeProvider(standing=says("Hel", "lo"))
-    desk = Desk(settings, provider, SessionStore(database, OwnerLock(tmp_path)), Lanes()).open()
+    desk = Desk(settings, provider, SqlSessionStore(database, WorkerLock(tmp_path)), Lanes()).open()
     yield desk
     desk.runs.drain(0)
     database.close()

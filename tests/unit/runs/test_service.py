@@ -112,7 +112,7 @@ def test_a_session_remembers_and_a_stateless_run_does_not(desk: Desk):
     assert desk.shown(1) == [("user", "hi")]
     assert desk.shown(2) == [("user", "hi"), ("assistant", "Hello"), ("user", "hi")]
     assert desk.said("chat") == [("user", "hi", "complete"), ("assistant", "Hello", "complete")] * 2
-    assert [one.turns for one in desk.store.sessions(10)] == [2]
+    assert [one.run_count for one in desk.store.index.sessions(10)] == [2]
 
 
 def test_tool_calls_are_kept_and_their_results_go_on(desk: Desk):
@@ -316,7 +316,7 @@ def test_what_can_be_refused_is_refused_before_anything_happened(desk: Desk):
     for wanted, expected in refused:
         with pytest.raises(expected):
             desk.runs.start(wanted)
-    assert (desk.provider.calls, desk.store.sessions(10), list(desk.runs.active)) == ([], [], [])
+    assert (desk.provider.calls, desk.store.index.sessions(10), list(desk.runs.active)) == ([], [], [])
 
 
 def test_an_agents_unknown_models_are_refused_before_anything_happened(desk: Desk):
@@ -324,7 +324,7 @@ def test_an_agents_unknown_models_are_refused_before_anything_happened(desk: Des
         desk.set_agent(**changes)
         with pytest.raises(InvalidRequest):
             desk.start(key="chat")
-    assert desk.store.sessions(10) == []
+    assert desk.store.index.sessions(10) == []
 
 
 def test_the_gateways_limit_of_runs(desk: Desk):
@@ -349,7 +349,7 @@ def test_a_session_that_cannot_be_stored_is_refused_and_its_queue_stays_open(
         raise StorageUnavailable("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(desk.store, "accept", refuse)
+        patch.setattr(desk.store.runs, "accept", refuse)
         with pytest.raises(StorageUnavailable):
             desk.start(key="chat")
     assert list(desk.runs.active) == []
@@ -405,7 +405,7 @@ def test_a_store_that_breaks_ends_the_run_once_and_frees_its_place(
 
     messages = (Message("user", "a"), Message("assistant", "b"), Message("user", "c"), Message("user", "d"))
     with monkeypatch.context() as patch:
-        patch.setattr(desk.store, broken, fail)
+        patch.setattr(desk.store.runs, broken, fail)
         run = desk.start(key="chat", messages=messages)
         told = events(run)
         wait_until(lambda: not desk.runs.active)

@@ -19,17 +19,17 @@ def assistant(text: str) -> Message:
 
 def stored(*messages: Message) -> list[StoredMessage]:
     """Turns that went well: a question each, and what followed it."""
-    turn, kept = 0, []
+    run_number, kept = 0, []
     for number, message in enumerate(messages, start=1):
-        turn += message.role == "user"
-        kept.append(StoredMessage(number, turn, message))
+        run_number += message.role == "user"
+        kept.append(StoredMessage(number, run_number, message))
     return kept
 
 
 @dataclass
 class Conversation:
     kept: list[StoredMessage] = field(default_factory=list)
-    turn: int = 0
+    run_number: int = 0
     last_id: int = 0
 
     def told(self, incoming: Sequence[Message]) -> list[Message]:
@@ -44,7 +44,7 @@ class Conversation:
         """Answer a request, wholly or in part (`aborted`) or not at all. Returns what the model saw."""
         told = self.told(incoming)
         result = reconcile(self.kept, incoming)
-        self.turn += 1
+        self.run_number += 1
         self.kept = [one for one in self.kept if one.id in set(result.kept)]
         for message in result.new:
             self._add(message, state)
@@ -56,5 +56,5 @@ class Conversation:
         self.last_id += 1
         partial = state != "finished" and message.role == "assistant"
         self.kept.append(
-            StoredMessage(self.last_id, self.turn, message, "partial" if partial else "complete", state)
+            StoredMessage(self.last_id, self.run_number, message, "partial" if partial else "complete", state)
         )

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from app.errors import InvalidSessionKey
 from app.sessions.keys import (
     MAX_KEY,
+    agent_id_of,
     is_agent_id,
     operator_key,
-    owner_of,
     requested_key,
     stateless_key,
     user_key,
@@ -235,4 +235,4 @@ class TestOperatorsKeys:
             return
         if len(key) <= MAX_KEY:
             assert operator_key(key, "alpha", "home") == key
-        assert owner_of(key, "alpha") == (key.split(":")[1] if ":" in key else "alpha")
+        assert agent_id_of(key, "alpha") == (key.split(":")[1] if ":" in key else "alpha")

@@ -31,7 +31,7 @@ class TestList:
         office.say("What is\nthis?")
         office.call("sessions.patch", {"key": "main", "label": "Mine", "thinkingLevel": "high"})
         (row,) = office.call("sessions.list")["sessions"]
-        stored = office.gateway.store.describe(MAIN)
+        stored = office.gateway.store.index.describe(MAIN)
         assert row == {
             "key": MAIN,
             "kind": "direct",
@@ -100,7 +100,7 @@ class TestFound:
 
     def test_resolved(self, office: Office):
         office.say()
-        session_id = office.gateway.store.describe(MAIN).session_id
+        session_id = office.gateway.store.index.describe(MAIN).session_id
         office.call("sessions.patch", {"key": MAIN, "label": "Mine"})
         answer = {"ok": True, "key": MAIN, "agentId": "main"}
         for named in ({"key": "MAIN"}, {"sessionId": session_id}, {"label": "Mine"}):
@@ -115,7 +115,7 @@ class TestFound:
 
     def test_a_name_that_users_share(self, office: Office):
         for key in ("agent:main:a", "agent:main:b"):
-            office.gateway.store.accept(key, key, "main", "Ann", "http", [])
+            office.gateway.store.runs.accept(key, key, "main", "Ann", "http", [])
         told = office.refusal("sessions.resolve", {"label": "Ann"})
         assert told.startswith("Multiple sessions found with label: Ann (agent:main:")
 
@@ -179,7 +179,7 @@ class TestCreate:
     def test_for_an_agent_that_is_not_there(self, office: Office):
         for params in ({"agentId": "ghost"}, {"key": "agent:ghost:x"}):
             assert office.refusal("sessions.create", params) == 'unknown agent id "ghost"'
-        assert office.gateway.store.count() == 0
+        assert office.gateway.store.index.count() == 0
 
     def test_with_its_first_message(self, office: Office):
         made = office.call("sessions.create", {"message": "hi", "idempotencyKey": "run-1"})
@@ -189,7 +189,7 @@ class TestCreate:
         while office.gateway.runs.active:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert office.gateway.store.length(made["key"]) == 2
+        assert office.gateway.store.transcripts.length(made["key"]) == 2
 
     def test_the_first_message_without_an_idempotency_key(self, office: Office):
         made = office.call("sessions.create", {"message": "hi"})
@@ -221,7 +221,7 @@ class TestPatch:
         assert (entry["model"], entry["modelProvider"]) == ("slow", "play")
         assert (entry["modelOverride"], entry["providerOverride"]) == ("slow", "play")
         assert "agentId" not in entry
-        assert office.gateway.store.settings_of("agent:main:chat")["model"] == "play/slow"
+        assert office.gateway.store.runs.settings_of("agent:main:chat")["model"] == "play/slow"
 
     def test_null_clears(self, office: Office):
         office.call("sessions.patch", {"key": "main", "model": "play/slow", "thinkingLevel": "low"})
@@ -237,7 +237,7 @@ class TestPatch:
         for name, value in (("verboseLevel", "on"), ("elevatedLevel", "full"), ("other", 1)):
             told = office.refusal("sessions.patch", {"key": "main", name: value})
             assert told == "missing scope: operator.admin"
-        assert set(office.gateway.store.settings_of(MAIN)) == {"model", "thinkingLevel"}
+        assert set(office.gateway.store.runs.settings_of(MAIN)) == {"model", "thinkingLevel"}
 
     def test_a_model_may_lack_its_provider(self, office: Office):
         answer = office.call("sessions.patch", {"key": "main", "model": "big"})
@@ -268,7 +268,7 @@ class TestPatch:
     )
     def test_what_is_refused(self, office: Office, name: str, value: Any, told: str):
         assert office.refusal("sessions.patch", {"key": "main", name: value}).startswith(told)
-        assert office.gateway.store.count() == 0
+        assert office.gateway.store.index.count() == 0
 
     def test_a_label_is_given_once(self, office: Office):
         office.call("sessions.patch", {"key": "one", "label": "Mine"})
@@ -278,14 +278,14 @@ class TestPatch:
 
     def test_the_next_run_honours_the_model(self, office: Office):
         office.call("sessions.patch", {"key": "agent:beta:main", "model": "play/answer"})
-        settings = office.gateway.store.settings_of("agent:beta:main")
+        settings = office.gateway.store.runs.settings_of("agent:beta:main")
         assert office.say(key="agent:beta:main", model=settings["model"]).model == "play/answer"
 
 
 class TestBeginAnew:
     def test_what_was_said_is_forgotten(self, office: Office):
         office.say()
-        session_id = office.gateway.store.describe(MAIN).session_id
+        session_id = office.gateway.store.index.describe(MAIN).session_id
         answer = office.call("sessions.reset", {"key": "main", "reason": "new"})
         assert (answer["ok"], answer["key"]) == (True, MAIN)
         assert (answer["entry"]["sessionId"], answer["entry"]["lifecycleRevision"]) == (session_id, 1)
@@ -302,7 +302,7 @@ class TestBeginAnew:
         assert all(isinstance(run.log.end, RunFailed) and run.log.end.aborted for run in runs)
         assert not bystander.ended
         left = [] if method != "compact" else ["user", "user"]
-        rows = office.gateway.store.transcript("agent:beta:x", 10)
+        rows = office.gateway.store.transcripts.page("agent:beta:x", 10)
         assert [row.message.role for row in rows if row.message.role == "user"] == left
 
     def test_one_that_does_not_stop(self, office: Office, monkeypatch: pytest.MonkeyPatch):
@@ -311,7 +311,7 @@ class TestBeginAnew:
         monkeypatch.setattr(run, "abort", lambda _: True)
         told = office.refusal("sessions.delete", {"key": "agent:beta:x"})
         assert told == "Session agent:beta:x is still active; try again in a moment."
-        assert office.gateway.store.count() == 1
+        assert office.gateway.store.index.count() == 1
         monkeypatch.undo()
 
     def test_deleted(self, office: Office):
@@ -325,7 +325,7 @@ class TestBeginAnew:
         for name in ("main", "Agent:Main:Main"):
             told = office.refusal("sessions.delete", {"key": name})
             assert told == f"Cannot delete the main session ({MAIN})."
-        assert office.gateway.store.count() == 1
+        assert office.gateway.store.index.count() == 1
 
     def test_compacted(self, office: Office):
         for _ in range(3):

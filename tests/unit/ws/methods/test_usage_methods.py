@@ -44,8 +44,8 @@ class TestCost:
     def test_a_model_without_a_price(self, office: Office):
         store = office.gateway.store
         for run_id, model in (("r1", "corp/big"), ("r2", "gone/x")):
-            store.accept(run_id, "agent:main:k", "main", None, "http", [])
-            store.finish(run_id, "finished", [], model=model, usage=Usage(1, 2))
+            store.runs.accept(run_id, "agent:main:k", "main", None, "http", [])
+            store.runs.finish(run_id, "finished", [], model=model, usage=Usage(1, 2))
         totals = office.call("usage.cost")["totals"]
         assert (totals["totalTokens"], totals["totalCost"], totals["missingCostEntries"]) == (6, 0, 2)
 
@@ -83,8 +83,12 @@ class TestSessions:
     def test_sums(self, office: Office):
         office.say()
         office.say(key="agent:main:other")
-        office.gateway.store.accept("bad", "agent:main:main", "main", None, "http", [Message("user", "x")])
-        office.gateway.store.finish("bad", "failed", [], error_code="upstream_error", model="play/answer")
+        office.gateway.store.runs.accept(
+            "bad", "agent:main:main", "main", None, "http", [Message("user", "x")]
+        )
+        office.gateway.store.runs.finish(
+            "bad", "failed", [], error_code="upstream_error", model="play/answer"
+        )
         answer = office.call("sessions.usage")
         assert answer["totals"]["totalTokens"] == 300
         sums = answer["aggregates"]

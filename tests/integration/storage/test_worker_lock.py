@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from app.errors import StorageUnavailable
-from app.storage.owners import OwnerLock
+from app.storage.sqlite.worker_lock import WorkerLock
 from tests.integration.storage.programs import ROOT
 
 
 @pytest.fixture
 def owner(tmp_path):
-    owner = OwnerLock(tmp_path)
+    owner = WorkerLock(tmp_path)
     yield owner
     owner.close()
 
@@ -24,8 +24,8 @@ def another(tmp_path, what: str) -> subprocess.Popen[str]:
     program = f"""
 import sys, os
 from pathlib import Path
-from app.storage.owners import OwnerLock
-owner = OwnerLock(Path(sys.argv[1]))
+from app.storage.sqlite.worker_lock import WorkerLock
+owner = WorkerLock(Path(sys.argv[1]))
 print(owner.id, flush=True)
 {what}
 """
@@ -39,17 +39,17 @@ print(owner.id, flush=True)
 
 
 def test_building_takes_nothing(tmp_path):
-    OwnerLock(tmp_path).close()
+    WorkerLock(tmp_path).close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_owner_is_alive_for_itself_and_for_others(owner, tmp_path):
     assert owner.is_alive(owner.id)
-    assert OwnerLock(tmp_path).is_alive(owner.id)
+    assert WorkerLock(tmp_path).is_alive(owner.id)
 
 
 def test_an_owner_that_closed_or_never_was_is_dead(owner, tmp_path):
-    other = OwnerLock(tmp_path)
+    other = WorkerLock(tmp_path)
     name = other.id
     other.close()
     assert not owner.is_alive(name)
@@ -87,7 +87,7 @@ if child == 0:
     print(owner.id != parent, owner.is_alive(parent), flush=True)
     os._exit(0)
 os.waitpid(child, 0)
-print(owner.id == parent, OwnerLock(Path(sys.argv[1])).is_alive(parent))
+print(owner.id == parent, WorkerLock(Path(sys.argv[1])).is_alive(parent))
 """
     lines = another(tmp_path, program).communicate()[0].splitlines()
     assert lines[1:] == ["True True", "True True"]
@@ -96,7 +96,7 @@ print(owner.id == parent, OwnerLock(Path(sys.argv[1])).is_alive(parent))
 def test_a_directory_that_cannot_be_is_the_operators_business(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageUnavailable):
-        assert OwnerLock(tmp_path / "file").id
+        assert WorkerLock(tmp_path / "file").id
 
 
 def test_names_are_not_process_ids(owner):

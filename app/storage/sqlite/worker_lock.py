@@ -10,11 +10,11 @@ import os
 import uuid
 from pathlib import Path
 
-from app.storage.file_lock import try_lock
 from app.storage.sqlite.failures import ReportingFailures
+from app.storage.sqlite.file_lock import try_lock
 
 
-class OwnerLock:
+class WorkerLock:
     """This process's sign of life. Taken on first use (after a fork) and held until `close`."""
 
     def __init__(self, directory: Path) -> None:

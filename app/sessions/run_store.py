@@ -1,0 +1,179 @@
+"""The runs of sessions, with the messages that went in and came out.
+
+A run is stored the moment it is accepted, so its input survives whatever happens to the process. Nothing is
+overwritten by a later request: what an edit or a regeneration replaces is marked as replaced, and left out of
+the history from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from app.clock import now_ms
+from app.errors import IdempotencyKeyReused
+from app.ids import new_uuid
+from app.messages import Message, Usage
+from app.sessions import statements as sql
+from app.sessions.history import MessageState, RunState, StoredMessage
+from app.sessions.rows import load_stored
+from app.storage.base import Database, Worker
+from app.storage.message_json import dump_message
+
+MAX_QUICK_CHARACTERS = 256 * 1024  # of messages; more (pictures, mostly) are not written on the event loop
+NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
+
+
+class SqlRunStore:
+    """Implements `RunStore`."""
+
+    def __init__(self, database: Database, worker: Worker) -> None:
+        self._database = database
+        self._worker = worker
+        self._settings = database.prepare(sql.SETTINGS)
+        self._history = database.prepare(sql.HISTORY)
+        self._count_run = database.prepare(sql.COUNT_RUN)
+        self._add_session = database.prepare(sql.ADD_SESSION)
+        self._add_label = database.prepare(sql.ADD_LABEL)
+        self._touch_session = database.prepare(sql.TOUCH_SESSION)
+        self._add_run = database.prepare(sql.ADD_RUN)
+        self._end_run = database.prepare(sql.END_RUN)
+        self._insert_messages = database.prepare(sql.ADD_MESSAGES)
+
+    def settings_of(self, session_key: str) -> Mapping[str, Any]:
+        """What was set for the session; an empty mapping for an unknown one."""
+        rows = self._database.rows(self._settings, {"key": session_key})
+        if not rows or rows[0][0] == "{}":
+            return NO_SETTINGS
+        settings: dict[str, Any] = orjson.loads(rows[0][0])
+        return settings
+
+    def accept(
+        self,
+        run_id: str,
+        session_key: str,
+        agent_id: str,
+        label: str | None,
+        source: str,
+        messages: Sequence[Message],
+    ) -> int:
+        """Store a new run with its input, and its session if there is none. `label` names an unnamed session.
+
+        Returns the run's number in its session, counted from 1. Raises IdempotencyKeyReused: a run has or had
+        that id.
+        """
+        now, worker = now_ms(), self._worker.id
+        session_values = {"key": session_key, "agent_id": agent_id, "label": label}
+        rows = _input_rows(messages)
+
+        def work(connection: Connection) -> int:
+            session, number = self._next_run(connection, session_values, now)
+            run = {"id": run_id, "session": session, "run_number": number, "worker": worker, "source": source}
+            self._add_run.all(connection, {**run, "state": "running", "started_at": now, "ended_at": None})
+            self._add_messages(connection, rows, run_id, session, number)
+            return number
+
+        try:
+            return self._database.write(work, bulky=_is_bulky(rows))
+        except IntegrityError as error:
+            raise IdempotencyKeyReused(f"There has been a run with the id {run_id!r}.") from error
+
+    def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
+        """The messages of earlier runs that have ended, oldest first, without those that were replaced."""
+        return load_stored(self._database.rows(self._history, {"key": session_key, "run": run_id}))
+
+    def reconcile(self, run_id: str, replaced: Sequence[int], messages: Sequence[Message]) -> None:
+        """Mark the messages with the ids `replaced` as replaced by this run, and make `messages` its input.
+
+        Does nothing if the run has ended, or its session was deleted or reset.
+        """
+        marks = [{"message": message, "run": run_id} for message in replaced]
+        rows = _input_rows(messages)
+
+        def work(connection: Connection) -> None:
+            place = connection.execute(sql.PLACE_OF_RUN, {"run": run_id}).one_or_none()
+            if place is None:
+                return
+            if marks:
+                connection.execute(sql.MARK_REPLACED, marks)
+            connection.execute(sql.DROP_MESSAGES, {"run": run_id})
+            self._add_messages(connection, rows, run_id, *place)
+
+        self._database.write(work, bulky=_is_bulky(rows))
+
+    def finish(
+        self,
+        run_id: str,
+        state: RunState,
+        messages: Sequence[tuple[Message, MessageState]],
+        finish_reason: str | None = None,
+        error_code: str | None = None,
+        error_message: str | None = None,
+        model: str | None = None,
+        usage: Usage | None = None,
+    ) -> bool:
+        """Store the answer and end the run. False if it has ended already or its session was deleted."""
+        end = {
+            "run": run_id,
+            "new_state": state,
+            "new_ended_at": (now := now_ms()),
+            "new_finish_reason": finish_reason,
+            "new_error_code": error_code,
+            "new_error_message": error_message,
+            "new_model": model,
+            "new_prompt_tokens": usage and usage.prompt_tokens,
+            "new_completion_tokens": usage and usage.completion_tokens,
+            "new_usage_estimated": usage and usage.estimated,
+        }
+
+        def work(connection: Connection) -> bool:
+            place = self._end_run.one_or_none(connection, end)
+            if place is None:
+                return False
+            session, number, first = place
+            rows = [_row(first + position, *answer) for position, answer in enumerate(messages)]
+            self._add_messages(connection, rows, run_id, session, number)
+            self._touch_session.all(connection, {"session": session, "now": now})
+            return True
+
+        return self._database.write(work)
+
+    def _next_run(self, connection: Connection, values: dict[str, Any], now: int) -> tuple[int, int]:
+        """The session's row, which is added if it is not there, and the number of its next run."""
+        found = self._count_run.one_or_none(connection, {"of_key": values["key"], "now": now})
+        if found is None:
+            first = {"session_id": new_uuid(), "run_count": 1, "created_at": now, "updated_at": now}
+            (found,) = self._add_session.all(connection, {**values, **first})
+        session, number, label = found
+        if label is None and values["label"] is not None:
+            self._add_label.all(connection, {"session": session, "new_label": values["label"]})
+        return session, number
+
+    def _add_messages(
+        self,
+        connection: Connection,
+        rows: Sequence[dict[str, Any]],
+        run_id: str,
+        session: int,
+        run_number: int,
+    ) -> None:
+        place = {"run_id": run_id, "session": session, "run_number": run_number, "created_at": now_ms()}
+        if rows:
+            self._insert_messages.many(connection, [{**row, **place} for row in rows])
+
+
+def _input_rows(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    return [_row(position, message, "complete") for position, message in enumerate(messages)]
+
+
+def _is_bulky(rows: Sequence[dict[str, Any]]) -> bool:
+    return sum(len(row["content"]) for row in rows) > MAX_QUICK_CHARACTERS
+
+
+def _row(position: int, message: Message, state: MessageState) -> dict[str, Any]:
+    return {"position": position, "role": message.role, "content": dump_message(message), "state": state}

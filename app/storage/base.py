@@ -1,0 +1,81 @@
+"""What stores are built on: a database, the statements it has prepared, and the worker that uses it.
+
+A store writes its statements with SQLAlchemy Core, which names no dialect, and lets the database prepare
+those that it runs often. It imports this file alone; which database there is, only `app.bootstrap` knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import ClauseElement, Connection
+
+R = TypeVar("R")
+Row = tuple[Any, ...]
+
+
+class PreparedStatement(Protocol):
+    """A statement in the words of one database, made once and run often.
+
+    It runs inside whatever transaction `connection` is in, takes the values of all its parameters by name,
+    and raises what SQLAlchemy raises. Rows are the driver's: nothing of SQLAlchemy's types has converted
+    them.
+    """
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it is a SELECT."""
+
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
+        """Run it; its rows, if it has any."""
+
+    def one_or_none(self, connection: Connection, values: Mapping[str, Any]) -> Row | None:
+        """Run it; its first row, or None."""
+
+    def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run it once with each of `rows`."""
+
+
+class Database(Protocol):
+    """Transactions and reads. Nothing is opened before the first use, nor after `close` until the next one.
+
+    `write`, `read`, `rows` and `ping` raise StorageUnavailable for what an operator can repair, and let
+    everything else pass unchanged.
+    """
+
+    def prepare(self, statement: ClauseElement) -> PreparedStatement:
+        """`statement` compiled for this database. Opens nothing.
+
+        An insert names its columns with `.values()`, for what is compiled can take no others later.
+        """
+
+    def write(self, fn: Callable[[Connection], R], *, bulky: bool = False) -> R:
+        """Run `fn` in a transaction of its own, and return what it returns: all of it is stored, or nothing.
+
+        `fn` may run in another thread, and a second time if the database was locked: it must touch nothing
+        but the connection. `bulky` says that it has too much to do to run on the event loop.
+        """
+
+    def read(self, fn: Callable[[Connection], R]) -> R:
+        """Run `fn`, which only reads and fetches all rows it wants, and return what it returns."""
+
+    def rows(self, statement: PreparedStatement, values: Mapping[str, Any]) -> list[Row]:
+        """The rows of a SELECT that was prepared: the cheapest way to read."""
+
+    def ping(self) -> None:
+        """Raise StorageUnavailable unless something can be written now."""
+
+    def close(self) -> None:
+        """Close all connections."""
+
+
+class Worker(Protocol):
+    """This process, as one of those that run agents on the same database."""
+
+    @property
+    def id(self) -> str:
+        """Its name, which no other process has had or will have. Raises StorageUnavailable."""
+
+    def is_alive(self, worker_id: str) -> bool:
+        """Whether the process of that name still runs."""
