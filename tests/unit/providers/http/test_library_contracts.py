@@ -1,6 +1,6 @@
 """What app/providers/http/transport.py rests on, though the libraries do not promise it.
 
-Proved on geventhttpclient 2.6.1 and gevent 26.9.0 with greenlet 3.5.6. If a test here fails after an update, the
+Proved on geventhttpclient 2.6.1, gevent 26.9.0 and greenlet 3.5.6. If a test here fails after an update, the
 transport has to change with the library.
 """
 
