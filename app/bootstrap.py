@@ -18,6 +18,7 @@ from app.config.edit import ConfigFile
 from app.config.loader import load_settings
 from app.config.settings import ProviderSettings, Settings
 from app.config.watch import ConfigWatch
+from app.events.bus import MemoryBus
 from app.gateway import Gateway, Storage
 from app.metrics import Metrics
 from app.providers.base import Provider
@@ -28,6 +29,7 @@ from app.providers.local.supervisor import LocalModel
 from app.providers.openai_chat.provider import OpenAIChatProvider
 from app.providers.registry import BuildProvider, ProviderRegistry
 from app.providers.scripted import ScriptedProvider
+from app.runs.ledger import RunLedger
 from app.runs.measure import RunMeter
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
@@ -58,7 +60,10 @@ def build_gateway(
     metrics = Metrics()
     meter = RunMeter(metrics)
     tasks = TaskBuilder(providers, meter.failed_call)
-    runs = RunService(lambda: watch.settings, tasks, store.runs, lanes, spawn, meter.ended)
+    ledger = RunLedger(settings.limits.ended_runs, settings.limits.ended_run_seconds)
+    runs = RunService(
+        lambda: watch.settings, tasks, store.runs, lanes, MemoryBus(), ledger, spawn, meter.ended
+    )
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)

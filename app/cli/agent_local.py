@@ -66,9 +66,9 @@ def _show(gateway: Gateway, run: Run, printer: AnswerPrinter) -> None:
             match event:
                 case TextDelta(text):
                     printer.print_piece(text)
-                case RunFailed(error):
+                case RunFailed():
                     printer.fail()
-                    raise error
+                    raise event.as_error()
                 case RunFinished():
                     printer.finish(_document(run, printer.text, event))
 

@@ -94,14 +94,12 @@ def compact(call: Call) -> Any:
 
 def end_runs(gateway: Gateway, key: str, why: str) -> None:
     """Stop what goes on in a session, and wait until it is stored. Raises ServiceUnavailable."""
-    going_on = [run for run in gateway.runs.active if run.session_key == key]
-    for run in going_on:
+    runs = gateway.runs.in_session(key)
+    for run in runs:
         run.abort(RunAborted(why))
     deadline = time.monotonic() + STOP_SECONDS
-    while not all(run.ended for run in going_on):
-        if time.monotonic() > deadline:
-            raise ServiceUnavailable(f"Session {key} is still active; try again in a moment.", retry_after=1)
-        time.sleep(0.005)
+    if not all(run.wait(max(0.0, deadline - time.monotonic())) for run in runs):
+        raise ServiceUnavailable(f"Session {key} is still active; try again in a moment.", retry_after=1)
 
 
 def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
@@ -117,7 +115,7 @@ def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
             model=session.settings.get("model"),
             principal=call.peer.principal,
             run_id=call.params.optional_text("idempotencyKey"),
-            origin=call.peer,
+            starter=call.peer.id,
         )
     )
     return {"runStarted": True, "runId": run.id}
