@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from app.config.settings import GatewaySettings
 from app.exchange import GatewayRequest, GatewayResponse
-from app.http.access import HEALTH_PATHS
+from app.http.health import HEALTH_PATHS
 
 METHODS = "GET, POST, OPTIONS"
 MAX_AGE_SECONDS = "600"

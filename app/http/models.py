@@ -1,18 +1,18 @@
-"""`GET /v1/models`: the agents, as models a client can pick (contract, HTTP section 9)."""
+"""`GET /v1/models`: the agents, as models a client can pick (docs/http.md#choosing-the-agent)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import orjson
-from flask import Blueprint
 
 from app.errors import GatewayError, ModelNotFound
 from app.exchange import GatewayResponse, json_answer
 from app.http.access import current_gateway, require_principal
+from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
 from app.routing.resolve import resolve_agent
 
-bp = Blueprint("models", __name__)
+bp = SwitchedBlueprint("models", __name__, CHAT_COMPLETIONS)
 bp.before_request(require_principal)
 
 

@@ -7,7 +7,7 @@ import logging
 import time
 
 from app.exchange import GatewayRequest, GatewayResponse
-from app.http.access import HEALTH_PATHS
+from app.http.health import HEALTH_PATHS
 from app.logs.lines import log_event
 from app.runs.log_lines import describe_end
 

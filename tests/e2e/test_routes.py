@@ -90,6 +90,21 @@ def test_a_switched_off_endpoint_names_its_switch(
     assert "gateway.http.endpoints.chatCompletions.enabled" in answer.error["message"]
 
 
+def test_a_switched_off_endpoint_is_off_for_every_method(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    gateway = start_gateway(config_for(provider.url, http={"endpoints": {}}))
+    for path in ("/v1/chat/completions", "/v1/models", "/v1/models/openclaw/main"):
+        for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS"):
+            answer = gateway.request(method, path)
+            assert (answer.status, answer.error["code"]) == (404, "endpoint_disabled"), (method, path)
+    upgrade = {**AUTH, "Upgrade": "h2c", "Connection": "Upgrade"}
+    answer = gateway.request("POST", "/v1/chat/completions", json.dumps(HI).encode(), upgrade)
+    assert answer.error["code"] == "endpoint_disabled"
+    assert gateway.request("POST", "/v1/chat/completions/").error["code"] == "not_found"
+    assert gateway.request("POST", "/metrics").status == 405
+
+
 def test_every_answer_carries_the_headers(gateway: GatewayProcess) -> None:
     for answer in (
         gateway.chat(HI),

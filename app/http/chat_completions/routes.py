@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import orjson
-from flask import Blueprint
 
 from app.auth.grants import require_model_choice
 from app.exchange import GatewayRequest, GatewayResponse, current_request, json_answer
@@ -17,12 +16,13 @@ from app.http.connection import ClientWatch, client_left
 from app.http.headers import brand_header
 from app.http.request_body import parse_object, read_body
 from app.http.sse import sse_response
+from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
 from app.routing.resolve import Route, resolve_agent, resolve_session
 from app.runs.request import RunRequest
 from app.runs.run import Run
 
 ID_PREFIX = "chatcmpl_"  # the run's id is also the completion's
-bp = Blueprint("chat_completions", __name__)
+bp = SwitchedBlueprint("chat_completions", __name__, CHAT_COMPLETIONS)
 bp.before_request(require_principal)
 
 
