@@ -1,23 +1,16 @@
 """`python -m app …`: the gateway's command line."""
 
-from __future__ import annotations
+# Before anything else, as in gunicorn.conf.py: a run takes the same path whoever asks for it.
+from gevent import get_hub, monkey
 
-import sys
+monkey.patch_all()
 
-from app.cli.main import main
+# Ctrl-C is raised in the main greenlet, wherever it is noticed: no word of it on standard error.
+get_hub().NOT_ERROR = (*get_hub().NOT_ERROR, KeyboardInterrupt)
 
+import sys  # noqa: E402
 
-def patch_process() -> None:
-    """Patches the standard library as gunicorn.conf.py does: a run takes the same path in every process.
-
-    To be called while ssl, socket and threading are not yet imported.
-    """
-    from gevent import get_hub, monkey  # noqa: PLC0415 - most commands run without gevent, and start faster
-
-    monkey.patch_all()
-    # Ctrl-C is raised in the main greenlet, wherever it arrives: without this, gevent prints a traceback.
-    get_hub().NOT_ERROR = (*get_hub().NOT_ERROR, KeyboardInterrupt)
-
+from app.cli.main import main  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main(before_local_run=patch_process))
+    sys.exit(main())

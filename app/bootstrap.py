@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from app.auth.limits import AttemptLimiter
 from app.auth.policy import check_start
 from app.concurrency.background import background_tasks, spawn
 from app.concurrency.native_thread import NativeThread
@@ -18,8 +19,13 @@ from app.config.edit import ConfigFile
 from app.config.loader import load_settings
 from app.config.settings import ProviderSettings, Settings
 from app.config.watch import ConfigWatch
-from app.events.bus import MemoryBus
-from app.gateway import Gateway, Storage
+from app.control.commands import Commands
+from app.control.models import Models
+from app.control.sessions import Sessions
+from app.control.status import Status
+from app.gateway import Gateway
+from app.logs.ring import LogRing
+from app.maintenance import Maintenance
 from app.metrics import Metrics
 from app.providers.base import Provider
 from app.providers.builtin import BuiltinProvider
@@ -29,10 +35,10 @@ from app.providers.local.supervisor import LocalModel
 from app.providers.openai_chat.provider import OpenAIChatProvider
 from app.providers.registry import BuildProvider, ProviderRegistry
 from app.providers.scripted import ScriptedProvider
-from app.runs.ledger import RunLedger
 from app.runs.measure import RunMeter
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
+from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
 from app.sessions.store import SqlSessionStore
 from app.storage.sqlite.database import SqliteDatabase
@@ -44,37 +50,69 @@ def build_gateway(
     load: Callable[[], Settings],
     load_file: Callable[[Path], Settings] | None = None,
 ) -> Gateway:
-    """`load` reads the configuration again when its files have changed; `load_file` reads another file."""
-    database = SqliteDatabase(settings.storage_url)
-    owner = WorkerLock(database.directory)
-    store = SqlSessionStore(database, owner)
-    providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
+    """The gateway with `settings`.
+
+    `load` reads the configuration again when its files have changed; `load_file` reads another file.
+    """
     native_thread = NativeThread()
-    lanes = Lanes(settings.session.queue_cap, settings.session.queue_mode)
+    watch = ConfigWatch(lambda: native_thread.call(load), settings)
 
-    def take_up(new: Settings) -> None:
-        providers.update(new.providers)
-        lanes.limit(new.session.queue_cap, new.session.queue_mode)
+    def current() -> Settings:
+        return watch.settings
 
-    watch = ConfigWatch(lambda: native_thread.call(load), settings, take_up)
-    metrics = Metrics()
+    database = SqliteDatabase(settings.storage_url)
+    worker = WorkerLock(database.directory)
+    store = SqlSessionStore(database, worker)
+    providers, metrics = build_providers(watch), Metrics()
+    runs = build_runs(watch, store.runs, providers, metrics)
+    models = Models(current, providers, weights.installed())
+    sessions = Sessions(current, store, runs, models)
+    maintenance = Maintenance(current, runs, store.maintenance, worker.remove_stale, metrics)
+    gateway = Gateway(
+        config=watch,
+        config_file=ConfigFile(current, partial(check_file, load_file or load_instead), native_thread),
+        runs=runs,
+        store=store,
+        models=models,
+        sessions=sessions,
+        commands=Commands(current, store, sessions, models),
+        status=Status(runs, store, lambda: watch.stale is not None),
+        metrics=metrics,
+        log_ring=LogRing(),
+        auth_limiter=AttemptLimiter(),
+        background=(maintenance.run, watch.run),
+        resources=(providers, database, worker),
+    )
+    watch.tell(gateway.settings_changed)
+    return gateway
+
+
+def build_runs(
+    watch: ConfigWatch, store: RunStore, providers: ProviderRegistry, metrics: Metrics
+) -> RunService:
+    """The service that starts runs, with the queues it takes its places in and the gauges that count it."""
+    session = watch.settings.session
+    lanes = Lanes(session.queue_cap, session.queue_mode)
+    watch.tell(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
     meter = RunMeter(metrics)
     tasks = TaskBuilder(providers, meter.failed_call)
-    ledger = RunLedger(settings.limits.ended_runs, settings.limits.ended_run_seconds)
-    runs = RunService(
-        lambda: watch.settings, tasks, store.runs, lanes, MemoryBus(), ledger, spawn, meter.ended
-    )
+    runs = RunService(lambda: watch.settings, tasks, store, lanes, spawn, meter.ended)
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)
-    config_file = ConfigFile(
-        lambda: watch.settings, partial(check_file, load_file or load_instead), native_thread
-    )
-    return Gateway(watch, runs, providers, store, Storage(database, owner), metrics, config_file)
+    return runs
+
+
+def build_providers(watch: ConfigWatch) -> ProviderRegistry:
+    """The registry, with each change of the configuration taken over."""
+    settings = watch.settings
+    providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
+    watch.tell(lambda new: providers.update(new.providers))
+    return providers
 
 
 def load_instead(file: Path) -> Settings:
-    """What the configuration would be with that file."""
+    """The settings as they would be if that file were the configuration. Raises ConfigError."""
     return load_settings({**os.environ, "OPENCLAW_CONFIG_PATH": str(file)})
 
 

@@ -85,7 +85,7 @@ def start_worker(worker: Any) -> None:
     gunicorn.util.write_error = write_error  # no setting for it
     _collect_garbage_less()
     gateway = _gateway(worker)
-    gateway.start_housekeeping()
+    gateway.start_background()
     spawn(_drain_when_stopping, worker, gateway)
 
 

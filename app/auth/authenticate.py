@@ -7,14 +7,14 @@ import hmac
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 
 import msgspec
 
-from app.auth.limits import AttemptLimiter
 from app.auth.network import client_address, is_loopback, is_trusted_proxy
 from app.auth.principal import Principal
 from app.auth.scopes import ALL, USE
-from app.config.settings import AuthSettings, GatewaySettings, TrustedProxySettings
+from app.config.settings import AuthRateLimit, AuthSettings, GatewaySettings, TrustedProxySettings
 from app.errors import Forbidden, Unauthorized
 
 _BEARER = re.compile(r"bearer[ \t]+(.+)", re.IGNORECASE | re.DOTALL)
@@ -28,7 +28,17 @@ class Caller(msgspec.Struct, frozen=True):
     header: Callable[[str], str | None]
 
 
-def authenticate(caller: Caller, gateway: GatewaySettings, limiter: AttemptLimiter) -> Principal:
+class AttemptCounter(Protocol):
+    """Counts wrong credentials by the client's address; `app.auth.limits` has the one in use."""
+
+    def failed(self, address: str, limit: AuthRateLimit) -> None:
+        """Count a wrong credential. Raises AuthRateLimited if the client is, or now becomes, locked out."""
+
+    def succeeded(self, address: str, limit: AuthRateLimit) -> None:
+        """Forget the client's wrong credentials."""
+
+
+def authenticate(caller: Caller, gateway: GatewaySettings, limiter: AttemptCounter) -> Principal:
     """Raises Unauthorized, Forbidden (a proxy's user who is not allowed) and AuthRateLimited."""
     auth = gateway.auth
     if auth.mode == "none":
@@ -87,7 +97,7 @@ def _from_proxy(caller: Caller, gateway: GatewaySettings) -> Principal:
     return Principal("trusted-proxy", user, USE)
 
 
-def _count(caller: Caller, gateway: GatewaySettings, limiter: AttemptLimiter, right: bool) -> None:
+def _count(caller: Caller, gateway: GatewaySettings, limiter: AttemptCounter, right: bool) -> None:
     limit = gateway.auth.rate_limit
     if limit is None:
         return

@@ -23,8 +23,8 @@ from app.runs.request import RunRequest
 from app.runs.run import Run
 
 
-def run(args: argparse.Namespace, text: str) -> int:
-    """Starts a run and prints its answer; an exit code. Raises ConfigError."""
+def answer_locally(args: argparse.Namespace, text: str) -> int:
+    """Raises ConfigError."""
     load = partial(load_settings, os.environ)
     settings = load()
     logging.config.dictConfig(logging_config("info" if args.verbose else "error", settings.logging.format))
@@ -39,12 +39,12 @@ def run(args: argparse.Namespace, text: str) -> int:
 
 
 def _answer(args: argparse.Namespace, gateway: Gateway, text: str) -> int:
-    started = gateway.runs.start(_request(args, gateway, text))
+    run = gateway.runs.start(_request(args, gateway, text))
     try:
         with Spinner("waiting for the answer") as spinner:
-            _show(gateway, started, AnswerPrinter(args, spinner))
+            _show(gateway, run, AnswerPrinter(args, spinner))
     except KeyboardInterrupt:
-        started.abort(RunAborted("Interrupted."))
+        run.abort(RunAborted("Interrupted."))
         gateway.drain(5.0)
         return EXIT_INTERRUPTED
     return EXIT_OK
@@ -65,12 +65,12 @@ def _show(gateway: Gateway, run: Run, printer: AnswerPrinter) -> None:
         for event in batch:
             match event:
                 case TextDelta(text):
-                    printer.print_piece(text)
-                case RunFailed():
-                    printer.fail()
-                    raise event.as_error()
+                    printer.piece(text)
+                case RunFailed(error):
+                    printer.failed()
+                    raise error
                 case RunFinished():
-                    printer.finish(_document(run, printer.text, event))
+                    printer.end(_document(run, printer.text, event))
 
 
 def _document(run: Run, text: str, end: RunFinished) -> dict[str, object]:

@@ -1,27 +1,26 @@
-"""`python -m app status`: the gateway's version and uptime, its model, its newest sessions."""
+"""`python -m app status`: which gateway this is, since when, and what was last done in it."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from app.cli.client import GatewayClient
 from app.cli.exit_codes import EXIT_OK
-from app.cli.options import add_gateway_options
 from app.cli.output import ago, duration, model_name, print_facts, print_json
-from app.cli.remote import over_gateway
-from app.client.client import GatewayClient
+from app.cli.remote import Commands, add_command, over_gateway
 
 RECENT = 5
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_gateway_options(parser)
+def add_commands(commands: Commands) -> None:
+    parser = add_command(commands, "status", "Show the gateway, its model and its newest sessions")
     parser.set_defaults(run=over_gateway(show, "status"))
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
     status = client.call("status", timeout=args.timeout)
-    gateway = describe_gateway(client)
+    gateway = about(client)
     if args.json:
         print_json({"gateway": gateway, **status})
         return EXIT_OK
@@ -38,11 +37,10 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
     return EXIT_OK
 
 
-def describe_gateway(client: GatewayClient) -> dict[str, Any]:
-    """The `gateway` of `status --json`."""
+def about(client: GatewayClient) -> dict[str, Any]:
     hello = client.hello
     return {
-        "url": client.url,
+        "url": client.target.url,
         "version": (hello.get("server") or {}).get("version"),
         "protocol": hello.get("protocol"),
         "uptimeMs": (hello.get("snapshot") or {}).get("uptimeMs"),

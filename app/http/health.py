@@ -25,5 +25,5 @@ def health() -> GatewayResponse:
 def ready() -> GatewayResponse:
     """200, or 503 while the gateway drains or its storage is down; `?verbose` adds details."""
     request = current_request()
-    readiness = request.gateway.readiness(verbose="verbose" in request.args)
+    readiness = request.gateway.status.readiness(verbose="verbose" in request.args)
     return json_answer(orjson.dumps(readiness), 200 if readiness["ready"] else 503)

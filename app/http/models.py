@@ -35,5 +35,5 @@ def get_model(name: str) -> GatewayResponse:
 
 
 def _model(name: str) -> dict[str, Any]:
-    created = int(current_gateway().started_at)
+    created = int(current_gateway().status.started_at)
     return {"id": name, "object": "model", "created": created, "owned_by": "openclaw"}

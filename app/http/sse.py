@@ -88,7 +88,7 @@ def _pieces(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
     except Exception:
         # The headers are out, so the fault must be told in the stream: a silent end looks like success.
         logger.exception("a stream failed on a fault of the gateway")
-        yield encoder.encode([RunFailed.of(InternalError("The gateway failed on this request."))])
+        yield encoder.encode([RunFailed(InternalError("The gateway failed on this request."))])
 
 
 def _slices(data: bytes) -> Sequence[bytes]:

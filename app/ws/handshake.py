@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -177,7 +176,7 @@ def build_hello(
             "presence": snapshot(),
             "health": {},
             "stateVersion": {"presence": 0, "health": 0},
-            "uptimeMs": int((time.time() - gateway.started_at) * 1000),
+            "uptimeMs": gateway.status.uptime_ms,
             "sessionDefaults": {
                 "defaultAgentId": agent_id,
                 "mainKey": main_key,

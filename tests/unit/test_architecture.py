@@ -38,7 +38,6 @@ CONCRETE = (
 CONCRETE_BUT = {
     ("app.providers.openai_chat.provider", "app.providers.http.transport"): "its way to the server",
     ("app.providers.http.deadlines", "app.providers.http.transport"): "bounds its reads",
-    ("app.auth.authenticate", "app.auth.limits"): "wrong credentials are counted",
 }
 
 FLASK = ("app.exchange", "app.http", "app.ws", "app.web", "app.factory")
@@ -121,10 +120,20 @@ def test_only_the_bootstrap_names_what_is_concrete():
         for module, target in EDGES
         for concrete in CONCRETE
         if below(target, concrete)
-        and not below(module, concrete, "app.bootstrap", "app.gateway")
+        and not below(module, concrete, "app.bootstrap")
         and (module, target) not in CONCRETE_BUT
     ]
     assert wrong == []
+
+
+def test_only_the_command_line_and_the_server_build_a_gateway():
+    assert [
+        module for module, target in EDGES if target == "app.bootstrap" and not below(module, "app.cli")
+    ] == []
+    entry_points = [
+        path.name for path in APP.parent.glob("*.py") if "app.bootstrap" in path.read_text("utf-8")
+    ]
+    assert entry_points == ["wsgi.py"]
 
 
 def test_no_exception_is_kept_that_is_not_needed():

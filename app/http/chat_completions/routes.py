@@ -52,7 +52,6 @@ def _run_request(body: ChatRequest, request: GatewayRequest) -> RunRequest:
         principal=request.principal,
         request_id=request.id,
         id_prefix=ID_PREFIX,
-        log_finish=False,
     )
 
 
@@ -76,7 +75,7 @@ def _model_override(request: GatewayRequest) -> str | None:
     if not name or not name.strip():
         return None
     require_model_choice(request.principal)
-    return request.gateway.known_model(name.strip())
+    return request.gateway.models.known(name.strip())
 
 
 def _whole_answer(wanted: RunRequest, created: int, model: str, request: GatewayRequest) -> GatewayResponse:

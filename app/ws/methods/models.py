@@ -1,18 +1,18 @@
-"""What may be chosen: models, commands, tools (contract, WebSocket section 5)."""
+"""What may be chosen: models, commands, tools (docs/websocket.md#methods)."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from app.clock import now_ms
 from app.config.settings import ModelSettings
+from app.control.commands import COMMANDS
 from app.gateway import Gateway
+from app.model_name import ModelName
 from app.routing.operator import resolve_agent_id
 from app.ws.call import Call, Handler
-from app.ws.methods.commands import COMMANDS
-from app.ws.methods.session_rows import known_model, model_of
 
-_TAKES_MODEL = [{"name": "model", "description": "provider/model, or default", "type": "string"}]
+_MODEL_ARGS = [{"name": "model", "description": "provider/model, or default", "type": "string"}]
 
 
 def list_models(call: Call) -> Any:
@@ -20,14 +20,8 @@ def list_models(call: Call) -> Any:
 
 
 def dump_models(gateway: Gateway) -> list[dict[str, Any]]:
-    """The listed models, then those that agents use though nobody listed them."""
-    found = {f"{provider}/{model.id}": model for provider, model in gateway.models()}
-    for agent in gateway.settings.agents:
-        for name in (model_of(gateway, agent.id), *agent.fallbacks):
-            known = known_model(gateway, name)
-            if known is not None:
-                found.setdefault(name, known)
-    return [_dump_model(name.partition("/")[0], model) for name, model in found.items()]
+    """The models that a conversation may choose from."""
+    return [_dump_model(ModelName.parse(name), model) for name, model in gateway.models.usable().items()]
 
 
 def list_commands(_: Call) -> Any:
@@ -46,7 +40,7 @@ def dump_commands() -> list[dict[str, Any]]:
             "source": "native",
             "scope": "both",
             "acceptsArgs": name == "model",
-            **({"args": _TAKES_MODEL} if name == "model" else {}),
+            **({"args": _MODEL_ARGS} if name == "model" else {}),
         }
         for name, meaning in COMMANDS.items()
     ]
@@ -57,8 +51,8 @@ def chat_metadata(call: Call) -> Any:
 
 
 def auth_status(_: Call) -> Any:
-    """Providers are known by their keys alone: there are no logins whose state could be told."""
-    return {"ts": time.time_ns() // 1_000_000, "providers": []}
+    """Providers are known by their keys alone: there are no logins that could have a state."""
+    return {"ts": now_ms(), "providers": []}
 
 
 def tools_catalog(call: Call) -> Any:
@@ -66,11 +60,11 @@ def tools_catalog(call: Call) -> Any:
     return {"agentId": agent_id, "profiles": [], "groups": []}
 
 
-def _dump_model(provider: str, model: ModelSettings) -> dict[str, Any]:
+def _dump_model(name: ModelName, model: ModelSettings) -> dict[str, Any]:
     row = {
         "id": model.id,
         "name": model.name or model.id,
-        "provider": provider,
+        "provider": name.provider,
         "contextWindow": model.context_window,
         "reasoning": model.reasoning,
         "input": list(model.input),

@@ -1,12 +1,12 @@
-"""Sessions as clients show them, and which one they mean (contract, WebSocket sections 5 and 8)."""
+"""Sessions as clients show them, and which one they mean (docs/websocket.md#sessions)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.config.settings import ModelSettings
 from app.config.shown.secrets import redact_url
 from app.gateway import Gateway
+from app.model_name import ModelName
 from app.routing.operator import resolve_session_key
 from app.sessions.keys import SPECIAL
 from app.sessions.rows import StoredSession
@@ -28,35 +28,23 @@ def canonical_key(call: Call, text: str) -> str:
     return resolve_session_key(text, call.params.optional_text("agentId"), call.gateway.settings)
 
 
-def model_of(gateway: Gateway, agent_id: str, override: str | None = None) -> str:
-    """`provider/model` that a session's next run asks first."""
-    agent = gateway.settings.agent(agent_id)
-    return override or (agent and agent.model) or gateway.default_model()[0]
-
-
 def dump_model(name: str) -> dict[str, str]:
-    provider, _, model = name.partition("/")
+    """The two fields in which clients expect a `provider/model`."""
+    provider, model = ModelName.parse(name)
     return {"modelProvider": provider, "model": model}
-
-
-def known_model(gateway: Gateway, name: str) -> ModelSettings | None:
-    """What the configuration says of a model; None if its provider is unknown."""
-    provider, _, model = name.partition("/")
-    found = gateway.settings.providers.get(provider)
-    return found.model(model) if found is not None else None
 
 
 def dump_defaults(gateway: Gateway) -> dict[str, Any]:
     """What holds for a session for which nothing is set."""
-    name = model_of(gateway, gateway.settings.default_agent.id)
-    known = known_model(gateway, name)
+    name = gateway.models.of(gateway.settings.default_agent.id)
+    known = gateway.models.describe(name)
     return {**dump_model(name), "contextTokens": known.context_window if known else None}
 
 
 def dump_session(session: StoredSession, gateway: Gateway) -> dict[str, Any]:
     """A row of a list; what is not known is left out."""
-    name = model_of(gateway, session.agent_id, session.settings.get("model"))
-    known = known_model(gateway, name)
+    name = gateway.models.of(session.agent_id, session.settings.get("model"))
+    known = gateway.models.describe(name)
     row = {
         "key": session.key,
         "kind": kind_of(session.key),
@@ -72,7 +60,7 @@ def dump_session(session: StoredSession, gateway: Gateway) -> dict[str, Any]:
         "inputTokens": session.prompt_tokens,
         "outputTokens": session.completion_tokens,
         "totalTokens": session.total_tokens,
-        "hasActiveRun": any(run.session_key == session.key for run in gateway.runs.active),
+        "hasActiveRun": bool(gateway.sessions.active_runs(session.key)),
     }
     return {name: value for name, value in row.items() if value is not None}
 

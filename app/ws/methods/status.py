@@ -1,4 +1,4 @@
-"""How the gateway is, who is connected, which agents there are (contract, WebSocket section 5)."""
+"""How the gateway is, who is connected, which agents there are (docs/websocket.md#methods)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from app import VERSION
 from app.auth.grants import is_granted
 from app.auth.scopes import READ
+from app.clock import now_ms
 from app.config.settings import AgentSettings
 from app.errors import InvalidRequest
 from app.gateway import Gateway
 from app.routing.operator import agent_of_key, check_same_agent, find_agent
-from app.sessions.rows import SessionFilter
 from app.ws.call import Call, Handler
 from app.ws.dispatcher import describe_peer
-from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_session, model_of
+from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_session
 
 RECENT = 10
 _NO_HEARTBEAT = {"enabled": False, "every": "disabled", "everyMs": None}
@@ -36,36 +36,36 @@ def build_health(gateway: Gateway, recent: int = RECENT) -> dict[str, Any]:
             "agentId": agent.id,
             "isDefault": agent.default,
             "heartbeat": {**_NO_HEARTBEAT, "prompt": "", "target": "none", "ackMaxChars": 0},
-            "sessions": _sessions(gateway, SessionFilter(agent_id=agent.id), recent),
+            "sessions": _sessions(gateway, recent, agent.id),
         }
         for agent in settings.agents
     ]
     return {
         "ok": True,
-        "ts": _now(),
+        "ts": now_ms(),
         "channels": {},
         "channelOrder": [],
         "channelLabels": {},
         "heartbeatSeconds": 0,
         "defaultAgentId": settings.default_agent.id,
         "agents": agents,
-        "sessions": _sessions(gateway, SessionFilter(), recent),
+        "sessions": _sessions(gateway, recent),
         "durationMs": int((time.monotonic() - started) * 1000),
     }
 
 
 def status(call: Call) -> Any:
     gateway = call.gateway
-    settings, now = gateway.settings, _now()
+    settings, now = gateway.settings, now_ms()
+    summary = gateway.status.sessions(RECENT)
     recent = [
-        {**dump_session(one, gateway), "age": now - one.updated_at, "flags": []}
-        for one in gateway.store.index.sessions(RECENT)
+        {**dump_session(one, gateway), "age": now - one.updated_at, "flags": []} for one in summary.recent
     ]
     by_agent = [
         {
             "agentId": agent.id,
             "path": str(settings.state_dir),
-            "count": gateway.store.index.count(SessionFilter(agent_id=agent.id)),
+            "count": gateway.status.sessions(0, agent.id).count,
             "recent": [row for row in recent if row["agentId"] == agent.id],
         }
         for agent in settings.agents
@@ -80,13 +80,13 @@ def status(call: Call) -> Any:
         "queuedSystemEvents": [],
         "sessions": {
             "paths": [str(settings.state_dir)],
-            "count": gateway.store.index.count(),
+            "count": summary.count,
             "defaults": dump_defaults(gateway),
             "recent": recent,
             "byAgent": by_agent,
         },
-        "activeRuns": len(gateway.runs.active),
-        "uptimeMs": int((time.time() - gateway.started_at) * 1000),
+        "activeRuns": gateway.status.active_runs,
+        "uptimeMs": gateway.status.uptime_ms,
     }
 
 
@@ -100,7 +100,7 @@ def system_presence(call: Call) -> Any:
         "mode": "gateway",
         "reason": "self",
         "text": f"Gateway: {host} · app {VERSION} · mode gateway · reason self",
-        "ts": _now(),
+        "ts": now_ms(),
     }
     return [gateway, *(describe_peer(peer) for peer in call.peers())]
 
@@ -152,7 +152,7 @@ def _dump_agent(agent: AgentSettings, gateway: Gateway) -> dict[str, Any]:
         "name": agent.name or agent.identity.name,
         "identity": {name: value for name, value in identity.items() if value},
         "workspace": str(agent.workspace) if agent.workspace else None,
-        "model": {"primary": model_of(gateway, agent.id), "fallbacks": list(agent.fallbacks)},
+        "model": {"primary": gateway.models.of(agent.id), "fallbacks": list(agent.fallbacks)},
     }
     return {name: value for name, value in row.items() if value not in (None, {})}
 
@@ -162,20 +162,15 @@ def _is_shown(avatar: str | None) -> bool:
     return avatar is not None and avatar.startswith(("https://", "http://", "data:image/"))
 
 
-def _sessions(gateway: Gateway, where: SessionFilter, recent: int) -> dict[str, Any]:
-    now = _now()
-    newest = gateway.store.index.sessions(recent, where=where) if recent else []
+def _sessions(gateway: Gateway, recent: int, agent_id: str | None = None) -> dict[str, Any]:
+    now, found = now_ms(), gateway.status.sessions(recent, agent_id)
     return {
         "path": str(gateway.settings.state_dir),
-        "count": gateway.store.index.count(where),
+        "count": found.count,
         "recent": [
-            {"key": one.key, "updatedAt": one.updated_at, "age": now - one.updated_at} for one in newest
+            {"key": one.key, "updatedAt": one.updated_at, "age": now - one.updated_at} for one in found.recent
         ],
     }
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 STATE: dict[str, Handler] = {

@@ -1,17 +1,17 @@
-"""`usage.*` and `sessions.usage*`: what the stored runs have used, and what that cost (contract, WebSocket
-section 5)."""
+"""`usage.*` and `sessions.usage*`: what stored runs have used and cost (docs/websocket.md#methods)."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from app.clock import now_ms
+from app.control.usage import Prices, Totals, Usage
 from app.errors import InvalidRequest
 from app.sessions.rows import UsageRow
 from app.ws.call import Call, Handler
 from app.ws.methods.session_rows import named_key
 from app.ws.methods.usage_dates import Span, load_span
-from app.ws.methods.usage_totals import Prices, Totals, dump_usage
+from app.ws.methods.usage_totals import dump_totals, dump_usage
 
 DEFAULT_ROWS, MAX_ROWS = 50, 1000
 POINTS = 200
@@ -19,25 +19,20 @@ POINTS = 200
 
 def cost(call: Call) -> Any:
     """Sums by day."""
-    span, prices = load_span(call.params), Prices(call.gateway)
+    span, prices = load_span(call.params), Prices(call.gateway.settings)
     wanted = call.params.optional_text("agentId")
-    days: dict[int, Totals] = {}
-    totals = Totals()
-    for row in _rows(call, span):
-        if wanted is None or row.agent_id == wanted:
-            days.setdefault(row.day, Totals()).add(row, prices)
-            totals.add(row, prices)
+    usage = Usage([row for row in _rows(call, span) if wanted in (None, row.agent_id)], ())
     return {
-        "updatedAt": _now(),
+        "updatedAt": now_ms(),
         "days": span.days,
-        "daily": [{"date": span.name(day), **found.dump()} for day, found in sorted(days.items())],
-        "totals": totals.dump(),
+        "daily": [{"date": span.name(day), **dump_totals(own.total(prices))} for day, own in usage.by_day()],
+        "totals": dump_totals(usage.total(prices)),
     }
 
 
 def status(_: Call) -> Any:
     """Providers' own quotas, which are not asked for."""
-    return {"updatedAt": _now(), "providers": []}
+    return {"updatedAt": now_ms(), "providers": []}
 
 
 def sessions_usage(call: Call) -> Any:
@@ -52,17 +47,17 @@ def sessions_usage(call: Call) -> Any:
         if (key is None or row.key == key) and agent_id in (None, row.agent_id)
     ]
     keys = {row.key for row in rows}
-    said = [
+    messages = [
         one
         for one in call.gateway.store.usage.message_counts(span.first, span.last, span.offset)
         if one.key in keys
     ]
-    answer = dump_usage(rows, said, span, Prices(call.gateway), limit)
-    return {"updatedAt": _now(), "startDate": span.start, "endDate": span.end, **answer}
+    answer = dump_usage(Usage(rows, messages), span, Prices(call.gateway.settings), limit)
+    return {"updatedAt": now_ms(), "startDate": span.start, "endDate": span.end, **answer}
 
 
 def timeseries(call: Call) -> Any:
-    key, prices = named_key(call), Prices(call.gateway)
+    key, prices = named_key(call), Prices(call.gateway.settings)
     session = call.gateway.store.index.describe(key)
     if session is None:
         raise InvalidRequest(f"No transcript found for session: {key}")
@@ -71,7 +66,7 @@ def timeseries(call: Call) -> Any:
         used = Totals()
         used.count(run.model, run.prompt_tokens, run.completion_tokens, 1, prices)
         tokens, spent = tokens + used.tokens, spent + used.cost
-        one = used.dump()
+        one = dump_totals(used)
         point = {name: one[name] for name in ("input", "output", "cacheRead", "cacheWrite", "totalTokens")}
         sums = {"cost": used.cost, "cumulativeTokens": tokens, "cumulativeCost": spent}
         points.append({"timestamp": run.at, **point, **sums})
@@ -80,7 +75,7 @@ def timeseries(call: Call) -> Any:
 
 def logs(call: Call) -> Any:
     """Who said how much, message by message."""
-    key, prices = named_key(call), Prices(call.gateway)
+    key, prices = named_key(call), Prices(call.gateway.settings)
     limit = min(call.params.integer("limit", 200, 1), MAX_ROWS)
     entries = []
     for row in call.gateway.store.transcripts.page(key, limit):
@@ -99,10 +94,6 @@ def logs(call: Call) -> Any:
 
 def _rows(call: Call, span: Span) -> list[UsageRow]:
     return call.gateway.store.usage.totals(span.first, span.last, span.offset)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 USAGE: dict[str, Handler] = {

@@ -50,7 +50,7 @@ def test_the_whole_file_is_written_and_taken_up(office: Office, method: str):
     assert answer["config"]["session"] == {"mainKey": "home"}
     assert "canary" not in json.dumps(answer)
     assert office.call("config.get")["hash"] == answer["hash"]
-    assert office.gateway._watch.check()
+    assert office.gateway.config.check()
     assert office.gateway.settings.session.main_key == "home"
     assert office.gateway.settings.gateway.auth.token == TOKEN
 

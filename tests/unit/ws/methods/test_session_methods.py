@@ -9,8 +9,8 @@ import pytest
 
 from app.auth.principal import Principal
 from app.auth.scopes import WRITE
+from app.control.session_settings import MAX_LABEL
 from app.events.types import RunFailed
-from app.ws.methods.session_settings import MAX_LABEL
 
 if TYPE_CHECKING:
     from tests.unit.ws.methods.conftest import Office
@@ -306,7 +306,7 @@ class TestBeginAnew:
         assert [row.message.role for row in rows if row.message.role == "user"] == left
 
     def test_one_that_does_not_stop(self, office: Office, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("app.ws.methods.session_changes.STOP_SECONDS", 0.05)
+        monkeypatch.setattr("app.control.sessions.STOP_SECONDS", 0.05)
         run = office.start(key="agent:beta:x")
         monkeypatch.setattr(run, "abort", lambda _: True)
         told = office.refusal("sessions.delete", {"key": "agent:beta:x"})

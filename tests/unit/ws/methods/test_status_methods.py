@@ -123,9 +123,9 @@ class TestAgents:
     def test_every_one_has_a_model(self, office: Office, monkeypatch: pytest.MonkeyPatch):
         settings = office.gateway.settings
         bare = tuple(replace(agent, model=None) for agent in settings.agents)
-        monkeypatch.setattr(office.gateway._watch, "settings", replace(settings, agents=bare))
+        monkeypatch.setattr(office.gateway.config, "settings", replace(settings, agents=bare))
         models = [agent["model"]["primary"] for agent in office.call("agents.list")["agents"]]
-        assert models == [office.gateway.default_model()[0]] * 2
+        assert models == [office.gateway.models.default()[0]] * 2
 
     def test_who_answers(self, office: Office):
         ada = {"agentId": "main", "name": "Ada", "avatar": "https://pictures.example/ada.png", "emoji": "🦀"}

@@ -1,4 +1,4 @@
-"""What may be set for a session, and how (contract, WebSocket section 5, `sessions.patch`)."""
+"""What may be set for a session, and how (docs/websocket.md, "Settings of a session")."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import orjson
 
+from app.control.models import Models
 from app.errors import InvalidRequest
-from app.gateway import Gateway
 
-MAX_LABEL = 512
-MAX_OTHER_BYTES = 2048
-MAX_NAME = 64
+MAX_LABEL = 512  # characters
+MAX_OTHER_BYTES = 2048  # of a setting's value as JSON
+MAX_NAME = 64  # characters
 
-_WORDS: Mapping[str, tuple[str, ...]] = {
+_LEVELS: Mapping[str, tuple[str, ...]] = {
     "thinkingLevel": ("off", "minimal", "low", "medium", "high", "xhigh", "adaptive", "max"),
     "verboseLevel": ("on", "off", "full"),
     "reasoningLevel": ("on", "off", "stream"),
@@ -27,58 +27,47 @@ _NOT_SETTINGS = frozenset(
     {"key", "agentId", "sessionId", "createdAt", "updatedAt", "lifecycleRevision", "modelProvider"}
     | {"expectedSessionId", "expectedLifecycleRevision"}
 )
-_FOR_WRITERS = frozenset(
+_WRITE_SCOPE = frozenset(
     {"label", "displayName", "model", "thinkingLevel"}
     | {"autoLabel", "icon", "color", "category", "pinned", "archived", "unread", "fastMode"}
 )
 
 
-def load_changes(given: Mapping[str, Any], gateway: Gateway) -> dict[str, Any]:
-    """The changes that a patch asks for; None clears. What we do not know is kept for clients that do.
+def load_changes(given: Mapping[str, Any], models: Models) -> dict[str, Any]:
+    """The settings that a patch changes, with their new values; None clears one.
 
-    Raises InvalidRequest.
+    A setting that the gateway does not know is kept as it is, for clients that do. Raises InvalidRequest.
     """
     return {
-        name: None if value is None else _loaded(name, value, gateway)
+        name: None if value is None else _loaded(name, value, models)
         for name, value in given.items()
         if name not in _NOT_SETTINGS
     }
 
 
 def needs_admin(changes: Mapping[str, Any]) -> bool:
-    """Whether there is more among them than who may write may set: the rest is for who may all."""
-    return not changes.keys() <= _FOR_WRITERS
+    """Whether some of `changes` are only for operators with the scope `operator.admin`."""
+    return not changes.keys() <= _WRITE_SCOPE
 
 
-def find_model(wanted: str, gateway: Gateway) -> str:
-    """`provider/model` for a name that may lack its provider. Raises InvalidRequest."""
-    name = wanted.strip()
-    if not name:
-        raise InvalidRequest("invalid model: empty")
-    if name.partition("/")[0] not in gateway.settings.providers:
-        same = [f"{provider}/{model.id}" for provider, model in gateway.models() if model.id == name]
-        name = same[0] if len(same) == 1 else name
-    return gateway.known_model(name)
-
-
-def _loaded(name: str, value: Any, gateway: Gateway) -> Any:
+def _loaded(name: str, value: Any, models: Models) -> Any:
     if name == "label":
         return _label(value)
     if name == "displayName":
         return _text(name, value)
     if name == "model":
-        return find_model(_text(name, value), gateway)
-    if name in _WORDS:
-        return _word(name, value)
+        return models.find(_text(name, value))
+    if name in _LEVELS:
+        return _level(name, value)
     if len(name) > MAX_NAME or len(_dump(name, value)) > MAX_OTHER_BYTES:
         raise InvalidRequest(f"invalid {name[:MAX_NAME]}: too long")
     return value
 
 
-def _word(name: str, value: Any) -> str:
+def _level(name: str, value: Any) -> str:
     word = value.strip().lower() if isinstance(value, str) else ""
-    if word not in _WORDS[name]:
-        raise InvalidRequest(f"invalid {name} (use {'|'.join(_WORDS[name])})")
+    if word not in _LEVELS[name]:
+        raise InvalidRequest(f"invalid {name} (use {'|'.join(_LEVELS[name])})")
     return word
 
 

@@ -1,0 +1,104 @@
+"""What an operator changes about sessions: settings, messages, and the runs that are going on in one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.config.settings import Settings
+from app.control.models import Models
+from app.control.session_settings import load_changes
+from app.errors import InvalidRequest, RunAborted, ServiceUnavailable
+from app.routing.operator import agent_of_key, main_session_key, resolve_agent_id
+from app.runs.run import Run
+from app.runs.service import RunService
+from app.sessions.base import SessionStore
+from app.sessions.rows import StoredSession
+
+STOP_SECONDS = 2.0  # that a session's runs may take to end
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """How many messages a session had, and how many of them are left."""
+
+    before: int
+    kept: int
+
+
+class Sessions:
+    """Takes canonical session keys (`app.routing.operator`). All methods raise StorageUnavailable."""
+
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        store: SessionStore,
+        runs: RunService,
+        models: Models,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._runs = runs
+        self._models = models
+
+    def create(self, key: str, given: Mapping[str, Any]) -> StoredSession:
+        """The session, made if there is none, with the settings `given`.
+
+        Raises UnknownAgent (its agent is not configured) and InvalidRequest (the settings).
+        """
+        agent_id = resolve_agent_id(agent_of_key(key, self._settings()), self._settings())
+        return self._store.index.patch(key, agent_id, load_changes(given, self._models))
+
+    def patch(self, key: str, changes: Mapping[str, Any]) -> StoredSession:
+        """The session, made if there is none, with `changes` (of `load_changes`) in force.
+
+        Raises InvalidRequest: another session has the label.
+        """
+        return self._store.index.patch(key, agent_of_key(key, self._settings()), changes)
+
+    def reset(self, key: str) -> StoredSession | None:
+        """The session without its messages; its settings stay, and its runs are ended.
+
+        Made if there is none; None only if it was deleted in the meantime. Raises ServiceUnavailable.
+        """
+        self.end_runs(key, "The session was reset.")
+        if not self._store.index.reset(key):
+            self.patch(key, {})
+        return self._store.index.describe(key)
+
+    def delete(self, key: str) -> bool:
+        """Delete a session with all its messages, and end its runs. False if there was none.
+
+        Raises InvalidRequest (the default agent's main session) and ServiceUnavailable.
+        """
+        if key == main_session_key(self._settings()):
+            raise InvalidRequest(f"Cannot delete the main session ({key}).")
+        self.end_runs(key, "The session was deleted.")
+        return self._store.index.delete(key)
+
+    def compact(self, key: str, most: int) -> Compacted:
+        """Delete all but the newest `most` messages; end the session's runs. Raises ServiceUnavailable."""
+        self.end_runs(key, "The session is being compacted.")
+        before = self._store.transcripts.length(key)
+        return Compacted(before, self._store.transcripts.compact(key, most) if before else 0)
+
+    def active_runs(self, key: str) -> Sequence[Run]:
+        """The runs of the session that have not ended, waiting ones included."""
+        return [run for run in self._runs.active if run.session_key == key]
+
+    def end_runs(self, key: str, why: str) -> None:
+        """Abort the session's runs and wait until their ends are stored.
+
+        Raises ServiceUnavailable if that takes too long.
+        """
+        runs = self.active_runs(key)
+        for run in runs:
+            run.abort(RunAborted(why))
+        deadline = time.monotonic() + STOP_SECONDS
+        for run in runs:
+            if not run.log.wait(max(0.0, deadline - time.monotonic())):
+                raise ServiceUnavailable(
+                    f"Session {key} is still active; try again in a moment.", retry_after=1
+                )

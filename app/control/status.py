@@ -1,0 +1,78 @@
+"""How the gateway is: ready or not, for how long, and with what in it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.errors import StorageUnavailable
+from app.logs.lines import log_event
+from app.runs.service import RunService
+from app.sessions.base import SessionStore
+from app.sessions.rows import SessionFilter, StoredSession
+
+logger = logging.getLogger("app.control")
+
+STORAGE_CHECK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """How many sessions there are, and the ones used last, newest first."""
+
+    count: int
+    recent: Sequence[StoredSession]
+
+
+class Status:
+    """`is_stale` says whether the configuration's file has changes that could not be taken up."""
+
+    def __init__(self, runs: RunService, store: SessionStore, is_stale: Callable[[], bool]) -> None:
+        self._runs = runs
+        self._store = store
+        self._is_stale = is_stale
+        self._storage_checked = 0.0  # on the monotonic clock
+        self._storage_works = True
+        self.started_at = time.time()
+
+    @property
+    def uptime_ms(self) -> int:
+        """Milliseconds since the gateway was built."""
+        return int((time.time() - self.started_at) * 1000)
+
+    def readiness(self, verbose: bool = False) -> dict[str, Any]:
+        """The document of `GET /ready` (docs/http.md#health-readiness-metrics)."""
+        failing = ["draining"] if self._runs.draining else []
+        if not self.storage_works():
+            failing.append("storage")
+        document: dict[str, Any] = {"ready": not failing, "failing": failing, "uptimeMs": self.uptime_ms}
+        if verbose:
+            document["config"] = "stale" if self._is_stale() else "current"
+            document["activeRuns"] = self.active_runs
+        return document
+
+    @property
+    def active_runs(self) -> int:
+        """How many runs have not ended, waiting ones included."""
+        return len(self._runs.active)
+
+    def storage_works(self) -> bool:
+        """Whether sessions can be stored; tried at most every STORAGE_CHECK_SECONDS, as anybody may ask."""
+        if time.monotonic() - self._storage_checked > STORAGE_CHECK_SECONDS:
+            try:
+                self._store.maintenance.ping()
+                self._storage_works = True
+            except StorageUnavailable as error:
+                log_event(logger, logging.WARNING, "storage does not work", error=error.message)
+                self._storage_works = False
+            self._storage_checked = time.monotonic()
+        return self._storage_works
+
+    def sessions(self, recent: int, agent_id: str | None = None) -> SessionSummary:
+        """The sessions of one agent or of all, with the `recent` newest. Raises StorageUnavailable."""
+        where = SessionFilter(agent_id=agent_id)
+        newest = self._store.index.sessions(recent, where=where) if recent else []
+        return SessionSummary(self._store.index.count(where), newest)
