@@ -1,7 +1,4 @@
-"""How this gateway uses SQLite: where the file is, who may read it, how a connection is set up.
-
-A second kind of database would be a sibling of this file with the same functions.
-"""
+"""How this gateway uses SQLite: where the file is, who may read it, how a connection is set up."""
 
 from __future__ import annotations
 
@@ -23,8 +20,10 @@ BUSY_TIMEOUT = 5.0  # seconds a write waits for other processes
 
 
 def database_path(url: str) -> Path:
-    """The file that `storage.url` names. The message of an error never repeats the URL: it may hold a
-    password."""
+    """The file that `storage.url` names.
+
+    Raises ConfigError. Its message never repeats the URL, which may hold a password.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -48,8 +47,8 @@ def make_file(path: Path) -> None:
 def connect_writer(path: Path, *, foreign_keys: bool = True) -> Connection:
     """A connection whose transactions lock the database from their start, and wait for that.
 
-    A transaction that reads first and locks later fails, whatever the timeout, when another process has
-    written in between.
+    A transaction that only reads at first, and locks the database later, would fail when another process has
+    written in between, whatever the busy timeout: what it has read is no longer true.
     """
     keys = f"foreign_keys={'ON' if foreign_keys else 'OFF'}"
     connection = _connect(path, BUSY_TIMEOUT, "journal_mode=WAL", "synchronous=NORMAL", keys)
@@ -57,39 +56,44 @@ def connect_writer(path: Path, *, foreign_keys: bool = True) -> Connection:
     return connection
 
 
-def connect_quick_writer(path: Path) -> Connection:
+def connect_nonblocking_writer(path: Path) -> Connection:
     """The same, but it never waits: not for a lock (it fails at once), and not for the disk.
 
-    Without checkpoints a commit is only a copy to the system's memory; `checkpoint` must be called
-    through a patient writer now and then.
+    Without checkpoints a commit is only a copy to the system's memory. Therefore `checkpoint` must be called
+    now and then with the connection of a writer that may block.
     """
     connection = _connect(path, 0, "synchronous=NORMAL", "foreign_keys=ON", "wal_autocheckpoint=0")
     event.listen(connection.engine, "begin", _begin_immediate)
     return connection
 
 
-def connect_reader(path: Path, patience: float = 0) -> Connection:
-    """A connection that cannot write. It fails at once in the rare moments when reading is locked.
+def connect_reader(path: Path, busy_timeout: float = 0) -> Connection:
+    """A connection that cannot write. It waits `busy_timeout` seconds in the rare moments when reading is
+    locked.
 
     Each statement sees the database as it is at that moment.
     """
-    return _connect(path, patience, "query_only=ON")
+    return _connect(path, busy_timeout, "query_only=ON")
 
 
-def set_patience(connection: Connection, seconds: float) -> None:
+def set_busy_timeout(connection: Connection, seconds: float) -> None:
     """How long this connection's transactions wait for other processes, from now on."""
     _outside_transaction(connection, f"PRAGMA busy_timeout={int(seconds * 1000)}")
 
 
 def checkpoint(connection: Connection) -> None:
-    """Move what was written from the log to the file, and start the log anew. Waits for the disk."""
+    """Move what was written from the log to the file, and start the log again from its beginning. Waits for
+    the disk.
+    """
     _outside_transaction(connection, "PRAGMA wal_checkpoint(PASSIVE)")
     with connection.begin():
-        probe(connection, 0)  # whoever writes first behind a checkpoint waits for the disk, too
+        probe(connection, 0)  # the first write after a checkpoint waits for the disk, too: not a user's
 
 
 def probe(connection: Connection, number: int) -> None:
-    """Write a few bytes that nobody reads, to find out whether writing works."""
+    """Write a few bytes that nothing reads, inside the present transaction, to find out whether writing
+    works.
+    """
     connection.exec_driver_sql(f"PRAGMA user_version={number % 2**31}")
 
 

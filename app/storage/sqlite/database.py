@@ -1,8 +1,19 @@
-"""The database: transactions for writing, statements for reading, and nobody waits on the event loop.
+"""The SQLite database: transactions for writing, statements for reading, and no wait on the event loop.
 
-SQLite waits inside C, where it would stop every greenlet: for other processes that write, and for the
-disk when it checkpoints. What needs no waiting (all reads, and nearly all writes) is done on the spot, in
-about 0.1 ms; the rest goes to one native thread.
+SQLite waits inside C, where it would stop every greenlet of the worker: for another process that writes, and
+for the disk at a checkpoint. Nearly always there is nothing to wait for, and then a native thread would cost
+more than the write itself, some 0.1 ms. So there are two connections that write:
+
+* The *non-blocking* writer runs on the caller's greenlet. It has no busy timeout and makes no checkpoints. If
+  another process holds the lock, it fails at once and has changed nothing.
+* The *blocking* writer runs in one native thread, where it waits for the lock up to BUSY_TIMEOUT. It takes
+  what the non-blocking writer was refused, transactions with a lot to do (`bulky`), and the checkpoints.
+
+Two writes A and B while another process holds the lock for 30 ms: A takes `_write_order`, is refused, and
+waits in the native thread; B waits for `_write_order`, which lets other greenlets run; A is stored, then B,
+on the spot. The order of the calls is the order of the transactions, and so of the runs in a session.
+
+One more connection only reads. It never waits for a writer, because the journal is a write-ahead log.
 """
 
 from __future__ import annotations
@@ -22,6 +33,7 @@ from sqlalchemy import ClauseElement, Connection
 from sqlalchemy.exc import DBAPIError
 
 from app.concurrency.native_thread import NativeThread
+from app.logs.lines import log_event
 from app.storage.base import PreparedStatement, Row
 from app.storage.sqlite import connect as sqlite
 from app.storage.sqlite.failures import ReportingFailures, is_locked
@@ -32,30 +44,32 @@ from app.storage.sqlite.prepared import Prepared
 R = TypeVar("R")
 FileId = tuple[int, int]
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger("app.storage")
 
-NOTICEABLE = 0.5  # seconds
-CHECKPOINT_EVERY = 250  # quick writes; some 4 MB of log
+MIN_COUNTED_WAIT = 0.5  # seconds behind other writes; less is not taken off a write's own time to wait
+CHECKPOINT_EVERY = 250  # writes of the non-blocking writer; some 4 MB of log
 
 
 class SqliteDatabase:
-    """One per process. Opens nothing until the first use, so that it can be built before a fork."""
+    """Implements `Database`. One per process; may be built before a fork, as it opens nothing before its use."""
 
     def __init__(self, url: str) -> None:
         self._path = sqlite.database_path(url)
+        self._name = str(self._path)
         self._native_thread = NativeThread()
-        self._prepared: FileId | None = None
-        self._patient_writer = _Line(self._path, sqlite.connect_writer)  # the thread's own
-        self._quick_writer = _Line(self._path, sqlite.connect_quick_writer)
-        self._writing = FairLock()
-        self._quick_work = threading.Lock()
-        self._quick_writes = 0
-        self._reader = _Line(self._path, sqlite.connect_reader)
-        self._reading = threading.Lock()
+        self._ready: FileId | None = None  # the file that is known to have the newest tables
+        # Used inside the native thread alone.
+        self._blocking_writer = _Reopening(self._path, sqlite.connect_writer)
+        self._nonblocking_writer = _Reopening(self._path, sqlite.connect_nonblocking_writer)
+        self._write_order = FairLock()
+        self._nonblocking_lock = threading.Lock()
+        self._nonblocking_writes = 0
+        self._reader = _Reopening(self._path, sqlite.connect_reader)
+        self._reader_lock = threading.Lock()
 
     @property
     def directory(self) -> Path:
-        """Where the file is, and where its neighbours may be."""
+        """The directory of the file, where other files of the same gateway may be."""
         return self._path.parent
 
     def prepare(self, statement: ClauseElement) -> PreparedStatement:
@@ -63,40 +77,50 @@ class SqliteDatabase:
         return Prepared(statement)
 
     def write(self, fn: Callable[[Connection], R], *, bulky: bool = False) -> R:
-        """Run `fn` in a transaction of its own: all of it is stored, or nothing. First come first served.
+        """Run `fn` in a transaction of its own, and return what it returns: all of it is stored, or nothing.
 
-        `fn` may run in another thread, and once more if the database was locked: it must touch nothing
-        but the connection. `bulky`: it has so much to do that it should not even be tried on the spot.
+        Transactions run in the order of the calls. `fn` may run in the native thread, and a second time if
+        the database was locked: it must touch nothing but the connection. `bulky` goes to the thread at once.
         """
         asked_at = time.monotonic()
-        with ReportingFailures(), self._writing:
+        with ReportingFailures(), self._write_order:
             if not bulky:
                 try:
-                    return self._write_quickly(fn)
+                    return self._write_nonblocking(fn)
                 except DBAPIError as error:
                     if not is_locked(error):
                         raise
-            return self._native_thread.call(self._write_patiently, fn, asked_at)
+            return self._native_thread.call(self._write_blocking, fn, asked_at)
 
     def read(self, fn: Callable[[Connection], R]) -> R:
-        """Run `fn`, which must only read, fetch all it wants and be quick."""
+        """Run `fn`, which only reads and fetches all rows it wants, and return what it returns.
+
+        It runs on the event loop: it must be quick.
+        """
         with ReportingFailures():
             try:
-                with self._reading, self._reader.on(self._file()) as connection:
+                with self._reader_lock, self._reader.opened(self._ready_file()) as connection:
                     return fn(connection)
             except DBAPIError as error:
                 if not is_locked(error):
                     raise
-            # Seldom: another process is just recovering the file.
-            return self._native_thread.call(self._write_patiently, fn, time.monotonic())
+            # Rare: another process is just recovering the file.
+            return self._native_thread.call(self._write_blocking, fn, time.monotonic())
 
     def rows(self, statement: PreparedStatement, values: Mapping[str, Any]) -> list[Row]:
-        """What a statement that only reads finds. Quicker than `read`: the connection of the last quick
-        write still has the pages at hand, which any write makes the reader's fetch anew."""
+        """The rows of a SELECT that was prepared.
+
+        Cheaper than `read`: it uses the non-blocking writer's connection, which has the pages it has just
+        written in its cache. The reader's connection must drop its cache after each write and read the pages
+        again.
+        """
         assert statement.only_reads
         with ReportingFailures():
             try:
-                with self._quick_work, self._quick_writer.on(self._file()) as connection:
+                with (
+                    self._nonblocking_lock,
+                    self._nonblocking_writer.opened(self._ready_file()) as connection,
+                ):
                     return statement.all(connection, values)
             except DBAPIError as error:
                 if not is_locked(error):
@@ -109,60 +133,70 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Close the file. It opens again when it is used again."""
-        with self._reading:
+        with self._reader_lock:
             self._reader.close()
-        with self._writing:
-            with self._quick_work:
-                self._quick_writer.close()
-            self._native_thread.call(self._patient_writer.close)
+        with self._write_order:
+            with self._nonblocking_lock:
+                self._nonblocking_writer.close()
+            self._native_thread.call(self._blocking_writer.close)
         self._native_thread.close()
 
-    def _write_quickly(self, fn: Callable[[Connection], R]) -> R:
-        with self._quick_work, self._quick_writer.on(self._file()) as connection, connection.begin():
+    def _write_nonblocking(self, fn: Callable[[Connection], R]) -> R:
+        with (
+            self._nonblocking_lock,
+            self._nonblocking_writer.opened(self._ready_file()) as connection,
+            connection.begin(),
+        ):
             result = fn(connection)
-        self._quick_writes += 1
-        if self._quick_writes % CHECKPOINT_EVERY == 0:
+        self._nonblocking_writes += 1
+        if self._nonblocking_writes % CHECKPOINT_EVERY == 0:
             self._native_thread.call(self._checkpoint)
         return result
 
-    def _write_patiently(self, fn: Callable[[Connection], R], asked_at: float) -> R:
+    def _write_blocking(self, fn: Callable[[Connection], R], asked_at: float) -> R:
         with (
-            self._patient_writer.on(self._prepare()) as connection,
-            _patience(connection, time.monotonic() - asked_at),
+            self._blocking_writer.opened(self._make_ready()) as connection,
+            _shorter_timeout(connection, time.monotonic() - asked_at),
             connection.begin(),
         ):
             return fn(connection)
 
     def _checkpoint(self) -> None:
         try:
-            with self._patient_writer.on(self._prepare()) as connection:
+            with self._blocking_writer.opened(self._make_ready()) as connection:
                 sqlite.checkpoint(connection)
         except DBAPIError as error:
-            # What was to be stored is stored; the next checkpoint does the work of this one.
-            log.warning("session database: checkpoint failed: %s", error.orig)
+            # Nothing is lost by it: the log keeps what was stored, and the next checkpoint moves that too.
+            log_event(logger, logging.WARNING, f"session database: checkpoint failed: {error.orig}")
 
-    def _file(self) -> FileId:
-        """Which file is in use, ready for use."""
-        found = _identify(self._path)
-        if found is not None and found == self._prepared:
+    def _ready_file(self) -> FileId:
+        """The identity of the file at our path now, which exists and has the newest tables.
+
+        Asked before each use, because the file may be removed or replaced at any time, as by a restored
+        backup: a connection to the old one would go on and write where nobody reads.
+        """
+        found = _identify(self._name)
+        if found is not None and found == self._ready:
             return found
-        return self._native_thread.call(self._prepare)
+        return self._native_thread.call(self._make_ready)
 
-    def _prepare(self) -> FileId:
-        found = _identify(self._path)
-        if found is None or found != self._prepared:
-            if self._prepared is not None:
-                log.warning("session database: the file was removed or replaced while in use")
-                self._patient_writer.close()
+    def _make_ready(self) -> FileId:
+        found = _identify(self._name)
+        if found is None or found != self._ready:
+            if self._ready is not None:
+                log_event(
+                    logger, logging.WARNING, "session database: the file was removed or replaced while in use"
+                )
+                self._blocking_writer.close()
             sqlite.make_file(self._path)
             migrate(self._path)
-            found = self._prepared = _identify(self._path)
+            found = self._ready = _identify(self._name)
         assert found is not None
         return found
 
 
-class _Line:
-    """A connection that is opened when it is used, and anew when it failed or the file is another one."""
+class _Reopening:
+    """A connection that is opened at its first use, and again after it has failed or the file was replaced."""
 
     def __init__(self, path: Path, connect: Callable[[Path], Connection]) -> None:
         self._path = path
@@ -170,8 +204,8 @@ class _Line:
         self._connection: Connection | None = None
         self._file: FileId | None = None
 
-    def on(self, file: FileId) -> _Line:
-        """Open, for a `with` block, which is handed the connection. One block at a time."""
+    def opened(self, file: FileId) -> _Reopening:
+        """Itself, open on that file, for a `with` block that gets the connection. One block at a time."""
         if self._connection is None or self._file != file:
             self.close()
             self._connection, self._file = self._connect(self._path), file
@@ -184,7 +218,7 @@ class _Line:
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if isinstance(error, DBAPIError) and not is_locked(error):
+        if error is not None and isinstance(error, DBAPIError) and not is_locked(error):
             self.close()
 
     def close(self) -> None:
@@ -194,19 +228,23 @@ class _Line:
 
 
 @contextmanager
-def _patience(connection: Connection, waited: float) -> Iterator[None]:
-    """Count the time spent behind other writes, or each would add its own to those who wait behind it."""
-    if waited < NOTICEABLE:
+def _shorter_timeout(connection: Connection, waited: float) -> Iterator[None]:
+    """Take the time a write has `waited` behind others off its busy timeout.
+
+    Or else, while another process keeps the database locked, the tenth write in the queue would wait ten
+    times BUSY_TIMEOUT before it fails.
+    """
+    if waited < MIN_COUNTED_WAIT:
         yield
         return
-    sqlite.set_patience(connection, max(0.0, sqlite.BUSY_TIMEOUT - waited))
+    sqlite.set_busy_timeout(connection, max(0.0, sqlite.BUSY_TIMEOUT - waited))
     try:
         yield
     finally:
-        sqlite.set_patience(connection, sqlite.BUSY_TIMEOUT)
+        sqlite.set_busy_timeout(connection, sqlite.BUSY_TIMEOUT)
 
 
-def _identify(path: Path) -> FileId | None:
+def _identify(path: str) -> FileId | None:
     try:
         status = os.stat(path)
     except FileNotFoundError:

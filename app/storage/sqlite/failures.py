@@ -1,6 +1,6 @@
-"""What went wrong with the storage, in words for the operator: no SQL, no values, no paths.
+"""SQLite's and the system's errors as messages for the operator, without SQL, values or paths.
 
-The driver's own words go to the log. Parameter values go nowhere.
+The driver's own message goes to the log. Values of parameters go nowhere.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from types import TracebackType
 from sqlalchemy.exc import DBAPIError
 
 from app.errors import StorageUnavailable
+from app.logs.lines import log_event
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger("app.storage")
 
 FULL = "The disk that holds the session database is full. Free some space on it."
 FORBIDDEN = (
@@ -54,22 +55,27 @@ def is_locked(error: DBAPIError) -> bool:
 
 
 class ReportingFailures:
-    """Around the use of the storage: turns what an operator can mend into `StorageUnavailable`; our own
-    mistakes pass unchanged."""
+    """Inside this context, errors that an operator can repair become StorageUnavailable.
+
+    All others, like a violated constraint, pass unchanged: they are our own mistakes or a caller's.
+    """
 
     def __enter__(self) -> None: ...
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        if error is None:
+            return
         if isinstance(error, DBAPIError):
             message = _SQLITE.get(_sqlite_code(error))
             if message is None:
                 return
-            log.error("session database: %s", error.orig)  # a traceback would tell no more
+            # A traceback would say no more.
+            log_event(logger, logging.ERROR, f"session database: {error.orig}")
             raise StorageUnavailable(message, retry_after=1 if is_locked(error) else None) from None
         if isinstance(error, OSError):
-            log.error("session database: %s", error)
+            log_event(logger, logging.ERROR, f"session database: {error}")
             raise StorageUnavailable(_SYSTEM.get(error.errno or 0, FORBIDDEN)) from None
 
 

@@ -1,4 +1,4 @@
-"""A lock that is handed on in the order it was asked for; the ones of the standard library are not."""
+"""A lock that waiters get in the order they asked for it, which `threading.Lock` does not promise."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class FairLock:
             if not self._held:
                 self._held = True
                 return
-            bell = threading.Event()
-            self._waiting.append(bell)
+            handed_over = threading.Event()
+            self._waiting.append(handed_over)
         try:
-            bell.wait()
+            handed_over.wait()
         except BaseException:
-            self._give_up(bell)
+            self._give_up(handed_over)
             raise
 
-    def _give_up(self, bell: threading.Event) -> None:
+    def _give_up(self, handed_over: threading.Event) -> None:
         with self._guard:
-            if bell in self._waiting:
-                self._waiting.remove(bell)
+            if handed_over in self._waiting:
+                self._waiting.remove(handed_over)
                 return
-        self._release()  # it was handed over just then
+        self._release()  # it was handed over to us at the same moment: pass it on
 
     def __exit__(self, *_error: object) -> None:
         self._release()

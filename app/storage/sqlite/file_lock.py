@@ -1,4 +1,8 @@
-"""Locks between processes, held as long as a file is open. The system frees them, even on kill -9."""
+"""Locks between processes (flock), held as long as a file is open.
+
+The kernel frees them however a process ends, `kill -9` included; nothing is left to clean up or to mistake
+for a living process. They work on a local disk, not on every network file system: like SQLite's own locks.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,11 @@ from pathlib import Path
 
 from app.errors import StorageUnavailable
 
-POLL = 0.02  # seconds
+POLL_SECONDS = 0.02
 
 
 def try_lock(path: Path, *, create: bool) -> int | None:
-    """Lock the file and return its descriptor; closing that frees the lock. None: somebody holds it.
+    """Lock the file and return its descriptor; closing that frees the lock. None: another process holds it.
 
     Raises `FileNotFoundError` if there is no such file and `create` is false.
     """
@@ -32,16 +36,18 @@ def try_lock(path: Path, *, create: bool) -> int | None:
 
 
 @contextmanager
-def locked(path: Path, patience: float) -> Iterator[None]:
-    """Hold the lock inside the block, waiting `patience` seconds for it. Blocks its thread."""
-    deadline = time.monotonic() + patience
+def locked(path: Path, max_wait: float) -> Iterator[None]:
+    """Hold the lock inside the block. Blocks the thread up to `max_wait` seconds; then raises
+    StorageUnavailable.
+    """
+    deadline = time.monotonic() + max_wait
     while (handle := try_lock(path, create=True)) is None:
         if time.monotonic() > deadline:
             raise StorageUnavailable(
                 "Another process has been preparing the session database for too long. "
                 "Look for a gateway that hangs while it starts, and stop it."
             )
-        time.sleep(POLL)
+        time.sleep(POLL_SECONDS)
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from app.logs.lines import log_event
 from app.storage.migrate import current_version, known_versions, refuse_newer, run_alembic
 from app.storage.sqlite.connect import BUSY_TIMEOUT, connect_reader, connect_writer
 from app.storage.sqlite.file_lock import locked
@@ -46,4 +47,8 @@ def _upgrade(path: Path, current: str | None, newest: str) -> None:
             run_alembic(connection, newest)
     finally:
         connection.close()
-    logger.info("session database: migrated from version %s to %s", current or "none", newest)
+    log_event(
+        logger,
+        logging.INFO,
+        f"session database: migrated from version {current or 'none'} to {newest}",
+    )

@@ -31,10 +31,12 @@ class Prepared:
 
     def all(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
         """Run it; its rows, if it has any."""
+        driver: Any = connection.connection.dbapi_connection
         try:
-            return _driver(connection).execute(self._text, {**self._own, **values}).fetchall()
+            rows: list[Row] = driver.execute(self._text, {**self._own, **values}).fetchall()
         except sqlite3.Error as error:
             raise self._as_sqlalchemy_does(error) from error
+        return rows
 
     def one_or_none(self, connection: Connection, values: Mapping[str, Any]) -> Row | None:
         """Run it; its first row, or None."""
@@ -43,8 +45,9 @@ class Prepared:
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run it once with each of `rows`."""
+        driver: Any = connection.connection.dbapi_connection
         try:
-            _driver(connection).executemany(self._text, rows)
+            driver.executemany(self._text, rows)
         except sqlite3.Error as error:
             raise self._as_sqlalchemy_does(error) from error
 
@@ -52,9 +55,3 @@ class Prepared:
         return DBAPIError.instance(
             self._text, None, error, sqlite3.Error, hide_parameters=True, dialect=_DIALECT
         )
-
-
-def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.dbapi_connection
-    assert isinstance(driver, sqlite3.Connection)
-    return driver
