@@ -51,7 +51,7 @@ CHECKPOINT_EVERY = 250  # writes of the non-blocking writer; some 4 MB of log
 
 
 class SqliteDatabase:
-    """Implements `Database`. One per process; may be built before a fork, as it opens nothing before its use."""
+    """Implements `Database`. One per process. Building it opens nothing, so that may come before a fork."""
 
     def __init__(self, url: str) -> None:
         self._path = sqlite.database_path(url)
@@ -196,7 +196,7 @@ class SqliteDatabase:
 
 
 class _Reopening:
-    """A connection that is opened at its first use, and again after it has failed or the file was replaced."""
+    """A connection that opens at its first use, and again after it has failed or the file was replaced."""
 
     def __init__(self, path: Path, connect: Callable[[Path], Connection]) -> None:
         self._path = path
