@@ -19,14 +19,12 @@ One more connection only reads. It never waits for a writer, because the journal
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from sqlalchemy import ClauseElement, Connection
@@ -40,9 +38,9 @@ from app.storage.sqlite.failures import ReportingFailures, is_locked
 from app.storage.sqlite.fair_lock import FairLock
 from app.storage.sqlite.migrate import migrate
 from app.storage.sqlite.prepared import Prepared
+from app.storage.sqlite.reopening import FileId, ReopeningConnection, identify
 
 R = TypeVar("R")
-FileId = tuple[int, int]
 
 logger = logging.getLogger("app.storage")
 
@@ -59,12 +57,12 @@ class SqliteDatabase:
         self._native_thread = NativeThread()
         self._ready: FileId | None = None  # the file that is known to have the newest tables
         # Used inside the native thread alone.
-        self._blocking_writer = _Reopening(self._path, sqlite.connect_writer)
-        self._nonblocking_writer = _Reopening(self._path, sqlite.connect_nonblocking_writer)
+        self._blocking_writer = ReopeningConnection(self._path, sqlite.connect_writer)
+        self._nonblocking_writer = ReopeningConnection(self._path, sqlite.connect_nonblocking_writer)
         self._write_order = FairLock()
         self._nonblocking_lock = threading.Lock()
         self._nonblocking_writes = 0
-        self._reader = _Reopening(self._path, sqlite.connect_reader)
+        self._reader = ReopeningConnection(self._path, sqlite.connect_reader)
         self._reader_lock = threading.Lock()
 
     @property
@@ -175,13 +173,13 @@ class SqliteDatabase:
         Asked before each use, because the file may be removed or replaced at any time, as by a restored
         backup: a connection to the old one would go on and write where nobody reads.
         """
-        found = _identify(self._name)
+        found = identify(self._name)
         if found is not None and found == self._ready:
             return found
         return self._native_thread.call(self._make_ready)
 
     def _make_ready(self) -> FileId:
-        found = _identify(self._name)
+        found = identify(self._name)
         if found is None or found != self._ready:
             if self._ready is not None:
                 log_event(
@@ -190,41 +188,9 @@ class SqliteDatabase:
                 self._blocking_writer.close()
             sqlite.make_file(self._path)
             migrate(self._path)
-            found = self._ready = _identify(self._name)
+            found = self._ready = identify(self._name)
         assert found is not None
         return found
-
-
-class _Reopening:
-    """A connection that opens at its first use, and again after it has failed or the file was replaced."""
-
-    def __init__(self, path: Path, connect: Callable[[Path], Connection]) -> None:
-        self._path = path
-        self._connect = connect
-        self._connection: Connection | None = None
-        self._file: FileId | None = None
-
-    def opened(self, file: FileId) -> _Reopening:
-        """Itself, open on that file, for a `with` block that gets the connection. One block at a time."""
-        if self._connection is None or self._file != file:
-            self.close()
-            self._connection, self._file = self._connect(self._path), file
-        return self
-
-    def __enter__(self) -> Connection:
-        assert self._connection is not None
-        return self._connection
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        if error is not None and isinstance(error, DBAPIError) and not is_locked(error):
-            self.close()
-
-    def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
 
 
 @contextmanager
@@ -242,11 +208,3 @@ def _shorter_timeout(connection: Connection, waited: float) -> Iterator[None]:
         yield
     finally:
         sqlite.set_busy_timeout(connection, sqlite.BUSY_TIMEOUT)
-
-
-def _identify(path: str) -> FileId | None:
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return status.st_dev, status.st_ino
