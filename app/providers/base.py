@@ -1,6 +1,6 @@
-"""The seam between the agent loop and whoever serves a model: one small method.
+"""What a provider is to the agent loop: one method that streams an answer.
 
-Variants are sibling files; `app/bootstrap.py` alone picks among them.
+The providers are sibling files and packages; `app/bootstrap.py` alone chooses among them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app.cancel import Cancel
 from app.events.types import ModelEvent
 from app.messages import Message, ToolSpec
 
-# What `ModelCall.params` may hold, besides `max_tokens`.
+# What `ModelCall.params` may have, besides `max_tokens`.
 PARAMS = (
     "temperature",
     "top_p",
@@ -29,14 +29,14 @@ PARAMS = (
 
 
 class ModelCall(msgspec.Struct, frozen=True):
-    """One question to one model.
+    """One request to one model.
 
-    `params` has OpenAI's names (`temperature`, `max_tokens`, `stop`…), already validated; a provider
-    sends on those it has and leaves out the others. `tool_choice` is `"none"`, `"auto"`, `"required"` or
-    the name of one of `tools` behind `"function:"`.
+    `params` has OpenAI's names (`temperature`, `max_tokens`, `stop`…), already validated; a provider passes
+    on those that it supports and leaves out the others. `tool_choice` is `"none"`, `"auto"`, `"required"` or
+    `"function:"` followed by the name of one of `tools`. `request_id` is sent along, for the provider's logs.
     """
 
-    model: str  # the provider's own name of the model, without the provider in front
+    model: str  # the provider's own name of the model, without `provider/`
     messages: Sequence[Message]
     params: Mapping[str, Any] = msgspec.field(default_factory=dict)
     tools: tuple[ToolSpec, ...] = ()
@@ -44,21 +44,23 @@ class ModelCall(msgspec.Struct, frozen=True):
     request_id: str | None = None
 
     def to(self, model: str) -> ModelCall:
-        """The same question to `model`."""
+        """The same request to another model."""
         return ModelCall(model, self.messages, self.params, self.tools, self.tool_choice, self.request_id)
 
 
 class Provider(Protocol):
-    """Serves models.
-
-    `stream` yields deltas as they arrive and `ModelFinished` last. It raises `ProviderError` (or
-    `InvalidRequest` for what the provider refuses as the caller's mistake), ends within moments of
-    `cancel`, and leaves nothing open behind it however it ends.
-    """
+    """Serves models. `name` is the first part of `provider/model`."""
 
     name: str
 
-    def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]: ...
+    def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
+        """The answer: deltas as they arrive, `ModelFinished` last.
+
+        Raises ProviderError, InvalidRequest if the provider refuses the request as the caller's mistake, and
+        the error of `cancel` soon after that is called. However it ends, also when the iterator is closed
+        early, it leaves no connection in use.
+        """
+        ...
 
     def close(self) -> None:
-        """Give back connections and processes. Called once, when the gateway ends."""
+        """Close connections and end processes. Called once, when the gateway stops."""

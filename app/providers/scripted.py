@@ -1,16 +1,18 @@
-"""The provider that plays scripts from the settings, so that a client can be tested against any answer.
+"""A provider that plays scripts from the configuration, so that clients can be tested against any answer.
 
-A model's name is a script's name. Each call plays the whole script; a step has exactly one of these keys:
+The model's name is a script's name. Each call plays the whole script. A step has exactly one of these keys:
 
-    text        a delta; `{last}` is the last user message's text, `{count}` the number of messages
-    reasoning   a delta of the model's thinking
+    text        a text delta; `{last}` stands for the last user message, `{count}` for the number of messages
+    reasoning   a reasoning delta
     toolCall    {id?, name, arguments?: text or object}
-    pauseMs     silence
-    hang        silence until the run is stopped
+    pauseMs     a pause in milliseconds
+    hang        nothing more comes until the run is cancelled
     usage       {promptTokens?, completionTokens?}
-    finish      the reason the answer ends with; without it `stop`, or `tool_calls` after a tool call
-    error       {status, message?, code?, retryAfter?}: fails as a provider that answers so
-    cut         the connection breaks
+    finish      the answer's finish reason; by default `stop`, or `tool_calls` after a tool call
+    error       {status, message?, code?, retryAfter?}: fails like a provider that answers with that status
+    cut         fails as if the connection broke
+
+The keys are validated by `StepSchema` in app/config/schema/models.py.
 """
 
 from __future__ import annotations
@@ -41,26 +43,29 @@ Step = Mapping[str, Any]
 
 
 class ScriptedProvider:
+    """Plays `settings.scripts`."""
+
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name
         self._scripts = settings.scripts
 
     def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
+        """The script named by the call's model. Raises InvalidRequest if there is none of that name."""
         script = self._scripts.get(call.model)
         if script is None:
-            there_are = ", ".join(sorted(self._scripts)) or "none"
+            known = ", ".join(sorted(self._scripts)) or "none"
             raise InvalidRequest(
-                f"Provider {self.name!r} has no script {call.model!r}. The scripts are: {there_are}.",
+                f"Provider {self.name!r} has no script {call.model!r}. The scripts are: {known}.",
                 param="model",
             )
-        return _Play(call, cancel).events(script)
+        return _Playback(call, cancel).events(script)
 
     def close(self) -> None:
-        pass
+        """Nothing to close."""
 
 
-class _Play:
-    """One performance of a script."""
+class _Playback:
+    """A script being played for one call."""
 
     def __init__(self, call: ModelCall, cancel: Cancel) -> None:
         self._call = call
@@ -72,25 +77,25 @@ class _Play:
     def events(self, script: tuple[Step, ...]) -> Iterator[ModelEvent]:
         for step in script:
             self._cancel.check()
-            yield from self._play(step)
+            yield from self._play_step(step)
         yield ModelFinished(self._reason or ("tool_calls" if self._tool_calls else "stop"), self._usage)
 
-    def _play(self, step: Step) -> Iterator[ModelEvent]:
+    def _play_step(self, step: Step) -> Iterator[ModelEvent]:
         match step:
             case {"text": text}:
-                yield TextDelta(self._filled(text))
+                yield TextDelta(self._fill_in(text))
             case {"reasoning": text}:
                 yield ReasoningDelta(text)
-            case {"toolCall": wanted}:
-                yield from self._tool_call(wanted)
+            case {"toolCall": tool_call}:
+                yield from self._call_tool(tool_call)
             case {"usage": usage}:
                 self._usage = Usage(usage.get("promptTokens", 0), usage.get("completionTokens", 0))
             case {"finish": reason}:
                 self._reason = reason
             case _:
-                self._misbehave(step)
+                self._pause_or_fail(step)
 
-    def _misbehave(self, step: Step) -> None:
+    def _pause_or_fail(self, step: Step) -> None:
         match step:
             case {"pauseMs": milliseconds}:
                 self._cancel.sleep(milliseconds / 1000)
@@ -102,26 +107,26 @@ class _Play:
             case {"cut": True}:
                 raise UpstreamTruncated("The provider's connection broke in the middle of its answer.")
 
-    def _tool_call(self, wanted: Step) -> Iterator[ModelEvent]:
-        """As models stream it: who is called first, the arguments after."""
+    def _call_tool(self, tool_call: Step) -> Iterator[ModelEvent]:
+        """As models stream a call: first the tool's name, then the arguments."""
         index = self._tool_calls
         self._tool_calls += 1
-        arguments = wanted.get("arguments", {})
+        arguments = tool_call.get("arguments", {})
         if not isinstance(arguments, str):
             arguments = orjson.dumps(arguments).decode()
-        # The count keeps the ids of one conversation apart, however often it calls the script.
-        call_id = wanted.get("id") or f"call_{len(self._call.messages)}_{index}"
-        yield ToolCallDelta(index, id=call_id, name=wanted["name"])
+        # With the number of messages, the ids of one conversation differ although it plays the script again.
+        call_id = tool_call.get("id") or f"call_{len(self._call.messages)}_{index}"
+        yield ToolCallDelta(index, id=call_id, name=tool_call["name"])
         yield ToolCallDelta(index, arguments=arguments)
 
-    def _filled(self, text: str) -> str:
+    def _fill_in(self, text: str) -> str:
         messages = self._call.messages
         last = next((message.text for message in reversed(messages) if message.role == "user"), "")
-        # `{last}` comes second, for what the user wrote is not a template.
+        # `{last}` is replaced second, so that a `{count}` in the user's message stays as it is.
         return text.replace("{count}", str(len(messages))).replace("{last}", last)
 
 
 def _error(failure: Step) -> GatewayError:
     body = orjson.dumps({"error": {"message": failure.get("message", ""), "code": failure.get("code")}})
-    wait = failure.get("retryAfter")
-    return error_from_status(failure["status"], body, None if wait is None else str(wait), None)
+    retry_after = failure.get("retryAfter")
+    return error_from_status(failure["status"], body, None if retry_after is None else str(retry_after), None)

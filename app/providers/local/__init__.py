@@ -1,1 +1,1 @@
-"""The small model that comes with the gateway: real answers without a key, from a process of its own."""
+"""A small bundled model that runs in a process of its own and needs no key."""

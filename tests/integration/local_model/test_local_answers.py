@@ -45,7 +45,7 @@ def test_it_answers_a_question_in_pieces_and_counts_its_tokens(lasting_provider:
     assert isinstance(end, ModelFinished)
     assert end.usage is not None
     assert end.usage.prompt_tokens > 5
-    # A token is a piece, save that those of one letter come together and the last one ends the answer.
+    # One piece for each token, except that tokens of one letter come together and the last ends the answer.
     assert len(pieces) <= end.usage.completion_tokens <= 2 * len(pieces) + 2
     assert not end.usage.estimated
 
@@ -58,7 +58,7 @@ def test_it_stops_at_the_limit_and_says_so(lasting_provider: LocalProvider):
     assert end.usage.completion_tokens == 5
 
 
-def test_one_call_after_another_never_meets_a_closed_connection(lasting_provider: LocalProvider):
+def test_calls_in_a_row_never_use_a_closed_connection(lasting_provider: LocalProvider):
     for _ in range(30):
         assert isinstance(ask(lasting_provider, "Hello!", max_tokens=1)[-1], ModelFinished)
 
@@ -75,18 +75,20 @@ def test_it_follows_a_json_schema(lasting_provider: LocalProvider):
     assert json.loads(text_of(events)).keys() == {"name", "age"}
 
 
-def test_a_conversation_that_is_too_long_is_the_callers_mistake(lasting_provider: LocalProvider):
+def test_a_conversation_that_is_too_long_is_refused(lasting_provider: LocalProvider):
     with pytest.raises(ContextLengthExceeded, match="4096"):
         ask(lasting_provider, "hello " * 5000)
 
 
-def test_four_are_answered_at_a_time(lasting_provider: LocalProvider):
+def test_four_calls_are_answered_at_the_same_time(lasting_provider: LocalProvider):
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda n: ask(lasting_provider, f"Say {n}.", max_tokens=40), range(4)))
     assert all(text_of(events).strip() for events in answers)
 
 
-def test_the_model_stops_thinking_when_nobody_listens(provider: LocalProvider, child_pid: Callable[[], int]):
+def test_the_model_stops_generating_when_the_run_is_cancelled(
+    provider: LocalProvider, child_pid: Callable[[], int]
+):
     cancel = Cancel()
     events = provider.stream(a_call("Write a very long story.", ignore_eos=True), cancel)
     assert isinstance(next(events), TextDelta)
@@ -101,7 +103,9 @@ def test_the_model_stops_thinking_when_nobody_listens(provider: LocalProvider, c
     assert after.user + after.system - before.user - before.system < 0.1
 
 
-def test_only_we_may_ask(model: LocalModel, tmp_path: Path, child_pid: Callable[[], int]):
+def test_the_server_asks_for_a_key_that_only_our_user_can_read(
+    model: LocalModel, tmp_path: Path, child_pid: Callable[[], int]
+):
     address = model.address()
     assert (tmp_path / "local-model.json").stat().st_mode & 0o077 == 0
     assert address.api_key not in repr(address)

