@@ -6,7 +6,7 @@ Above it: whoever starts the gateway, and the watch. Reads files; never changes 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from app.config.build.providers import ProviderBuilder
 from app.config.schema import checks
 from app.config.schema.root import RootSchema
 from app.config.schema.unknown_keys import UnknownKeys
-from app.config.settings import LoggingSettings, SessionSettings, Settings
+from app.config.settings import Settings
 from app.config.source.dotenv import fill_from_dotenv
 from app.config.source.environment import with_env_section
 from app.config.source.includes import TreeReader
@@ -119,16 +119,16 @@ class _Loading:
         for path, model in () if "models" in self.broken else agents.paths_of_models():
             if what := providers.for_model(model, built):
                 self.problems.add(path, f"`{model}` {what}")
+        own = {field.name for field in fields(Settings)}
         return {
+            **{name: value for name, value in loaded.items() if name in own},
             "state_dir": paths.state_dir,
             "config_path": paths.config,
             "gateway": GatewayBuilder(loaded.get("gateway", {}), self.environ, self.problems).build(),
             "agents": agents.build(),
             "providers": built,
-            "session": loaded.get("session", SessionSettings()),
             "storage_url": self._storage_url(loaded, paths),
             "redis_url": self._url("REDIS_URL", checks.redis_url) or loaded.get("redis_url"),
-            "logging": loaded.get("logging", LoggingSettings()),
             "tools": {"profile": "minimal", **loaded.get("tools", {})},
         }
 

@@ -14,7 +14,16 @@ from typing import Any, Literal
 
 from app.config.apis import DEFAULT_API, ProviderApi
 
+# The words that a setting may have; the schema accepts exactly these.
 AuthMode = Literal["token", "password", "none", "trusted-proxy"]
+GatewayMode = Literal["local", "remote"]
+BindMode = Literal["loopback", "lan", "custom", "auto"]
+UnknownModel = Literal["reject", "default"]
+Keepalive = Literal["comment", "chunk", "off"]
+QueueMode = Literal["wait", "reject"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
+
 MiB = 1024 * 1024
 
 
@@ -67,18 +76,17 @@ class ChatCompletionsSettings:
     max_image_parts: int = 8
     max_total_image_bytes: int = 20 * MiB
     images: ImageSettings = ImageSettings()
-    unknown_model: Literal["reject", "default"] = "reject"
+    unknown_model: UnknownModel = "reject"
 
 
 @dataclass(frozen=True, slots=True)
 class SseSettings:
-    keepalive: Literal["comment", "chunk", "off"] = "comment"
+    keepalive: Keepalive = "comment"
     keepalive_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class ControlUiSettings:
-    enabled: bool = True
     allowed_origins: tuple[str, ...] = ()
 
 
@@ -97,9 +105,9 @@ class GatewaySettings:
 
     host: str = "127.0.0.1"
     port: int = 18789
-    bind: Literal["loopback", "lan", "custom", "auto"] = "loopback"
+    bind: BindMode = "loopback"
     custom_bind_host: str | None = None
-    mode: Literal["local", "remote"] = "local"
+    mode: GatewayMode = "local"
     remote: RemoteSettings = RemoteSettings()
     auth: AuthSettings = AuthSettings()
     trusted_proxies: tuple[str, ...] = ()
@@ -198,17 +206,16 @@ def _unlisted_model(model_id: str) -> ModelSettings:
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     main_key: str = "main"
-    queue_mode: Literal["wait", "reject"] = "wait"
+    queue_mode: QueueMode = "wait"
     queue_cap: int = 20
     prune_after_seconds: float = 30 * 86400.0
     max_entries: int = 5000
-    ephemeral_after_seconds: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class LoggingSettings:
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["text", "json"] | None = None  # None: text on a terminal, else JSON
+    level: LogLevel = "info"
+    format: LogFormat | None = None  # None: text on a terminal, else JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from app.config.schema.gateway import GatewaySchema
-from app.config.settings import AuthMode, AuthSettings, GatewaySettings, RemoteSettings
+from app.config.settings import AuthMode, AuthSettings, GatewaySettings
 from app.config.source.paths import openclaw_env
 from app.config.source.problems import Problems
 
@@ -27,8 +27,6 @@ class GatewayBuilder:
     def build(self) -> GatewaySettings:
         given = dict(self.section)
         given["auth"] = self._auth(given.get("auth", {}))
-        if remote := given.get("remote"):
-            given["remote"] = RemoteSettings(remote.url, remote.token or None, remote.password or None)
         given["host"] = _HOSTS.get(given.get("bind", "loopback")) or given["custom_bind_host"]
         if port := self._port("OPENCLAW_GATEWAY_PORT") or self._port("CLAWDBOT_GATEWAY_PORT"):
             given["port"] = port
@@ -41,7 +39,7 @@ class GatewayBuilder:
         token = given.get("token") or openclaw_env(self.environ, "GATEWAY_TOKEN")
         password = given.get("password") or openclaw_env(self.environ, "GATEWAY_PASSWORD")
         mode: AuthMode = given.get("mode") or ("password" if password else "token")
-        return AuthSettings(mode, token, password, given.get("rate_limit"), given.get("trusted_proxy"))
+        return AuthSettings(**{**given, "mode": mode, "token": token, "password": password})
 
     def _port(self, name: str) -> int | None:
         written = self.environ.get(name, "").strip()

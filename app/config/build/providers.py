@@ -13,6 +13,7 @@ from app.config.apis import APIS
 from app.config.build.catalogue import CATALOGUE, CatalogueEntry, ollama_from, with_version
 from app.config.settings import ProviderSettings, ProviderTimeouts
 from app.config.source.problems import Problems, did_you_mean
+from app.model_name import ModelName
 
 _VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9_]{2,}")
 
@@ -45,7 +46,7 @@ class ProviderBuilder:
 
     def for_model(self, model: str, built: dict[str, ProviderSettings]) -> str | None:
         """What is wrong with naming that model, None if nothing. May add `ollama` to what is built."""
-        name = model.partition("/")[0]
+        name = ModelName.parse(model).provider
         entry = CATALOGUE.get(name)
         if name not in built and entry and self.section.get("mode", "merge") == "merge":
             if entry.variable is None:
@@ -82,25 +83,20 @@ class ProviderBuilder:
         )
 
     def _configured(self, base: ProviderSettings | None, name: str) -> ProviderSettings:
-        given = self.section["providers"][name]
-        provider = base or ProviderSettings(name=name)
-        api = given.get("api", provider.api)
-        base_url = given.get("base_url", provider.base_url)
-        if APIS[api].needs_base_url and not base_url:
+        """The file's entry laid over `base`, the catalogue's provider of the same name if there is one."""
+        given = dict(self.section["providers"][name])
+        given["timeouts"] = _timeouts(given)
+        if key := given.pop("api_key", None):
+            given["api_key"] = self._key(key)
+        if url := given.get("base_url"):
+            given["base_url"] = with_version(url)
+        provider = replace(base or ProviderSettings(name=name), **given)
+        if APIS[provider.api].needs_base_url and not provider.base_url:
             self.problems.add(
                 ("models", "providers", name),
                 '`baseUrl` is missing: the address of the provider, such as "https://api.example.com/v1"',
             )
-        return replace(
-            provider,
-            api=api,
-            base_url=with_version(base_url) if base_url else "",
-            api_key=self._key(given.get("api_key", "")) or provider.api_key,
-            headers=given.get("headers", {}),
-            timeouts=_timeouts(given),
-            models=tuple(given.get("models", ())),
-            scripts=given.get("scripts", {}),
-        )
+        return provider
 
     def _key(self, written: str) -> str:
         """OpenClaw lets `apiKey` be the bare name of the variable that holds the key."""
@@ -109,7 +105,9 @@ class ProviderBuilder:
         return written
 
 
-def _timeouts(given: Mapping[str, Any]) -> ProviderTimeouts:
+def _timeouts(given: dict[str, Any]) -> ProviderTimeouts:
+    """The entry's timeouts; takes OpenClaw's two older keys out of the entry."""
     timeouts: ProviderTimeouts = given.get("timeouts", ProviderTimeouts())
-    total = given["timeout_ms"] / 1000 if "timeout_ms" in given else given.get("timeout_seconds")
+    milliseconds, seconds = given.pop("timeout_ms", None), given.pop("timeout_seconds", None)
+    total = milliseconds / 1000 if milliseconds is not None else seconds
     return timeouts if timeouts.total is not None or total is None else replace(timeouts, total=float(total))

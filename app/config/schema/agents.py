@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import ValidationError, validates_schema
 
@@ -11,6 +11,7 @@ from app.config.schema.fields import Boolean, Enum, FilePath, Float, Integer, Se
 from app.config.schema.nesting import AnyObject, MappingField, Nested, ObjectList
 from app.config.schema.section import Section
 from app.config.settings import AgentSettings
+from app.model_name import ModelName
 
 
 class ModelChoice(Setting):
@@ -37,10 +38,10 @@ class ModelChoice(Setting):
 
 
 def _model_name(text: str) -> str:
-    provider, slash, model = text.strip().partition("/")
-    if not slash or not provider.strip() or not model.strip():
+    provider, model = (part.strip() for part in ModelName.parse(text))
+    if not provider or not model:
         raise ValidationError('must be "provider/model", such as "openai/gpt-4.1-mini"')
-    return f"{provider.strip().lower()}/{model.strip()}"
+    return str(ModelName(provider.lower(), model))
 
 
 class ModelChoiceSchema(Section):
@@ -81,7 +82,9 @@ class ParamsSchema(Section):
     stop = Stop("Where an answer ends.")
     response_format = AnyObject("OpenAI's `response_format`.")
     reasoning_effort = Enum(
-        "How long to think.", "none", "minimal", "low", "medium", "high", "xhigh", aliases={"off": "none"}
+        "How long to think.",
+        Literal["none", "minimal", "low", "medium", "high", "xhigh"],
+        aliases={"off": "none"},
     )
     parallel_tool_calls = Boolean("Several tool calls in one turn.")
 
@@ -90,14 +93,12 @@ class ToolPolicySchema(Section):
     unused = openclaw.TOOLS
     profile = Enum(
         "The set of tools to begin with; `minimal` if nothing says otherwise.",
-        "minimal",
-        "coding",
-        "messaging",
-        "full",
+        Literal["minimal", "coding", "messaging", "full"],
+        in_use=False,
     )
-    allow = StringList("Only these tools and groups of tools.")
-    also_allow = StringList("These besides the profile's.")
-    deny = StringList("Never these; wins over everything.")
+    allow = StringList("Only these tools and groups of tools.", in_use=False)
+    also_allow = StringList("These besides the profile's.", in_use=False)
+    deny = StringList("Never these; wins over everything.", in_use=False)
 
     @validates_schema(skip_on_field_errors=True)
     def _one_kind_of_allow(self, data: dict[str, Any], **_: Any) -> None:
@@ -125,7 +126,7 @@ class AgentDefaultsSchema(Section):
     params = Nested(ParamsSchema)
     tools = Nested(ToolPolicySchema)
     timeout_seconds = Float("The longest a run may take.", low=0.001, high=86400)
-    max_turns = Integer("Model calls one run may make before it is stopped.", low=1, high=128)
+    max_turns = Integer("Model calls one run may make before it is stopped.", low=1, high=128, in_use=False)
     max_concurrent = Integer("Runs of this agent at the same time; any number if not set.", low=1)
 
 

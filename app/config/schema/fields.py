@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from marshmallow import ValidationError, fields
 
 from app.config.source.problems import did_you_mean
 
 REDACTED = "__OPENCLAW_REDACTED__"
+NOT_USED_YET = "Accepted, and not used yet."
 
 MESSAGES: Mapping[str, Any] = {
     "null": "null is not a value: leave the key out instead",
@@ -27,14 +28,25 @@ Check = Callable[[Any], Any]
 
 
 class Setting(fields.Field[Any]):
-    """A key with its sentence of documentation. `check` may change the value or refuse it."""
+    """A key with its sentence of documentation. `check` may change the value or refuse it.
+
+    `in_use=False`: nothing reads the setting yet, and the documentation says so.
+    """
 
     kind = "any"
     default_error_messages: dict[str, Any] = {**MESSAGES}  # noqa: RUF012
 
-    def __init__(self, doc: str, *, check: Check | None = None, secret: bool = False, **options: Any) -> None:
-        metadata = {"doc": doc, "secret": secret, **options.pop("metadata", {})}
-        super().__init__(metadata=metadata, **options)
+    def __init__(
+        self,
+        doc: str,
+        *,
+        check: Check | None = None,
+        secret: bool = False,
+        in_use: bool = True,
+        **options: Any,
+    ) -> None:
+        doc = doc if in_use else f"{doc} {NOT_USED_YET}"
+        super().__init__(metadata={"doc": doc, "secret": secret, "in_use": in_use}, **options)
         self.check = check
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
@@ -70,12 +82,15 @@ class FilePath(String):
 
 
 class Secret(String):
-    """Shown to nobody. Of any length and any characters; an empty one counts as not set."""
+    """A text that is never shown, of any length and any characters. An empty one loads as None: not set."""
 
     kind = "secret text"
 
     def __init__(self, doc: str, **options: Any) -> None:
         super().__init__(doc, secret=True, **options)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
+        return self.load(value) or None
 
 
 class Boolean(Setting):
@@ -182,14 +197,15 @@ class Duration(Setting):
 
 
 class Enum(Setting):
-    """One of some words. `aliases` are OpenClaw's other words for them."""
+    """One of the words of `choices`, a `typing.Literal`. `aliases` are OpenClaw's other words for them."""
 
     def __init__(
-        self, doc: str, *words: str, aliases: Mapping[str, str] | None = None, **options: Any
+        self, doc: str, choices: Any, *, aliases: Mapping[str, str] | None = None, **options: Any
     ) -> None:
         super().__init__(doc, **options)
-        self.words, self.aliases = words, aliases or {}
-        self.kind = " or ".join(f'"{word}"' for word in words)
+        self.words: tuple[str, ...] = get_args(choices)
+        self.aliases = aliases or {}
+        self.kind = " or ".join(f'"{word}"' for word in self.words)
 
     def load(self, value: Any) -> str:
         if not isinstance(value, str):

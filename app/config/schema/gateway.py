@@ -11,15 +11,20 @@ from app.config.schema.fields import Boolean, Enum, Float, Integer, Milliseconds
 from app.config.schema.nesting import Nested
 from app.config.schema.section import Section
 from app.config.settings import (
+    AuthMode,
     AuthRateLimit,
     AuthSettings,
+    BindMode,
     ChatCompletionsSettings,
     ControlUiSettings,
+    GatewayMode,
     GatewaySettings,
     ImageSettings,
+    Keepalive,
     RemoteSettings,
     SseSettings,
     TrustedProxySettings,
+    UnknownModel,
 )
 
 
@@ -46,11 +51,7 @@ class AuthSchema(Section):
     defaults = AuthSettings
     unused = openclaw.AUTH
     mode = Enum(
-        "How callers prove themselves. Not set: `password` if a password is set, else `token`.",
-        "token",
-        "password",
-        "none",
-        "trusted-proxy",
+        "How callers prove themselves. Not set: `password` if a password is set, else `token`.", AuthMode
     )
     token = Secret("The shared token; wins over `OPENCLAW_GATEWAY_TOKEN`.")
     password = Secret("The shared password; wins over `OPENCLAW_GATEWAY_PASSWORD`.")
@@ -75,14 +76,12 @@ class ChatCompletionsSchema(Section):
     max_image_parts = Integer("Images in the newest user message.", low=0)
     max_total_image_bytes = Integer("All images of a request together.", low=1)
     images = Nested(ImagesSchema)
-    unknown_model = Enum(
-        "What a `model` that names no agent gets: 404 or the default agent.", "reject", "default"
-    )
+    unknown_model = Enum("What a `model` that names no agent gets: 404 or the default agent.", UnknownModel)
 
 
 class ResponsesSchema(Section):
     unused = openclaw.RESPONSES
-    responses_enabled = Boolean("Serve `/v1/responses`.", data_key="enabled")
+    responses_enabled = Boolean("Serve `/v1/responses`.", data_key="enabled", in_use=False)
 
 
 class EndpointsSchema(Section):
@@ -98,7 +97,7 @@ class CorsSchema(Section):
 
 class SseSchema(Section):
     makes = SseSettings
-    keepalive = Enum("What a silent stream sends now and then.", "comment", "chunk", "off")
+    keepalive = Enum("What a silent stream sends now and then.", Keepalive)
     keepalive_seconds = Float("How long a stream may be silent.", low=0.05, high=3600)
 
 
@@ -117,7 +116,6 @@ class MetricsSchema(Section):
 class ControlUiSchema(Section):
     makes = ControlUiSettings
     unused = openclaw.CONTROL_UI
-    enabled = Boolean("Serve the web chat.")
     allowed_origins = StringList(
         "Origins besides the gateway's own whose pages may open a WebSocket.", check=checks.origin
     )
@@ -136,14 +134,11 @@ class GatewaySchema(Section):
 
     defaults = GatewaySettings
     unused = openclaw.GATEWAY
-    mode = Enum("Whether the command line means this machine's gateway or `remote`.", "local", "remote")
+    mode = Enum("Whether the command line means this machine's gateway or `remote`.", GatewayMode)
     port = Integer("The port to listen on; `$PORT` and `OPENCLAW_GATEWAY_PORT` win.", low=1, high=65535)
     bind = Enum(
         "Where to listen: this machine only, all interfaces, `customBindHost`; `auto` is `loopback`.",
-        "loopback",
-        "lan",
-        "custom",
-        "auto",
+        BindMode,
     )
     custom_bind_host = String('The address for `bind: "custom"`.', check=checks.host)
     auth = Nested(AuthSchema)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from marshmallow import ValidationError, post_load, validates_schema
 
-from app.config.apis import APIS, DEFAULT_API
+from app.config.apis import APIS, DEFAULT_API, ProviderApi
 from app.config.schema import checks, openclaw
 from app.config.schema.fields import (
     Boolean,
@@ -41,7 +41,7 @@ class Api(Enum):
     """How to speak with a provider. OpenClaw's other ways are refused with a sentence that helps."""
 
     def __init__(self, doc: str) -> None:
-        super().__init__(doc, *APIS, aliases={"ollama": DEFAULT_API})
+        super().__init__(doc, ProviderApi, aliases={"ollama": DEFAULT_API})
 
     def load(self, value: Any) -> str:
         if value in _NOT_SERVED:
@@ -56,8 +56,6 @@ class CostSchema(Section):
     unused = openclaw.COST
     input = Float("US dollars for a million input tokens.", low=0)
     output = Float("US dollars for a million output tokens.", low=0)
-    cache_read = Float("US dollars for a million tokens read from the provider's cache.", low=0)
-    cache_write = Float("US dollars for a million tokens written to it.", low=0)
 
 
 def _modality(text: str) -> str:
@@ -128,7 +126,7 @@ class StepSchema(Section):
     error = Nested(StepErrorSchema)
     cut = Boolean("The connection breaks.", check=_true)
     hang = Boolean("Nothing comes any more.", check=_true)
-    finish = Enum("The end, and why.", "stop", "length", "tool_calls", "content_filter")
+    finish = Enum("The end, and why.", Literal["stop", "length", "tool_calls", "content_filter"])
     usage = Nested(StepUsageSchema)
 
 
@@ -154,13 +152,6 @@ class Step(Setting):
             raise ValidationError({"toolCall": {"arguments": ["must be an object or text"]}})
 
 
-class Script(ObjectList):
-    """A list of steps; loads into a tuple."""
-
-    def _deserialize(self, value: Any, attr: Any, data: Any, **options: Any) -> Any:
-        return tuple(super()._deserialize(value, attr, data, **options))
-
-
 class ProviderSchema(Section):
     """Loads into a dict of the keys that are given, so that they can be laid over the catalogue's."""
 
@@ -180,7 +171,7 @@ class ProviderSchema(Section):
     models = ObjectList(Nested(ModelSchema))
     scripts = MappingField(
         "For api `scripted`: the name of a model, and the steps it plays.",
-        Script(Step("One thing that the model does.")),
+        ObjectList(Step("One thing that the model does.")),
     )
 
     @validates_schema(skip_on_field_errors=True)
@@ -199,5 +190,7 @@ class ProviderSchema(Section):
 
 class ModelsSchema(Section):
     unused = openclaw.MODELS
-    mode = Enum("Whether `providers` come on top of the catalogue or in its place.", "merge", "replace")
+    mode = Enum(
+        "Whether `providers` come on top of the catalogue or in its place.", Literal["merge", "replace"]
+    )
     providers = MappingField("Providers by their name.", Nested(ProviderSchema), name=checks.provider_name)

@@ -75,12 +75,15 @@ class Nested(fields.Nested):
 
 
 class ObjectList(fields.List[Any]):
-    """A list of sections."""
+    """A list of sections; loads into a tuple."""
 
     default_error_messages: dict[str, Any] = {  # noqa: RUF012
         **MESSAGES,
         "invalid": "must be a list",
     }
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **options: Any) -> Any:
+        return tuple(super()._deserialize(value, attr, data, **options))
 
 
 def plain(value: Any) -> Any:

@@ -32,7 +32,7 @@ RESPONSES = _keys("files images maxBodyBytes maxUrlParts")
 CONTROL_UI = _keys("""
     allowExternalEmbedUrls allowInsecureAuth automaticallyFetchFavicons basePath chatMessageMaxWidth
     communityInvite dangerouslyAllowHostHeaderOriginFallback dangerouslyDisableDeviceAuth embedSandbox
-    environment experimental github root toolTitles
+    enabled environment experimental github root toolTitles
 """)
 
 AGENTS = _keys("ownership")
@@ -71,7 +71,7 @@ PROVIDER = _keys("""
 MODEL = _keys("""
     agentRuntime baseUrl contextTokens headers mediaInput metadataSource params thinkingLevelMap
 """)
-COST = _keys("tieredPricing")
+COST = _keys("cacheRead cacheWrite tieredPricing")
 
 SESSION = _keys("""
     agentToAgent dmScope groupScope heartbeatIdleMinutes identityLinks idleMinutes maxRecentTurns
@@ -79,7 +79,7 @@ SESSION = _keys("""
     sharing store threadBindings transcriptRetentionDays typingIntervalSeconds typingMode writeLock
 """)
 MAINTENANCE = _keys("""
-    archiveDashboardAfter coldStorage highWaterBytes maxDiskBytes mode preserveRecent pruneDays
+    archiveDashboardAfter coldStorage ephemeralAfter highWaterBytes maxDiskBytes mode preserveRecent pruneDays
     resetArchiveRetention rotateBytes
 """)
 LOGGING = _keys("consoleLevel consoleStyle file maxFileBytes redactPatterns redactSensitive")

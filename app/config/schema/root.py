@@ -9,7 +9,7 @@ from app.config.schema.gateway import GatewaySchema
 from app.config.schema.models import ModelsSchema
 from app.config.schema.nesting import AnyObject, Nested
 from app.config.schema.section import Section
-from app.config.settings import LoggingSettings, SessionSettings, Settings
+from app.config.settings import LogFormat, LoggingSettings, LogLevel, QueueMode, SessionSettings, Settings
 
 
 def _main_key(text: str) -> str:
@@ -19,8 +19,7 @@ def _main_key(text: str) -> str:
 class QueueSchema(Section):
     queue_mode = Enum(
         "What a second run of a busy session does: wait its turn or be refused.",
-        "wait",
-        "reject",
+        QueueMode,
         data_key="mode",
     )
     queue_cap = Integer("Runs that may wait for one session.", low=0, high=10_000, data_key="cap")
@@ -30,9 +29,6 @@ class MaintenanceSchema(Section):
     unused = openclaw.MAINTENANCE
     prune_after_seconds = Duration("Sessions unused for so long are removed.", data_key="pruneAfter")
     max_entries = Integer("Sessions to keep, the newest first.", low=1)
-    ephemeral_after_seconds = Duration(
-        "How long a stateless call's session is kept in memory.", data_key="ephemeralAfter"
-    )
 
 
 class SessionSchema(Section):
@@ -48,7 +44,6 @@ class StorageSchema(Section):
         "The database; `DATABASE_URL` wins. Not set: `sqlite:///<state dir>/gateway.sqlite`.",
         check=checks.storage_url,
         data_key="url",
-        metadata={"url": True},
     )
 
 
@@ -57,7 +52,7 @@ class RedisSchema(Section):
         "Needed for more than one worker or host; `REDIS_URL` wins.",
         check=checks.redis_url,
         data_key="url",
-        metadata={"url": True},
+        in_use=False,
     )
 
 
@@ -66,13 +61,10 @@ class LoggingSchema(Section):
     unused = openclaw.LOGGING
     level = Enum(
         "The least important lines to write.",
-        "debug",
-        "info",
-        "warning",
-        "error",
+        LogLevel,
         aliases={"warn": "warning", "trace": "debug", "fatal": "error", "silent": "error"},
     )
-    format = Enum("How lines look; `text` on a terminal, else `json`, if not set.", "text", "json")
+    format = Enum("How lines look; `text` on a terminal, else `json`, if not set.", LogFormat)
 
 
 class RootSchema(Section):

@@ -6,14 +6,14 @@ import dataclasses
 import json
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from app.config.build.catalogue import CATALOGUE
 from app.config.schema import openclaw
 from app.config.schema.fields import REDACTED, Setting
 from app.config.schema.root import RootSchema
-from app.config.schema.walk import ANY_INDEX, SchemaKey, walk
+from app.config.schema.walk import ANY_INDEX, SchemaKey, SchemaPath, walk
 
 _INTRO = f"""\
 # Configuration
@@ -76,6 +76,15 @@ With no `model` configured the default is the first provider here whose variable
 is installed, else `builtin`.
 """
 
+_UNUSED = """\
+## Keys of OpenClaw that are not used
+
+Accepted, and named once in the log. Four of them, because one could expect an effect here:
+`session.maintenance.ephemeralAfter` (a session of a stateless call is never stored), `cost.cacheRead` and
+`cost.cacheWrite` (how many tokens of a run came from a provider's cache is not stored, so all prompt tokens
+cost `cost.input`), and `gateway.controlUi.enabled` (no web page is served).
+"""
+
 
 class Row(NamedTuple):
     key: str
@@ -98,7 +107,7 @@ def _table(rows: list[Row]) -> str:
 def _rows() -> Iterator[Row]:
     for key in walk(RootSchema(), _is_documented_elsewhere):
         if key.kind:
-            yield Row(f"`{_written(key)}`", key.kind, _default(key), key.doc)
+            yield Row(f"`{_written(key.path)}`", key.kind, _default(key), key.doc)
 
 
 def _is_documented_elsewhere(key: SchemaKey) -> bool:
@@ -107,8 +116,8 @@ def _is_documented_elsewhere(key: SchemaKey) -> bool:
     return other is not None and key.name in other().fields
 
 
-def _written(key: SchemaKey) -> str:
-    return ".".join(key.path).replace(f".{ANY_INDEX}", ANY_INDEX)
+def _written(path: SchemaPath) -> str:
+    return ".".join(path).replace(f".{ANY_INDEX}", ANY_INDEX)
 
 
 def _default(key: SchemaKey) -> str:
@@ -132,10 +141,27 @@ def _catalogue() -> list[Row]:
 
 
 def _unused() -> str:
-    names = ", ".join(f"`{name}`" for name in sorted(openclaw.SECTIONS))
-    return "## Sections of OpenClaw that are not used\n\n" + textwrap.fill(
-        f"Accepted, and named once in the log: {names}.", width=108, break_on_hyphens=False
-    )
+    """The sections and keys of OpenClaw that are accepted and not used."""
+    lists = [f"Sections: {_code_list(openclaw.SECTIONS)}."]
+    for path, names in _unused_keys().items():
+        lists.append(f"Keys of `{path}`: {_code_list(names)}.")
+    items = (textwrap.fill(f"* {one}", 108, subsequent_indent="  ", break_on_hyphens=False) for one in lists)
+    return "\n".join((_UNUSED, *items))
+
+
+def _unused_keys() -> dict[str, frozenset[str]]:
+    """The path of each section -> the names of its keys that are not used, in the schema's order."""
+    found: dict[str, frozenset[str]] = {}
+    for key in walk(RootSchema(), _is_documented_elsewhere):
+        other = key.section.documented_in
+        names = key.section.unused - (other.unused if other else frozenset())
+        if names and len(key.path) > 1:
+            found[_written(key.path[:-1])] = names
+    return found
+
+
+def _code_list(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 if __name__ == "__main__":

@@ -43,8 +43,10 @@ def test_an_unset_variable_is_named(operator: Operator, environ: dict[str, str])
 
 
 def test_numbers_and_flags_may_come_from_variables(operator: Operator):
-    settings = operator.load("{gateway: {port: '${P}', controlUi: {enabled: '${UI}'}}}", P="3001", UI="false")
-    assert (settings.gateway.port, settings.gateway.control_ui.enabled) == (3001, False)
+    settings = operator.load(
+        "{gateway: {port: '${P}', metrics: {public: '${PUBLIC}'}}}", P="3001", PUBLIC="true"
+    )
+    assert (settings.gateway.port, settings.gateway.metrics_public) == (3001, True)
 
 
 def test_a_variable_only_an_unused_section_needs_may_be_unset(operator: Operator):

@@ -133,8 +133,8 @@ def test_who_may_call(
             GatewaySettings(sse=SseSettings("chunk", 2.5)),
         ),
         (
-            "{controlUi: {enabled: false, allowedOrigins: ['https://a.example']}}",
-            GatewaySettings(control_ui=ControlUiSettings(False, ("https://a.example",))),
+            "{controlUi: {allowedOrigins: ['https://a.example']}}",
+            GatewaySettings(control_ui=ControlUiSettings(("https://a.example",))),
         ),
         (
             "{mode: 'remote', remote: {url: 'wss://far.example', token: 't', password: ''}}",
@@ -257,6 +257,23 @@ def test_keys_of_openclaw_that_are_not_used_are_named_once(operator: Operator):
         "gateway.tls"
     )
     assert settings.notes == (f"not used here, sections: {sections}", f"not used here, keys: {keys}")
+
+
+def test_keys_that_have_nothing_to_set_here_are_named_too(operator: Operator):
+    settings = operator.load(
+        """{gateway: {controlUi: {enabled: false}}, session: {maintenance: {ephemeralAfter: '1h'}},
+            models: {providers: {corp: {baseUrl: 'http://corp', models: [
+              {id: 'm', cost: {input: 1, cacheRead: 0.5, cacheWrite: 2}}]}}}}"""
+    )
+    cost = "models.providers.corp.models[0].cost"
+    [note] = settings.notes
+    assert note.removeprefix("not used here, keys: ").split(", ") == [
+        "gateway.controlUi.enabled",
+        f"{cost}.cacheRead",
+        f"{cost}.cacheWrite",
+        "session.maintenance.ephemeralAfter",
+    ]
+    assert settings.providers["corp"].models[0].cost == {"input": 1}
 
 
 SECTIONS = ("gateway", "agents", "models", "session", "storage", "redis", "logging", "tools", "env")

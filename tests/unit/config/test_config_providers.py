@@ -138,7 +138,7 @@ def test_every_key_of_a_provider(operator: Operator):
                 context_window=10,
                 max_tokens=5,
                 reasoning=True,
-                cost={"input": 1, "output": 2, "cache_read": 0.5, "cache_write": 0},
+                cost={"input": 1, "output": 2},
                 compat={"maxTokensField": "max_tokens"},
             ),
         ),

@@ -80,7 +80,7 @@ def test_what_is_shown_is_a_configuration_that_means_the_same(operator: Operator
               model: {primary: 'corp/m', fallbacks: ['builtin/echo']}, identity: {name: 'x'},
               tools: {alsoAllow: ['x']}}, {id: 'b', default: true}]},
             models: {providers: {corp: {baseUrl: 'http://corp', timeouts: {idleMs: 250},
-              models: [{id: 'm', cost: {cacheRead: 0.5}, compat: {x: [1]}}]},
+              models: [{id: 'm', cost: {input: 0.5}, compat: {x: [1]}}]},
               s: {api: 'scripted', scripts: {a: [{text: 'x'}, {finish: 'stop'}]}}}},
             session: {maintenance: {pruneAfter: '90s'}, queue: {cap: 3}}, logging: {format: 'json'},
             tools: {deny: ['x']}}"""

@@ -15,17 +15,16 @@ if TYPE_CHECKING:
 def test_every_key_of_session(operator: Operator):
     settings = operator.load(
         """{session: {mainKey: ' Home ', queue: {mode: 'reject', cap: 0},
-            maintenance: {pruneAfter: '7d', maxEntries: 10, ephemeralAfter: '90s', mode: 'enforce'},
+            maintenance: {pruneAfter: '7d', maxEntries: 10, mode: 'enforce'},
             scope: 'per-sender', dmScope: 'main'}}"""
     )
-    assert settings.session == SessionSettings("home", "reject", 0, 7 * 86400.0, 10, 90.0)
+    assert settings.session == SessionSettings("home", "reject", 0, 7 * 86400.0, 10)
 
 
 def test_the_defaults_of_session(operator: Operator):
     session = operator.load("{}").session
     assert (session.main_key, session.queue_mode, session.queue_cap) == ("main", "wait", 20)
     assert (session.prune_after_seconds, session.max_entries) == (30 * 86400, 5000)
-    assert session.ephemeral_after_seconds == 3600
 
 
 @pytest.mark.parametrize(
