@@ -65,7 +65,7 @@ class ConnectionPool:
             self._idle.pop().close()
 
     def _is_quiet(self, connection: Connection) -> bool:
-        """Whether there is nothing to read: else the server has closed it, or sent what nobody asked for."""
+        """Whether there is nothing to read: else the server has closed it, or sent something unasked."""
         if self._tls is not None:  # a TLS socket cannot peek
             readable, _, _ = gevent.select.select([connection.sock], [], [], 0)
             return not readable

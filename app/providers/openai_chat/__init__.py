@@ -1,1 +1,1 @@
-"""Any server that speaks OpenAI's Chat Completions."""
+"""Any server with OpenAI's Chat Completions API."""

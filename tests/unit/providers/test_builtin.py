@@ -1,4 +1,4 @@
-"""The demonstration is labelled, repeats the user, and says how to get a model."""
+"""The demonstration has a label, repeats the user's message and says how to connect a model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_it_streams_a_labelled_answer_that_repeats_the_user_and_says_how_to_get_
     assert end.reason == "stop"
 
 
-def test_it_repeats_the_last_thing_the_user_said():
+def test_it_repeats_the_last_message_of_the_user():
     text, _, _ = answer(Message("user", "first"), Message("assistant", "ok"), Message("user", "second"))
     assert "You said: second" in text
     assert "first" not in text
@@ -44,12 +44,12 @@ def test_a_long_message_is_repeated_in_part():
     assert "100000 characters" in text
 
 
-def test_a_conversation_without_words_is_answered_too():
+def test_a_conversation_without_text_is_answered_too():
     assert "You sent no text." in answer(Message("user", " \n"))[0]
     assert "You sent no text." in answer()[0]
 
 
-def test_usage_is_an_estimate_by_letters():
+def test_usage_is_estimated_by_the_number_of_characters():
     text, end, _ = answer(Message("system", "abcd"), Message("user", "abcde"))
     assert end.usage is not None
     assert end.usage.estimated

@@ -1,4 +1,4 @@
-"""Scripts are played as written: text, tool calls, failures, silences."""
+"""Scripts are played as written: text, tool calls, failures, pauses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def failure_of(*steps: dict[str, Any]) -> GatewayError:
     return caught.value
 
 
-def test_text_and_reasoning_come_in_their_order():
+def test_text_and_reasoning_keep_their_order():
     assert play({"reasoning": "hm"}, {"text": "a"}, {"text": "b"}) == [
         ReasoningDelta("hm"),
         TextDelta("a"),
@@ -57,12 +57,12 @@ def test_an_empty_script_is_an_empty_answer():
     assert play() == [ModelFinished("stop")]
 
 
-def test_text_is_filled_with_what_the_user_said_which_is_no_template():
-    said = (Message("user", "old"), Message("assistant", "x"), Message("user", "{count}"))
-    assert play({"text": "{last}/{count}/{other}"}, messages=said)[0] == TextDelta("{count}/3/{other}")
+def test_placeholders_are_filled_in_but_not_those_in_the_users_message():
+    messages = (Message("user", "old"), Message("assistant", "x"), Message("user", "{count}"))
+    assert play({"text": "{last}/{count}/{other}"}, messages=messages)[0] == TextDelta("{count}/3/{other}")
 
 
-def test_text_without_a_user_message_is_filled_with_nothing():
+def test_without_a_user_message_the_placeholder_is_empty():
     assert play({"text": "<{last}>{count}"}, messages=())[0] == TextDelta("<>0")
 
 
@@ -80,14 +80,14 @@ def test_tool_calls_are_numbered_and_end_the_answer_with_their_reason():
     ]
 
 
-def test_finish_and_usage_are_told_at_the_end():
+def test_finish_and_usage_are_in_the_last_event():
     events = play(
         {"usage": {"promptTokens": 7, "completionTokens": 3}}, {"finish": "length"}, {"text": "and so on"}
     )
     assert events == [TextDelta("and so on"), ModelFinished("length", Usage(7, 3))]
 
 
-def test_what_a_step_leaves_out_is_empty():
+def test_optional_keys_of_a_step_may_be_missing():
     events = play({"toolCall": {"name": "now"}}, {"usage": {}})
     assert events[1:] == [ToolCallDelta(0, arguments="{}"), ModelFinished("tool_calls", Usage())]
 
@@ -111,7 +111,7 @@ def test_an_error_step_fails_as_a_provider_of_that_status_does(status: int, expe
     assert type(failure_of({"error": {"status": status, "message": "no"}})) is expected
 
 
-def test_an_error_step_tells_its_message_code_and_wait():
+def test_an_error_step_has_its_message_code_and_retry_after():
     assert failure_of({"error": {"status": 400, "message": "bad temperature"}}).message == "bad temperature"
     limited = failure_of({"error": {"status": 429, "message": "slow down", "retryAfter": 2.5}})
     assert limited.retry_after == 2.5
@@ -120,7 +120,7 @@ def test_an_error_step_tells_its_message_code_and_wait():
     assert type(failure_of({"error": too_long})) is ContextLengthExceeded
 
 
-def test_what_came_before_an_error_or_a_cut_has_come():
+def test_text_before_an_error_or_a_cut_is_delivered():
     for step, expected in (({"error": {"status": 500}}, UpstreamError), ({"cut": True}, UpstreamTruncated)):
         events = provider({"text": "half"}, step).stream(ModelCall("one", HI), Cancel())
         assert next(events) == TextDelta("half")
@@ -128,20 +128,20 @@ def test_what_came_before_an_error_or_a_cut_has_come():
             next(events)
 
 
-def test_an_unknown_script_names_those_there_are():
+def test_an_unknown_script_is_refused_with_the_names_of_all():
     with pytest.raises(InvalidRequest, match="The scripts are: one, other") as caught:
         list(provider(other=()).stream(ModelCall("nope", HI), Cancel()))
     assert caught.value.param == "model"
 
 
-def test_a_pause_takes_its_time():
+def test_a_pause_lasts_as_long_as_it_says():
     start = time.monotonic()
     play({"pauseMs": 50}, {"text": "a"})
     assert 0.05 <= time.monotonic() - start < 1
 
 
 @pytest.mark.parametrize("step", [{"hang": True}, {"pauseMs": 60_000}])
-def test_silences_end_at_once_when_the_run_is_stopped(step: dict[str, Any]):
+def test_pauses_end_at_once_when_the_run_is_cancelled(step: dict[str, Any]):
     cancel = Cancel()
     events = provider({"text": "a"}, step).stream(ModelCall("one", HI), cancel)
     next(events)

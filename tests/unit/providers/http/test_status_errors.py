@@ -1,4 +1,4 @@
-"""A provider's failures as ours: the table, and what never gets through."""
+"""A provider's failures as errors of ours: the table, and what is never passed on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def error(
     )
 
 
-def said(message: Any, **more: Any) -> dict[str, Any]:
+def error_body(message: Any, **more: Any) -> dict[str, Any]:
     return {"error": {"message": message, **more}}
 
 
@@ -62,7 +62,9 @@ def said(message: Any, **more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "body", [b"", b"<html>no</html>", b'{"error": {"message": "no"}}', b"[]", b'{"error": null}']
 )
-def test_the_table(status: int, expected: type[GatewayError], answer: int, retries: int, body: bytes):
+def test_each_status_has_its_error(
+    status: int, expected: type[GatewayError], answer: int, retries: int, body: bytes
+):
     found = error(status, body)
     assert type(found) is expected
     assert HTTP_ERRORS[found.code].status == answer
@@ -75,35 +77,35 @@ def test_the_table(status: int, expected: type[GatewayError], answer: int, retri
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (said("bad temperature"), "bad temperature"),
+        (error_body("bad temperature"), "bad temperature"),
         ({"error": "bad temperature"}, "bad temperature"),
         ({"message": "bad temperature", "object": "error"}, "bad temperature"),
         (b'data: {"error": {"message": "bad temperature"}}\n\ndata: [DONE]\n\n', "bad temperature"),
-        (said(None), "The provider refused the request (400)."),
-        (said(["x"]), "The provider refused the request (400)."),
+        (error_body(None), "The provider refused the request (400)."),
+        (error_body(["x"]), "The provider refused the request (400)."),
         (b"not json", "The provider refused the request (400)."),
         (b'"bad temperature"', "bad temperature"),
         (b"5", "The provider refused the request (400)."),
         (b"", "The provider refused the request (400)."),
     ],
 )
-def test_a_refusal_tells_what_the_provider_said(body: Any, expected: str):
+def test_a_refusal_has_the_message_of_the_provider(body: Any, expected: str):
     assert error(400, body).message == expected
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        said("no", code="context_length_exceeded"),
-        said("no", type="exceed_context_size_error"),
-        said("This model's maximum context length is 8192 tokens."),
-        said("Input exceeds the context window."),
-        said("prompt is too long: 250000 tokens"),
-        said("the request exceeds the available context size"),
+        error_body("no", code="context_length_exceeded"),
+        error_body("no", type="exceed_context_size_error"),
+        error_body("This model's maximum context length is 8192 tokens."),
+        error_body("Input exceeds the context window."),
+        error_body("prompt is too long: 250000 tokens"),
+        error_body("the request exceeds the available context size"),
     ],
 )
 @pytest.mark.parametrize("status", [400, 413, 422])
-def test_too_long_a_conversation_is_told_as_such(status: int, body: Any):
+def test_a_conversation_that_is_too_long_has_an_error_of_its_own(status: int, body: Any):
     assert type(error(status, body)) is ContextLengthExceeded
 
 
@@ -120,20 +122,20 @@ def test_too_long_a_conversation_is_told_as_such(status: int, body: Any):
         "Authorization: Bearer 0123456789abcdef",
     ],
 )
-def test_no_key_gets_through(status: int, leaky: str):
-    for body in (said(leaky), {"error": leaky}, said(leaky, code=leaky, type=leaky)):
+def test_no_key_is_passed_on(status: int, leaky: str):
+    for body in (error_body(leaky), {"error": leaky}, error_body(leaky, code=leaky, type=leaky)):
         message = error(status, body).message
         assert SECRET not in message
         assert "abcdef" not in message
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_what_a_provider_says_about_credentials_stays_out_whole(status: int):
-    assert "quoted" not in error(status, said("your key is quoted here")).message
+def test_no_message_about_credentials_is_passed_on(status: int):
+    assert "quoted" not in error(status, error_body("your key is quoted here")).message
 
 
 def test_a_long_message_is_cut():
-    assert len(error(400, said("x" * 100_000)).message) == MAX_MESSAGE
+    assert len(error(400, error_body("x" * 100_000)).message) == MAX_MESSAGE
 
 
 @pytest.mark.parametrize(
@@ -158,11 +160,11 @@ def test_retry_after(status: int, header: str | None, seconds: float | None):
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("content_type", "shown"),
     [("text/html; charset=utf-8", "text/html"), (None, "no content type"), ("", "no content type")],
 )
-def test_a_web_page_is_no_completion(kind: str | None, told: str):
-    found = unexpected_content_type(kind, "a chat completion")
+def test_a_web_page_is_not_a_completion(content_type: str | None, shown: str):
+    found = unexpected_content_type(content_type, "a chat completion")
     assert found.retries == 0
-    assert f"with {told} instead" in found.message
+    assert f"with {shown} instead" in found.message
     assert len(unexpected_content_type("x" * 10_000, "a chat completion").message) < 300

@@ -1,4 +1,4 @@
-"""A model call as a Chat Completions body."""
+"""A model call as the body of a Chat Completions request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def body(
     return build_body(ModelCall("m", messages or (HI,), **call), model, field)
 
 
-def test_the_least():
+def test_the_smallest_body():
     assert body() == {
         "model": "m",
         "messages": [{"role": "user", "content": "hi"}],
@@ -117,12 +117,14 @@ def test_unknown_parameters_are_not_sent():
         ),
     ],
 )
-def test_the_limit_of_tokens(asked: int | None, model: ModelSettings, field: str, expected: dict[str, int]):
+def test_the_limit_of_output_tokens(
+    asked: int | None, model: ModelSettings, field: str, expected: dict[str, int]
+):
     made = body(model=model, field=field, params={} if asked is None else {"max_tokens": asked})
     assert {name: value for name, value in made.items() if name.startswith("max_")} == expected
 
 
-def test_usage_is_not_asked_of_servers_that_refuse_to_tell():
+def test_usage_is_not_requested_from_servers_that_refuse_it():
     assert "stream_options" not in body(model=ModelSettings("m", compat={"supportsUsageInStreaming": False}))
 
 
@@ -149,7 +151,7 @@ def test_tools():
         ("function:a:b", {"type": "function", "function": {"name": "a:b"}}),
     ],
 )
-def test_the_choice_of_a_tool(choice: str, wire: Any):
+def test_tool_choice(choice: str, wire: Any):
     assert body(tools=(ToolSpec("up"),), tool_choice=choice)["tool_choice"] == wire
 
 
