@@ -12,14 +12,13 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
 
 from app import VERSION
-from app.http.chat_completions.schema import Flag, Real
 from app.http.errors import HTTP_ERRORS
+from app.http.fields import MAX_INTEGER
 from app.http.openapi import answer_schemas, message_schemas, request_schemas
 from app.http.openapi.headers import RUN_HEADERS, answer_headers, request_headers
 from app.http.openapi.message_schemas import ref
 from app.metrics import CONTENT_TYPE
 
-LARGEST = 2**63 - 1  # anything larger is no whole number any more once it has been parsed
 COMMON = (401, 403, 404, 405, 429, 500)
 CHAT = (400, 401, 402, 403, 404, 405, 408, 413, 415, 429, 500, 502, 503, 504)
 OPEN = (403, 405, 500)  # what a route without a secret may refuse
@@ -53,24 +52,17 @@ def build_document() -> dict[str, Any]:
         servers=[{"url": "/"}],
         security=[{"bearer": []}],
     )
-    _teach(plugin)
+    assert plugin.converter is not None
+    plugin.converter.add_attribute_function(_bound)  # type: ignore[no-untyped-call]
     _add_components(spec)
     _add_operations(spec)
     return spec.to_dict()
 
 
-def _teach(plugin: MarshmallowPlugin) -> None:
-    """What the request's own kinds of field are in JSON."""
-    assert plugin.converter is not None
-    plugin.map_to_openapi_type(Flag, "boolean", None)  # type: ignore[no-untyped-call]
-    plugin.map_to_openapi_type(Real, "number", None)  # type: ignore[no-untyped-call]
-    plugin.converter.add_attribute_function(_bound)  # type: ignore[no-untyped-call]
-
-
 def _bound(_converter: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(field, fields.Integer):
         return {}
-    return {"minimum": ret.get("minimum", -LARGEST), "maximum": ret.get("maximum", LARGEST)}
+    return {"minimum": ret.get("minimum", -MAX_INTEGER), "maximum": ret.get("maximum", MAX_INTEGER)}
 
 
 def _add_components(spec: APISpec) -> None:
