@@ -1,6 +1,6 @@
-"""Flask's application, request and answer, with what the gateway knows of a request and says in an answer.
+"""Flask's application, request and response classes, with what the gateway adds to them.
 
-What a request carries is kept on it, for each look at `flask.g` goes through three layers of proxies.
+What belongs to a request is kept on the request object: `flask.g` is reached through three layers of proxies.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 class GatewayRequest(Request):
-    """`gateway`, `id` and `started_at` (monotonic) are set before anything else is done with a request;
-    `principal` by `require_principal`, `run` by the route that starts one."""
+    """`gateway`, `id` and `started_at` (`time.monotonic()`) are set by `http.gate` before anything else;
+    `principal` by `require_principal`, `run` by the route that starts one.
+    """
 
     gateway: Gateway
     id: str = ""
@@ -29,7 +30,7 @@ class GatewayRequest(Request):
 
 
 class GatewayResponse(Response):
-    """`extra` headers go out as they are: who adds one vouches that it is short and has no line break."""
+    """`extra` headers are sent as they are: code that adds one must make sure that it has no line break."""
 
     extra: tuple[tuple[str, str], ...] = ()
 
@@ -45,15 +46,19 @@ class GatewayApp(Flask):
     response_class = GatewayResponse
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Nothing here is a coroutine, so nothing has to be looked at for being one."""
+        """Flask's own checks each view and hook, at each call, for being a coroutine function. None is."""
         return func
 
 
 def current_request() -> GatewayRequest:
-    """The request itself: every look at it through Flask's proxy is several calls."""
+    """The current request itself: every attribute read through Flask's proxy costs several calls.
+
+    `_get_current_object` is the documented way of Werkzeug's `LocalProxy`, in spite of its underscore.
+    """
     found: GatewayRequest = request._get_current_object()  # type: ignore[attr-defined]
     return found
 
 
 def json_answer(body: bytes, status: int = 200) -> GatewayResponse:
+    """A response with serialised JSON."""
     return GatewayResponse(body, status, content_type="application/json")

@@ -12,7 +12,7 @@ from app.http.cors import add_cors_headers
 from app.http.errors import register_error_handlers
 from app.http.gate import Gate
 from app.http.openapi import routes as openapi
-from app.http.request_log import note_answer
+from app.http.request_log import record_answer
 from app.http.run_headers import run_headers
 from app.ws.routes import register_websocket
 
@@ -46,5 +46,5 @@ def _finish(response: GatewayResponse) -> GatewayResponse:
         extra += run_headers(request.run)
     response.extra = extra
     add_cors_headers(request, response, request.gateway.settings.gateway.cors_origins)
-    note_answer(request, response)
+    record_answer(request, response)
     return response

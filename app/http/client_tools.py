@@ -1,4 +1,4 @@
-"""The caller's own tools: what the model may ask the caller to do (contract, HTTP section 6)."""
+"""Client tools: functions that the model may ask the caller to call (docs/http.md#tools-of-your-own)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ CHOICES = ("none", "auto", "required")
 
 
 class ClientTools(msgspec.Struct, frozen=True):
-    """`choice` as in `app.providers.base.ModelCall`; with `none` no tool is offered at all."""
+    """`choice` is as in `app.providers.base.ModelCall`; a choice of `none` leaves no tools."""
 
     specs: tuple[ToolSpec, ...] = ()
     choice: str | None = None
 
 
 def load_tools(tools: object, choice: object) -> ClientTools:
-    """Raises InvalidRequest for tools that cannot be offered and choices that cannot be honoured."""
+    """The request's `tools` and `tool_choice`. Raises InvalidRequest, with `param`, for malformed ones."""
     specs = _load_specs(tools)
     if choice is None:
         return ClientTools(specs)

@@ -1,4 +1,7 @@
-"""Which web pages may call the API: the exact origins of `gateway.http.cors.origins`, none by default."""
+"""CORS: which web pages may read the API's answers (docs/http.md#host-names-and-web-pages).
+
+The exact origins of `gateway.http.cors.origins`, none by default.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ EXPOSED = (
 
 
 def answer_preflight(request: GatewayRequest, settings: GatewaySettings) -> GatewayResponse | None:
-    """204 for a browser's question whether a page may call; no credential is asked for it."""
+    """204 to a browser's preflight request, without a secret; None for any other request."""
     if request.method != "OPTIONS" or not settings.cors_origins or request.path in HEALTH_PATHS:
         return None
     return GatewayResponse(status=204)
 
 
 def add_cors_headers(request: GatewayRequest, response: GatewayResponse, origins: Collection[str]) -> None:
-    """On every answer to an allowed page, errors included: without them it could not read what is wrong."""
+    """Add the CORS headers for a page of an allowed origin, to errors, too: else it could not read them."""
     if not origins:
         return
     headers = response.headers
@@ -35,7 +38,7 @@ def add_cors_headers(request: GatewayRequest, response: GatewayResponse, origins
     headers["Access-Control-Allow-Origin"] = origin
     headers["Access-Control-Expose-Headers"] = EXPOSED
     if request.method == "OPTIONS":
-        asked = request.headers.get("Access-Control-Request-Headers", "Authorization, Content-Type")
+        requested = request.headers.get("Access-Control-Request-Headers", "Authorization, Content-Type")
         headers["Access-Control-Allow-Methods"] = METHODS
-        headers["Access-Control-Allow-Headers"] = asked
+        headers["Access-Control-Allow-Headers"] = requested
         headers["Access-Control-Max-Age"] = MAX_AGE_SECONDS

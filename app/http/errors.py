@@ -1,4 +1,4 @@
-"""The one error envelope, and the one table from our codes to HTTP (contract, HTTP section 2)."""
+"""The one error envelope, and the one table from our error codes to HTTP (docs/http.md#errors)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REQUEST_ERROR = "invalid_request_error"
 
 @dataclass(frozen=True, slots=True)
 class HttpError:
-    """How an error looks over HTTP. `code` None: the status says it all."""
+    """How an error looks over HTTP. `code` is None where the status alone is enough."""
 
     status: int
     type: str
@@ -72,13 +72,14 @@ DEFAULT_RETRY_SECONDS = 1.0
 
 
 def envelope(error: GatewayError) -> dict[str, Any]:
-    """`{"error": {message, type, param, code}}`, all four keys always there."""
+    """`{"error": {message, type, param, code}}`, always with all four keys."""
     known = HTTP_ERRORS[error.code]
     fields = {"message": error.message, "type": known.type, "param": error.param, "code": known.code}
     return {"error": fields}
 
 
 def error_response(error: GatewayError) -> GatewayResponse:
+    """The error's status, envelope and headers. `Retry-After` is whole seconds, and always there on 429."""
     known = HTTP_ERRORS[error.code]
     response = json_answer(orjson.dumps(envelope(error)), known.status)
     if known.status == 401:
@@ -92,7 +93,7 @@ def error_response(error: GatewayError) -> GatewayResponse:
 
 
 def register_error_handlers(app: Flask) -> None:
-    """Every error leaves in the envelope, those of Flask and those nobody foresaw included."""
+    """Make `app` answer every exception with the envelope: ours, Flask's, and unexpected ones as 500."""
     app.register_error_handler(GatewayError, error_response)
     app.register_error_handler(HTTPException, _from_werkzeug)
     app.register_error_handler(Exception, _from_fault)
@@ -104,7 +105,7 @@ def _from_werkzeug(error: HTTPException) -> GatewayResponse:
         response = error_response(errors.MethodNotAllowed(f"This address answers to {allowed} only."))
         response.headers["Allow"] = allowed
         return response
-    # A path that only WebSocket upgrades are for is no address for anything else.
+    # A path that matches only the WebSocket route does not exist for other requests.
     if error.code == 404 or isinstance(error, WebsocketMismatch):
         return error_response(errors.NotFound("There is nothing at this address."))
     if error.code is not None and error.code < 500:

@@ -1,6 +1,6 @@
 """Marshmallow fields that are strict about JSON types, for the bodies of requests.
 
-Marshmallow's own take "yes" for true and "5" for a number. All of these may be null, which counts as left out.
+Marshmallow's own take "yes" for true and "5" for a number. All of these may be null, which means left out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Request headers of either brand: `x-openclaw-…`, and the older `x-clawdbot-…`."""
+"""Request headers `x-openclaw-…`, which clients may also write as the older `x-clawdbot-…`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from functools import cache
 
 from app.exchange import GatewayRequest
 
-BRANDS = ("openclaw", "clawdbot")
+PREFIXES = ("openclaw", "clawdbot")
 
 
 def brand_header(request: GatewayRequest, name: str) -> str | None:
-    """The header's text, the newer brand first. WSGI hands headers over as Latin-1; clients send UTF-8."""
+    """The header's text, None if it is absent. `x-openclaw-…` wins.
+
+    WSGI decodes header bytes as Latin-1 (PEP 3333); clients send UTF-8.
+    """
     for key in _environ_keys(name):
         value: str | None = request.environ.get(key)
         if value is not None:
@@ -20,4 +23,4 @@ def brand_header(request: GatewayRequest, name: str) -> str | None:
 
 @cache
 def _environ_keys(name: str) -> tuple[str, ...]:
-    return tuple(f"HTTP_X_{brand}_{name}".upper().replace("-", "_") for brand in BRANDS)
+    return tuple(f"HTTP_X_{prefix}_{name}".upper().replace("-", "_") for prefix in PREFIXES)

@@ -1,4 +1,4 @@
-"""`GET /metrics`, for Prometheus; behind the gateway's secret unless `gateway.metrics.public` is set."""
+"""`GET /metrics`, for Prometheus (docs/http.md#health-readiness-metrics)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ bp = Blueprint("metrics", __name__)
 
 @bp.before_request
 def check_access() -> None:
+    """Require the secret unless `gateway.metrics.public` is set."""
     if not current_gateway().settings.gateway.metrics_public:
         require_principal()
 

@@ -26,7 +26,7 @@ def list_models() -> GatewayResponse:
 
 @bp.get("/v1/models/<path:name>")
 def get_model(name: str) -> GatewayResponse:
-    """A model by any name that a request may use for it."""
+    """A model by any name that a request may use for it. Raises ModelNotFound."""
     try:
         resolve_agent(name, None, current_gateway().settings.agents)
     except GatewayError as error:

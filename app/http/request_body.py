@@ -1,7 +1,7 @@
-"""The one reader of request bodies (contract, HTTP section 6).
+"""The one reader of request bodies (docs/http.md#the-request).
 
-Werkzeug cuts a chunked body at its limit without a word, and the worker hands over a short one as if it
-were whole; so every route that takes a body reads it here.
+Werkzeug silently cuts a chunked body at its limit, and gunicorn passes on one that ended early as if it were
+complete; so every route that takes a body reads it here.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from gunicorn.http.errors import ParseException
 from app.concurrency.deadline import time_limit
 from app.errors import BodyTimeout, BodyTooLarge, InvalidJson, InvalidRequest, UnsupportedMediaType
 
-PIECE = 64 * 1024
-PIECE_SECONDS = 15.0
+READ_BYTES = 64 * 1024
+READ_SECONDS = 15.0
 BOM = b"\xef\xbb\xbf"
 
 
 def read_json(request: Request, limit: int) -> dict[str, Any]:
-    """The JSON object in the body. Raises what is wrong with it, as an error for the caller."""
+    """The JSON object in the body, at most `limit` bytes. Raises as `read_body` and `parse_object` do."""
     return parse_object(read_body(request, limit))
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Raises InvalidJson."""
+    """The JSON object in `body`. Raises InvalidJson for anything else."""
     body = body.removeprefix(BOM)
     if not body.strip():
         raise InvalidJson("The request body is empty; it must be a JSON object.")
@@ -42,10 +42,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, decoded, at most `limit` bytes.
+    """The whole body, decompressed, at most `limit` bytes.
 
-    Raises BodyTooLarge, BodyTimeout (it stalls), InvalidRequest (short, or badly chunked) and
-    UnsupportedMediaType.
+    Raises BodyTooLarge, BodyTimeout (no byte for READ_SECONDS), InvalidRequest (it ended early, or is badly
+    chunked) and UnsupportedMediaType (an unknown Content-Encoding).
     """
     encoding: str = request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
@@ -62,8 +62,8 @@ def _read(request: Request, length: int | None, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while length is None or size < length:
-        wanted = min(PIECE, (limit + 1 if length is None else length) - size)
-        piece = _read_piece(source, wanted)
+        wanted = min(READ_BYTES, (limit + 1 if length is None else length) - size)
+        piece = _read_some(source, wanted)
         if not piece:
             break
         pieces.append(piece)
@@ -75,19 +75,24 @@ def _read(request: Request, length: int | None, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _read_piece(source: Any, wanted: int) -> bytes:
-    if _is_here(source, wanted):
+def _read_some(source: Any, wanted: int) -> bytes:
+    if _is_buffered(source, wanted):
         return bytes(source.read(wanted))
-    late = BodyTimeout(f"The request body stalled for {PIECE_SECONDS:g} s.")
-    with time_limit(PIECE_SECONDS, late):
+    late = BodyTimeout(f"The request body stalled for {READ_SECONDS:g} s.")
+    with time_limit(READ_SECONDS, late):
         try:
             return bytes(source.read(wanted))
         except (OSError, EOFError, ParseException) as error:
-            raise InvalidRequest("The request body is broken off or wrongly chunked.") from error
+            raise InvalidRequest("The request body is broken off or badly chunked.") from error
 
 
-def _is_here(source: Any, wanted: int) -> bool:
-    """Whether the server has read that much along with the headers: no wait to limit, then."""
+def _is_buffered(source: Any, wanted: int) -> bool:
+    """Whether gunicorn has read that much along with the headers. Then reading cannot block, and setting up a
+    time limit, which costs more than the read itself, is left out.
+
+    gunicorn's readers are not a public interface; tests/unit/http/test_http_library_contracts.py
+    tests what is used.
+    """
     reader = getattr(source, "reader", None)
     return isinstance(reader, LengthReader) and reader.unreader.buf.tell() >= wanted
 

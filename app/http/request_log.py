@@ -1,5 +1,7 @@
-"""One count for each answered request, and one line, which is also its run's last; health checks are only
-counted."""
+"""One count and one log line for each answered request; health checks are only counted.
+
+The line of a request that started a run is also the last line about that run.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ logger = logging.getLogger("app.http")
 UNKNOWN_ROUTE = "unknown"
 
 
-def note_answer(request: GatewayRequest, response: GatewayResponse) -> None:
-    """Count the answer now, and log it when its last byte has been handed over."""
+def record_answer(request: GatewayRequest, response: GatewayResponse) -> None:
+    """Count the answer now, and log it when the server has taken its last byte."""
     route = request.url_rule.rule if request.url_rule is not None else UNKNOWN_ROUTE
     status = response.status_code
     request.gateway.metrics.requests.add(route, str(status))

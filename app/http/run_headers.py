@@ -1,4 +1,4 @@
-"""What an answer's headers tell about its run: which agent and session it was, why that one, and how long."""
+"""The headers of an answer that describe its run: agent, session, timings (docs/http.md#headers)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 from app.runs.run import Run
 
-READABLE = ":/@!$&'()*+,;=?# "  # left as they are in a header; all else that is not a letter is escaped
-_READABLE_KEY = re.compile(r"[A-Za-z0-9_.~:/@-]*", re.ASCII)
+SAFE = ":/@!$&'()*+,;=?# "  # not percent-encoded in a header, besides letters, digits and `_.-~`
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:/@-]*", re.ASCII)
 
 
 def run_headers(run: Run) -> tuple[tuple[str, str], ...]:
-    """`X-OpenClaw-Session-Source`: `new` (nothing is stored), `user` or `key`."""
+    """Names and values. `X-OpenClaw-Session-Source` is `new` (nothing is stored), `user` or `key`."""
     return (
         ("X-OpenClaw-Run-Id", run.id),
         ("X-OpenClaw-Agent-Id", run.agent.id),
@@ -23,12 +23,12 @@ def run_headers(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _quote(key: str) -> str:
-    return key if _READABLE_KEY.fullmatch(key) else quote(key, safe=READABLE)
+    return key if _PLAIN_KEY.fullmatch(key) else quote(key, safe=SAFE)
 
 
 def _server_timing(run: Run) -> tuple[tuple[str, str], ...]:
-    """Milliseconds from the request's acceptance; a stream's headers leave before most is known."""
+    """Milliseconds since the run was accepted; a stream's headers are sent before most is known."""
     begin = run.accepted_at
     stages = (("queue", run.dequeued_at), ("first-token", run.first_output_at), ("total", run.ended_at))
-    told = [f"{name};dur={(moment - begin) * 1000:.1f}" for name, moment in stages if moment is not None]
-    return (("Server-Timing", ", ".join(told)),) if told else ()
+    entries = [f"{name};dur={(moment - begin) * 1000:.1f}" for name, moment in stages if moment is not None]
+    return (("Server-Timing", ", ".join(entries)),) if entries else ()

@@ -1,4 +1,4 @@
-"""What the server itself refuses, before there is a request for Flask: in the same envelope as all else."""
+"""What gunicorn itself refuses, before Flask has a request: in the same envelope as all other errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from gunicorn.http.errors import InvalidHeader
 
 from app.ids import new_request_id
 
-SINGLE = ("HOST", "AUTHORIZATION")
-SINGLE_PREFIXES = ("X-OPENCLAW-", "X-CLAWDBOT-")
+UNIQUE = ("HOST", "AUTHORIZATION")
+UNIQUE_PREFIXES = ("X-OPENCLAW-", "X-CLAWDBOT-")
 
 
 def write_error(sock: Any, status: int, reason: str, message: str) -> None:
-    """Takes the place of gunicorn's own, which writes a page of HTML. Closes nothing."""
+    """Write an error response, in place of gunicorn's function, which writes HTML. Does not close `sock`."""
     kind = "api_error" if status >= 500 else "invalid_request_error"
     text = message or reason or HTTPStatus(status).phrase
     body = orjson.dumps({"error": {"message": text[:500], "type": kind, "param": None, "code": None}})
@@ -33,13 +33,13 @@ def write_error(sock: Any, status: int, reason: str, message: str) -> None:
 
 
 def refuse_ambiguous_headers(_worker: Any, request: Any) -> None:
-    """Raise for a header given twice whose value decides who is asking what. (gunicorn's `pre_request`)
+    """For gunicorn's `pre_request`: raise InvalidHeader if a header that must be unique is repeated.
 
-    The server would join the values with a comma, and a proxy in front may have looked at only one.
+    gunicorn would join the values with a comma, while a proxy in front may have looked at only one of them.
     """
     seen: set[str] = set()
     for name, _ in request.headers:
-        if name in SINGLE or name.startswith(SINGLE_PREFIXES):
+        if name in UNIQUE or name.startswith(UNIQUE_PREFIXES):
             if name in seen:
                 raise InvalidHeader(f"{name.title()} is given twice", req=request)
             seen.add(name)

@@ -1,4 +1,7 @@
-"""A run as a stream of server-sent events: headers at once, bytes as they come, a sign of life in silence."""
+"""A run as a stream of server-sent events (docs/http.md#streaming).
+
+Headers are sent at once, then each batch of events, and keep-alives while there are none.
+"""
 
 from __future__ import annotations
 
@@ -17,25 +20,32 @@ from app.runs.run import Run
 logger = logging.getLogger("app.http")
 
 KEEPALIVE = b": keepalive\n\n"
-SLICE = 64 * 1024
+MAX_WRITE_BYTES = 64 * 1024
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
 
 class Encoder(Protocol):
-    def begin(self) -> bytes: ...
-    def encode(self, events: Iterable[Event]) -> bytes: ...
-    def keepalive(self) -> bytes: ...
+    """An endpoint's wire format. Each method returns complete SSE events."""
+
+    def begin(self) -> bytes:
+        """What is sent before the model has answered."""
+
+    def encode(self, events: Iterable[Event]) -> bytes:
+        """A batch of a run's events."""
+
+    def keepalive(self) -> bytes:
+        """An event without content, for clients that cannot skip comments."""
 
 
 def sse_response(run: Run, encoder: Encoder, request: GatewayRequest) -> GatewayResponse:
-    """Streams `run`. If the client leaves before the end, the run is aborted."""
+    """An answer that streams `run`. If the client disconnects before the end, the run is aborted."""
     return SseResponse(SseBody(run, encoder, request))
 
 
 class SseResponse(GatewayResponse):
-    """The server gets the body itself, no layer around it, so the body calls what is called at the end."""
+    """The server gets the body without Werkzeug's layers, so the body runs the `call_on_close` functions."""
 
     def __init__(self, body: SseBody) -> None:
         super().__init__(body, headers=HEADERS, content_type=CONTENT_TYPE, direct_passthrough=True)
@@ -47,21 +57,21 @@ class SseResponse(GatewayResponse):
 
 
 class SseBody:
-    """The WSGI body. The server calls `close` however the response ends."""
+    """The WSGI body. The server calls `close` however the response ends (PEP 3333)."""
 
     def __init__(self, run: Run, encoder: Encoder, request: GatewayRequest) -> None:
         gateway = request.gateway
         self._run = run
-        self._pieces = _pieces(run, encoder, gateway.settings.gateway.sse)
+        self._chunks = _chunks(run, encoder, gateway.settings.gateway.sse)
         self._streams = gateway.metrics.active_streams
         self._streams.inc()
-        # Not a method of this object: the two would hold each other, and the run, until garbage is collected.
+        # Not a bound method: that would be a reference cycle, which keeps the run until garbage collection.
         self._watch = ClientWatch(request.environ, partial(_abort, run))
         self._watch.start()
         self.on_close: list[Callable[[], object]] = []
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._pieces
+        return self._chunks
 
     def close(self) -> None:
         self._watch.stop()
@@ -75,7 +85,7 @@ def _abort(run: Run) -> None:
     run.abort(client_left())
 
 
-def _pieces(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
+def _chunks(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
     alive: Callable[[], bytes] = encoder.keepalive if sse.keepalive == "chunk" else lambda: KEEPALIVE
     wake_every = None if sse.keepalive == "off" else sse.keepalive_seconds
     yield encoder.begin()
@@ -86,11 +96,15 @@ def _pieces(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
             else:
                 yield from _slices(encoder.encode(batch))
     except Exception:
-        # The headers are out, so the fault must be told in the stream: a silent end looks like success.
+        # The status has been sent, so the failure must be in the stream: a bare end looks like success.
         logger.exception("a stream failed on a fault of the gateway")
         yield encoder.encode([RunFailed(InternalError("The gateway failed on this request."))])
 
 
 def _slices(data: bytes) -> Sequence[bytes]:
-    """A batch that gathered while the client was slow goes out in pieces, each with its own time to do so."""
-    return [data] if len(data) <= SLICE else [data[at : at + SLICE] for at in range(0, len(data), SLICE)]
+    """A large batch, which gathers while a client is slow, in several writes, each with its own time-out."""
+    return (
+        [data]
+        if len(data) <= MAX_WRITE_BYTES
+        else [data[at : at + MAX_WRITE_BYTES] for at in range(0, len(data), MAX_WRITE_BYTES)]
+    )

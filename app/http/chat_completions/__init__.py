@@ -1,1 +1,1 @@
-"""`POST /v1/chat/completions` (contract, HTTP sections 4 to 8)."""
+"""`POST /v1/chat/completions` (docs/http.md)."""

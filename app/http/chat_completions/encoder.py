@@ -1,4 +1,4 @@
-"""A run's events as Chat Completions objects, whole or in chunks (contract, HTTP section 7). Pure."""
+"""Events -> Chat Completions objects, whole or in chunks (docs/http.md#answers, #streaming). Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def dump_usage(usage: Usage) -> dict[str, Any]:
+    """OpenAI's `usage` object; counts are tokens."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -26,7 +27,7 @@ def dump_usage(usage: Usage) -> dict[str, Any]:
 
 
 def dump_completion(run_id: str, created: int, model: str, result: RunResult) -> dict[str, Any]:
-    """The answer in one piece. Text beside tool calls stays; none beside them is null, as OpenAI has it."""
+    """OpenAI's `chat.completion` object. `content` is null if there are tool calls and no text."""
     message: dict[str, Any] = {"role": "assistant", "content": result.text}
     if result.tool_calls:
         message["content"] = result.text or None
@@ -43,7 +44,7 @@ def dump_completion(run_id: str, created: int, model: str, result: RunResult) ->
 
 
 class ChunkEncoder:
-    """One stream's events -> its bytes. All chunks share their beginning, so it is made once."""
+    """Encodes one stream. All chunks share their beginning and end, so these are serialised once."""
 
     def __init__(self, run_id: str, created: int, model: str, include_usage: bool) -> None:
         head = {"id": run_id, "object": "chat.completion.chunk", "created": created, "model": model}
@@ -61,15 +62,15 @@ class ChunkEncoder:
         return self._delta + b'{"role":"assistant","content":""}' + self._open_end
 
     def encode(self, events: Iterable[Event]) -> bytes:
-        """The chunks of a batch in one piece of bytes."""
+        """The chunks of a batch of events, joined."""
         return b"".join([self._chunk(event) for event in events])
 
     def keepalive(self) -> bytes:
-        """A chunk that says nothing, for clients that choke on comments."""
+        """A chunk with an empty delta, for clients that cannot skip comments."""
         return self._delta + b"{}" + self._open_end
 
     def _chunk(self, event: Event) -> bytes:
-        if isinstance(event, TextDelta):  # nearly all are; a pattern costs ten times as much to match
+        if isinstance(event, TextDelta):  # nearly all are; a class pattern takes ten times as long
             return self._text + orjson.dumps(event.text) + self._text_end
         match event:
             case ToolCallDelta():

@@ -1,6 +1,6 @@
-"""The `messages` of a request -> a conversation and its instructions (contract, HTTP section 6).
+"""The `messages` of a request -> a conversation and its instructions (docs/http.md#the-request).
 
-Read by hand, because a chat client resends everything: thousands of messages are ordinary.
+Read without marshmallow, because chat clients resend the whole conversation: often thousands of messages.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversation:
-    """`raw` is what JSON gave, or a list of `PlainMessage`.
+    """`raw` is parsed JSON, or a list of `PlainMessage`.
 
-    Raises MissingMessage when there is nothing to answer, InvalidRequest for a malformed message.
+    Raises MissingMessage if there is nothing to answer, InvalidRequest for a malformed message or image.
     """
     if not isinstance(raw, list) or not raw:
         raise _nothing_to_answer()
@@ -57,7 +57,7 @@ def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversat
             instructions.append(message.text)
         else:
             messages.append(message)
-    if not any(_asks(message) for message in messages):
+    if not any(_can_be_answered(message) for message in messages):
         raise _nothing_to_answer()
     return Conversation(tuple(messages), "\n\n".join(instructions) or None)
 
@@ -75,24 +75,24 @@ def check_image_count(messages: Sequence[object], budget: ImageBudget) -> None:
 
 
 def _load_plain(raw: list[PlainMessage]) -> Conversation:
-    """Nothing here is done for each message but one look, in C: there may be thousands."""
-    opened = raw[0].role == "system"
-    said = raw[1:] if opened else raw
-    texts = [raw[0].content] if opened else []
-    if "system" in map(_role, said):
-        texts += [one.content for one in said if one.role == "system"]
-        said = [one for one in said if one.role != "system"]
-    if not any(one.role == "user" and one.content.strip() for one in reversed(said)):
+    """Looks at each message once, in C (`map` with `attrgetter`): there may be thousands."""
+    has_prompt = raw[0].role == "system"
+    rest = raw[1:] if has_prompt else raw
+    texts = [raw[0].content] if has_prompt else []
+    if "system" in map(_role, rest):
+        texts += [one.content for one in rest if one.role == "system"]
+        rest = [one for one in rest if one.role != "system"]
+    if not any(one.role == "user" and one.content.strip() for one in reversed(rest)):
         raise _nothing_to_answer()
-    return Conversation(PlainMessages(said), "\n\n".join(texts) or None)
+    return Conversation(PlainMessages(rest), "\n\n".join(texts) or None)
 
 
 def _nothing_to_answer() -> MissingMessage:
     return MissingMessage("Missing user message in `messages`.", param="messages")
 
 
-def _asks(message: Message) -> bool:
-    """A person's words or picture, or a tool's result, which may well be empty."""
+def _can_be_answered(message: Message) -> bool:
+    """Whether this can be answered: a user's text or image, or a tool's result, even an empty one."""
     if message.role == "user":
         return bool(message.text.strip() or message.images)
     return message.role == "tool"
@@ -180,7 +180,7 @@ def _tool_call_id(raw: dict[str, Any], role: Role, path: str) -> str | None:
 
 
 def _legacy_id(named: dict[str, Any]) -> str:
-    """Function results of the old form are bound by name; tool messages need an id."""
+    """An id for OpenAI's old function messages, whose results refer to their calls by name."""
     return f"call_{named.get('name')}"
 
 

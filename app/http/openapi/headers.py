@@ -1,10 +1,10 @@
-"""The headers of requests and answers, as the document tells them."""
+"""The headers of requests and answers, as the OpenAPI document describes them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.http.headers import BRANDS
+from app.http.headers import PREFIXES
 
 TEXT = {"type": "string"}
 SECONDS = {"type": "integer", "minimum": 1}
@@ -51,18 +51,18 @@ _REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def request_headers() -> dict[str, dict[str, Any]]:
-    """Parameters by the name of their component. The older brand's are there, and marked as such."""
+    """Parameters by the name of their component. The older `x-clawdbot-…` are marked as deprecated."""
     found = {
-        f"{brand}-{name}": {
-            "name": f"x-{brand}-{name}",
+        f"{prefix}-{name}": {
+            "name": f"x-{prefix}-{name}",
             "in": "header",
             "description": doc
-            if brand == BRANDS[0]
-            else f"The older name of `x-{BRANDS[0]}-{name}`, which wins.",
+            if prefix == PREFIXES[0]
+            else f"The older name of `x-{PREFIXES[0]}-{name}`, which wins.",
             "schema": schema,
-            "deprecated": brand != BRANDS[0],
+            "deprecated": prefix != PREFIXES[0],
         }
-        for brand in BRANDS
+        for prefix in PREFIXES
         for name, (doc, schema) in _REQUEST_HEADERS.items()
     }
     found["request-id"] = {
