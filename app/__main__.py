@@ -1,16 +1,23 @@
 """`python -m app …`: the gateway's command line."""
 
-# Before anything else, as in gunicorn.conf.py: a run takes the same path whoever asks for it.
-from gevent import get_hub, monkey
+from __future__ import annotations
 
-monkey.patch_all()
+import sys
 
-# Ctrl-C is raised in the main greenlet, wherever it is noticed: no word of it on standard error.
-get_hub().NOT_ERROR = (*get_hub().NOT_ERROR, KeyboardInterrupt)
+from app.cli.main import main
 
-import sys  # noqa: E402
 
-from app.cli.main import main  # noqa: E402
+def patch_process() -> None:
+    """Patches the standard library as gunicorn.conf.py does: a run takes the same path in every process.
+
+    To be called while ssl, socket and threading are not yet imported.
+    """
+    from gevent import get_hub, monkey  # noqa: PLC0415 - most commands run without gevent, and start faster
+
+    monkey.patch_all()
+    # Ctrl-C is raised in the main greenlet, wherever it arrives: without this, gevent prints a traceback.
+    get_hub().NOT_ERROR = (*get_hub().NOT_ERROR, KeyboardInterrupt)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(before_local_run=patch_process))

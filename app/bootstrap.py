@@ -23,6 +23,7 @@ from app.control.commands import Commands
 from app.control.models import Models
 from app.control.sessions import Sessions
 from app.control.status import Status
+from app.events.bus import MemoryBus
 from app.gateway import Gateway
 from app.logs.ring import LogRing
 from app.maintenance import Maintenance
@@ -35,6 +36,7 @@ from app.providers.local.supervisor import LocalModel
 from app.providers.openai_chat.provider import OpenAIChatProvider
 from app.providers.registry import BuildProvider, ProviderRegistry
 from app.providers.scripted import ScriptedProvider
+from app.runs.ledger import RunLedger
 from app.runs.measure import RunMeter
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
@@ -91,12 +93,13 @@ def build_runs(
     watch: ConfigWatch, store: RunStore, providers: ProviderRegistry, metrics: Metrics
 ) -> RunService:
     """The service that starts runs, with the queues it takes its places in and the gauges that count it."""
-    session = watch.settings.session
+    session, limits = watch.settings.session, watch.settings.limits
     lanes = Lanes(session.queue_cap, session.queue_mode)
     watch.tell(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
     meter = RunMeter(metrics)
     tasks = TaskBuilder(providers, meter.failed_call)
-    runs = RunService(lambda: watch.settings, tasks, store, lanes, spawn, meter.ended)
+    ledger = RunLedger(limits.ended_runs, limits.ended_run_seconds)
+    runs = RunService(lambda: watch.settings, tasks, store, lanes, MemoryBus(), ledger, spawn, meter.ended)
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)

@@ -1,6 +1,6 @@
-"""One model call that does not give up at the first stumble (contract, HTTP section 8).
+"""One model call with retries and fallback models (docs/providers.md#retries-and-fallbacks).
 
-Retries and fallback models happen only while nothing has been said, so text is never repeated.
+Both happen only before the first output, so text is never repeated.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from app.providers.registry import Candidate
 
 logger = logging.getLogger("app.agents")
 
-RETRY_SECONDS = 5.0
-FIRST_PAUSE = 0.25
+MAX_RETRY_SECONDS = 5.0  # from the first attempt to the last
+FIRST_PAUSE_SECONDS = 0.25
 MAX_RETRIES = 2
-
 
 ObserveFailure = Callable[[Candidate, ProviderError], object]
 
@@ -38,19 +37,19 @@ def call_model(
     for candidate in candidates:
         attempts = _Attempts()
         while True:
-            begun = False
+            has_output = False
             try:
                 for event in candidate.provider.stream(call.to(candidate.model), cancel):
                     if isinstance(event, ModelFinished):
                         event = ModelFinished(event.reason, event.usage, candidate.name)
-                    begun = True
+                    has_output = True
                     yield event
                 return
             except ProviderError as error:
-                pause = None if begun else attempts.pause_after(error)
+                pause = None if has_output else attempts.pause_after(error)
                 _log_failure(candidate, error, pause)
                 observe_failure(candidate, error)
-                if begun:
+                if has_output:
                     raise
                 if pause is None:
                     failures.append(error)
@@ -60,10 +59,10 @@ def call_model(
 
 
 class _Attempts:
-    """How often, and after how long, one candidate is asked again."""
+    """The attempts at one candidate: whether and when it is worth another."""
 
     def __init__(self) -> None:
-        self._deadline = time.monotonic() + RETRY_SECONDS
+        self._deadline = time.monotonic() + MAX_RETRY_SECONDS
         self._failures: list[str] = []
 
     def pause_after(self, error: ProviderError) -> float | None:
@@ -74,7 +73,7 @@ class _Attempts:
             return None
         pause = error.retry_after
         if pause is None:
-            pause = FIRST_PAUSE * 2 ** (made - 1) * random.uniform(0.8, 1.2)  # noqa: S311
+            pause = FIRST_PAUSE_SECONDS * 2 ** (made - 1) * random.uniform(0.8, 1.2)  # noqa: S311
         return pause if time.monotonic() + pause < self._deadline else None
 
 

@@ -1,4 +1,4 @@
-"""The agent at work: asks the model and tells what it says.
+"""The agent at work: asks the model, turn after turn, and yields what happens.
 
 Above it: `app/runs/drive.py`, which stores and publishes. Below: providers. It knows no session and no
 transport.
@@ -6,120 +6,98 @@ transport.
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
-from msgspec.structs import replace
 
 from app.agents.fallback import ObserveFailure, call_model
+from app.agents.turn import Turn, run_turn
 from app.cancel import Cancel
-from app.errors import ToolChoiceUnmet, UpstreamError
-from app.events.types import Event, ModelFinished, RunFinished, TextDelta, ToolCallDelta
+from app.errors import UpstreamError
+from app.events.types import Event, RunFinished
 from app.messages import Message, ToolCall, Usage
 from app.providers.base import ModelCall
 from app.providers.registry import Candidate
 
-PIECE_WEIGHT = 100  # what a piece takes in memory besides its letters
-MAX_WEIGHT = 32 * 1024 * 1024
+PIECE_BYTES = 100  # memory that a piece of text takes besides its characters
+
+NextCall = Callable[[Turn], ModelCall | None]
+
+
+def end_after(_turn: Turn) -> None:
+    """The `next_call` of an agent without tools: its first turn is its last."""
 
 
 class AgentTask(msgspec.Struct, frozen=True):
-    """All an agent needs to answer once: who may answer (in order of preference), and the question."""
+    """All an agent needs for one run: the models that may answer, in order of preference, and the first call.
+
+    `next_call` gives the call that follows a turn, or None when the turn is the answer.
+    """
 
     candidates: Sequence[Candidate]
     call: ModelCall
     observe_failure: ObserveFailure
+    next_call: NextCall = end_after
 
 
 class Answer:
-    """What the model has said so far."""
+    """What the agent has answered so far, turn by turn.
 
-    def __init__(self) -> None:
-        self._text: list[str] = []
-        self._calls: dict[int, ToolCall] = {}
-        self._arguments: dict[int, list[str]] = {}
-        self._weight = 0
-        self.model: str | None = None
+    It is kept until all who follow the run have it, so it may take `max_bytes` of memory at most: a piece
+    beyond that raises UpstreamError.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.turns: list[Turn] = []
+        self._room = max_bytes
 
     @property
     def text(self) -> str:
-        return "".join(self._text)
+        """The text of all turns, as a client that joins the pieces of a stream has it."""
+        return "".join([turn.text for turn in self.turns])
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        if not self._calls:
-            return ()
-        return tuple(
-            replace(call, arguments="".join(self._arguments[index]))
-            for index, call in sorted(self._calls.items())
-        )
+        """The calls of the last turn: they are for the caller."""
+        return self.turns[-1].tool_calls if self.turns else ()
 
     @property
-    def empty(self) -> bool:
-        return not self._text and not self._calls
+    def model(self) -> str | None:
+        """`provider/model` that answered last, once that is known."""
+        return next((turn.model for turn in reversed(self.turns) if turn.model is not None), None)
 
-    def add_text(self, text: str) -> None:
-        self._weigh(text)
-        self._text.append(text)
+    @property
+    def usage(self) -> Usage:
+        """The sum over the turns that have ended."""
+        if len(self.turns) == 1:
+            return self.turns[0].usage
+        return sum((turn.usage for turn in self.turns), Usage())
 
-    def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta:
-        """Takes a fragment up and gives it back with what a client must know: an id with each first one."""
-        if delta.index not in self._calls:
-            delta = replace(delta, id=delta.id or f"call_{uuid.uuid4().hex}", name=delta.name or "")
-            self._calls[delta.index] = ToolCall(delta.id or "", delta.name or "", "")
-            self._arguments[delta.index] = []
-        elif delta.id is not None or delta.name is not None:
-            delta = replace(delta, id=None, name=None)  # repeated by some servers; clients would add it up
-        self._weigh(delta.arguments)
-        self._arguments[delta.index].append(delta.arguments)
-        return delta
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """One message for each turn, the last one even if it is empty."""
+        return tuple(turn.as_message() for turn in self.turns if turn is self.turns[-1] or not turn.is_empty)
 
-    def _weigh(self, piece: str) -> None:
-        """An answer is kept until all who follow it have it, so it must not grow without end."""
-        self._weight += len(piece) + PIECE_WEIGHT
-        if self._weight > MAX_WEIGHT:
+    @property
+    def is_empty(self) -> bool:
+        return all(turn.is_empty for turn in self.turns)
+
+    def begin_turn(self) -> Turn:
+        turn = Turn(self._take_room)
+        self.turns.append(turn)
+        return turn
+
+    def _take_room(self, characters: int) -> None:
+        self._room -= characters + PIECE_BYTES
+        if self._room < 0:
             raise UpstreamError("The model's answer is longer than the gateway can keep.")
-
-    def as_message(self) -> Message:
-        return Message("assistant", self.text, self.tool_calls)
 
 
 def run_agent(task: AgentTask, answer: Answer, cancel: Cancel) -> Iterator[Event]:
-    """Yields what happens, and `RunFinished` last; `answer` holds the words, however it ends."""
-    for event in call_model(task.candidates, task.call, cancel, task.observe_failure):
-        if isinstance(event, TextDelta):  # first, and no `match`: this is every token's way
-            answer.add_text(event.text)
-            yield event
-        elif isinstance(event, ToolCallDelta):
-            yield answer.add_tool_call(event)
-        elif isinstance(event, ModelFinished):
-            answer.model = event.model
-            _check_tool_choice(task.call, answer)
-            yield event
-            used = event.usage or estimate_usage(task.call, answer)
-            yield RunFinished(event.reason, used, answer.tool_calls)
-        else:
-            yield event
-
-
-def _check_tool_choice(call: ModelCall, answer: Answer) -> None:
-    if call.tool_choice is None:
-        return
-    kind, _, name = call.tool_choice.partition(":")
-    called = {one.name for one in answer.tool_calls}
-    if kind == "required" and not called:
-        raise ToolChoiceUnmet("The model called no tool although `tool_choice` requires one.")
-    if name and name not in called:
-        raise ToolChoiceUnmet(f"The model did not call `{name}` although `tool_choice` names it.")
-
-
-def estimate_usage(call: ModelCall, answer: Answer) -> Usage:
-    """Four letters a token, for providers that count nothing; marked as an estimate."""
-    asked = sum(len(message.text) for message in call.messages)
-    said = len(answer.text) + sum(len(one.name) + len(one.arguments) for one in answer.tool_calls)
-    return Usage(_tokens(asked), _tokens(said), estimated=True)
-
-
-def _tokens(letters: int) -> int:
-    return (letters + 3) // 4
+    """Yields what happens, and `RunFinished` last; `answer` has the turns, however the run ends."""
+    call: ModelCall | None = task.call
+    while call is not None:
+        turn = answer.begin_turn()
+        yield from run_turn(turn, call, call_model(task.candidates, call, cancel, task.observe_failure))
+        call = task.next_call(turn)
+    yield RunFinished(turn.reason, answer.usage, turn.tool_calls)

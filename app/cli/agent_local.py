@@ -23,8 +23,8 @@ from app.runs.request import RunRequest
 from app.runs.run import Run
 
 
-def answer_locally(args: argparse.Namespace, text: str) -> int:
-    """Raises ConfigError."""
+def run(args: argparse.Namespace, text: str) -> int:
+    """Starts a run and prints its answer; an exit code. Raises ConfigError."""
     load = partial(load_settings, os.environ)
     settings = load()
     logging.config.dictConfig(logging_config("info" if args.verbose else "error", settings.logging.format))
@@ -39,12 +39,12 @@ def answer_locally(args: argparse.Namespace, text: str) -> int:
 
 
 def _answer(args: argparse.Namespace, gateway: Gateway, text: str) -> int:
-    run = gateway.runs.start(_request(args, gateway, text))
+    started = gateway.runs.start(_request(args, gateway, text))
     try:
         with Spinner("waiting for the answer") as spinner:
-            _show(gateway, run, AnswerPrinter(args, spinner))
+            _show(gateway, started, AnswerPrinter(args, spinner))
     except KeyboardInterrupt:
-        run.abort(RunAborted("Interrupted."))
+        started.abort(RunAborted("Interrupted."))
         gateway.drain(5.0)
         return EXIT_INTERRUPTED
     return EXIT_OK
@@ -65,12 +65,12 @@ def _show(gateway: Gateway, run: Run, printer: AnswerPrinter) -> None:
         for event in batch:
             match event:
                 case TextDelta(text):
-                    printer.piece(text)
-                case RunFailed(error):
-                    printer.failed()
-                    raise error
+                    printer.print_piece(text)
+                case RunFailed():
+                    printer.fail()
+                    raise event.as_error()
                 case RunFinished():
-                    printer.end(_document(run, printer.text, event))
+                    printer.finish(_document(run, printer.text, event))
 
 
 def _document(run: Run, text: str, end: RunFinished) -> dict[str, object]:

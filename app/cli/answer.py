@@ -1,4 +1,4 @@
-"""How `agent` prints an answer: whole or as it comes, as text or as JSON."""
+"""How `agent` prints an answer: whole or as it arrives, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.cli.spinner import Spinner
 
 
 class AnswerPrinter:
-    """`piece` for each piece of text, then `end` or `failed`."""
+    """`print_piece` for each piece of text, then `finish` or `fail`. `text` is what came so far."""
 
     def __init__(self, args: argparse.Namespace, spinner: Spinner) -> None:
         self._json: bool = args.json
@@ -23,7 +23,7 @@ class AnswerPrinter:
     def text(self) -> str:
         return "".join(self._pieces)
 
-    def piece(self, text: str) -> None:
+    def print_piece(self, text: str) -> None:
         self._pieces.append(text)
         if not self._stream:
             return
@@ -33,16 +33,16 @@ class AnswerPrinter:
         else:
             print(text, end="", flush=True)
 
-    def end(self, document: Mapping[str, Any]) -> None:
-        """`document` is what `--json` tells of the run; its text is all that was said."""
+    def finish(self, document: Mapping[str, Any]) -> None:
+        """`document` is what `--json` prints of the run; its `text` is the whole answer."""
         self._spinner.stop()
         if self._json:
             print_json({"type": "final", **document} if self._stream else document)
         else:
             print("" if self._stream else document["text"])
 
-    def failed(self) -> None:
-        """What was printed stays, on a line of its own."""
+    def fail(self) -> None:
+        """Ends the line of the pieces that were printed, so that an error begins on its own."""
         self._spinner.stop()
         if self._stream and self._pieces and not self._json:
             print()

@@ -6,15 +6,16 @@ import argparse
 import json
 from typing import Any
 
-from app.cli.client import GatewayClient
 from app.cli.exit_codes import EXIT_OK
+from app.cli.options import add_gateway_options
 from app.cli.output import print_json
-from app.cli.remote import Commands, add_command, over_gateway
+from app.cli.remote import over_gateway
+from app.client.client import GatewayClient
 
 
-def add_commands(commands: Commands) -> None:
-    parser = add_command(commands, "call", "Call a method of the Gateway protocol and print its answer")
-    parser.add_argument("method", metavar="METHOD", help="such as sessions.list; docs/websocket.md has all")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_gateway_options(parser)
+    parser.add_argument("method", metavar="METHOD", help="such as sessions.list; docs/websocket.md lists all")
     parser.add_argument("--params", type=json_object, default={}, metavar="JSON", help="its parameters")
     parser.set_defaults(run=run)
 
@@ -30,7 +31,7 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """For argparse."""
+    """An argparse type."""
     try:
         value = json.loads(text)
     except ValueError as error:

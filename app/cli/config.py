@@ -6,20 +6,16 @@ import argparse
 import json
 import os
 import sys
-from typing import Any
 
+from app.cli.exit_codes import EXIT_CONFIG, EXIT_OK
 from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.config.shown.redact import redact
 from app.errors import ConfigError
 
-EX_CONFIG = 78
 
-
-def add_commands(subparsers: Any) -> None:
-    """Adds `config` to the parser of `python -m app`; each command sets `run`."""
-    config: argparse.ArgumentParser = subparsers.add_parser("config", help="the configuration file")
-    commands = config.add_subparsers(metavar="command", required=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, run, text in (
         ("check", check, "say whether the configuration is good, and exit 78 if it is not"),
         ("show", show, "print the configuration that is in force, without secrets"),
@@ -38,11 +34,11 @@ def check(args: argparse.Namespace) -> int:
     file = str(settings.config_path) if settings.config_path else None
     if args.json:
         print(json.dumps({"ok": True, "file": file, "notes": settings.notes}, indent=2))
-        return 0
+        return EXIT_OK
     print(f"ok: {file or 'built-in defaults'}")
     for note in settings.notes:
         print(f"note: {note}")
-    return 0
+    return EXIT_OK
 
 
 def show(args: argparse.Namespace) -> int:
@@ -51,11 +47,11 @@ def show(args: argparse.Namespace) -> int:
         settings = load_settings(os.environ)
     except ConfigError as error:
         return _refuse(error, as_json=args.json)
-    print(_written(settings, indent=None if args.json else 2))
-    return 0
+    print(_dump(settings, indent=None if args.json else 2))
+    return EXIT_OK
 
 
-def _written(settings: Settings, indent: int | None) -> str:
+def _dump(settings: Settings, indent: int | None) -> str:
     return json.dumps(redact(settings), indent=indent, ensure_ascii=False)
 
 
@@ -64,4 +60,4 @@ def _refuse(error: ConfigError, *, as_json: bool) -> int:
         print(json.dumps({"ok": False, "problems": error.problems}, indent=2))
     else:
         print(error.message, file=sys.stderr)
-    return EX_CONFIG
+    return EXIT_CONFIG

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from app.cli.errors import CommandError, WrongUse
+from app.client.errors import CannotConnect, ClientError, NoAnswer, NotAuthenticated, RequestRefused
 from app.errors import (
     ConfigError,
     GatewayError,
@@ -14,19 +16,34 @@ from app.errors import (
 
 EXIT_OK = 0
 EXIT_FAILED = 1  # the run failed: the model's side, or a fault of ours
-EXIT_USAGE = 2  # the command's words or the request are wrong
+EXIT_USAGE = 2  # the command's arguments or the request are wrong
 EXIT_TRY_AGAIN = 75  # busy, limited or unavailable now
-EXIT_CONFIG = 78
+EXIT_CONFIG = 78  # the configuration or the secret is wrong
 EXIT_INTERRUPTED = 130  # Ctrl-C
 
+# The first row that an error is an instance of; any other error exits with EXIT_FAILED.
+EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (ConfigError, EXIT_CONFIG),
+    (InvalidRequest, EXIT_USAGE),
+    (TooManyRequests, EXIT_TRY_AGAIN),
+    (UpstreamRateLimited, EXIT_TRY_AGAIN),
+    (UpstreamUnavailable, EXIT_TRY_AGAIN),
+    (ServiceUnavailable, EXIT_TRY_AGAIN),
+    (CannotConnect, EXIT_TRY_AGAIN),
+    (NoAnswer, EXIT_TRY_AGAIN),
+    (NotAuthenticated, EXIT_CONFIG),
+    (WrongUse, EXIT_USAGE),
+)
+WRONG_REQUEST = ("INVALID_REQUEST", "FORBIDDEN")  # of the Gateway protocol: repeating it will not help
 
-def exit_code(error: GatewayError) -> int:
-    match error:
-        case ConfigError():
-            return EXIT_CONFIG
-        case InvalidRequest():
-            return EXIT_USAGE
-        case TooManyRequests() | UpstreamRateLimited() | UpstreamUnavailable() | ServiceUnavailable():
-            return EXIT_TRY_AGAIN
-        case _:
-            return EXIT_FAILED
+
+def exit_code(error: GatewayError | ClientError | CommandError) -> int:
+    if isinstance(error, RequestRefused):
+        return _refused(error)
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_FAILED)
+
+
+def _refused(error: RequestRefused) -> int:
+    if error.error_code in WRONG_REQUEST:
+        return EXIT_USAGE
+    return EXIT_FAILED if error.run_failed and not error.retryable else EXIT_TRY_AGAIN

@@ -5,21 +5,22 @@ from __future__ import annotations
 import argparse
 import time
 
-from app.cli.client import GatewayClient
 from app.cli.exit_codes import EXIT_FAILED, EXIT_OK
+from app.cli.options import add_gateway_options
 from app.cli.output import print_facts, print_json
-from app.cli.remote import Commands, add_command, over_gateway
+from app.cli.remote import over_gateway
+from app.client.client import GatewayClient
 
 
-def add_commands(commands: Commands) -> None:
-    parser = add_command(commands, "health", "Ask whether the gateway is well")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_gateway_options(parser)
     parser.set_defaults(run=over_gateway(show, "health"))
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
-    asked = time.monotonic()
+    sent_at = time.monotonic()
     health = client.call("health", timeout=args.timeout)
-    took = (time.monotonic() - asked) * 1000
+    took = (time.monotonic() - sent_at) * 1000
     well = bool(health.get("ok"))
     if args.json:
         print_json(health)
@@ -31,7 +32,7 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
         print_facts(
             [
                 ("health", "ok" if well else "not ok"),
-                ("gateway", f"{client.target.url} answered in {took:.0f} ms"),
+                ("gateway", f"{client.url} answered in {took:.0f} ms"),
                 ("agents", ", ".join(agents)),
                 ("sessions", str((health.get("sessions") or {}).get("count", ""))),
             ]

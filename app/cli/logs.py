@@ -1,4 +1,4 @@
-"""`python -m app logs`: the gateway's newest log lines, and with `--follow` the ones to come."""
+"""`python -m app logs`: the gateway's newest log lines, and with `--follow` the later ones, too."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ import time
 from datetime import datetime
 from typing import Any
 
-from app.cli.client import GatewayClient
 from app.cli.exit_codes import EXIT_OK
+from app.cli.options import add_gateway_options
 from app.cli.output import one_line
-from app.cli.remote import Commands, add_command, over_gateway
+from app.cli.remote import over_gateway
+from app.client.client import GatewayClient
 
 POLL_SECONDS = 0.5
 ALREADY_SHOWN = ("ts", "level", "logger", "message")
 
 
-def add_commands(commands: Commands) -> None:
-    parser = add_command(commands, "logs", "Show the gateway's log")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_gateway_options(parser)
     parser.add_argument("--limit", type=int, default=200, help="how many lines (default: 200)")
-    parser.add_argument("--follow", "-f", action="store_true", help="go on with new lines until Ctrl-C")
+    parser.add_argument("--follow", "-f", action="store_true", help="print new lines, too, until Ctrl-C")
     parser.set_defaults(run=over_gateway(show, "logs.tail"))
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
-    """With `--json` each line as the gateway has it: one JSON object."""
+    """With `--json` each line as the gateway has it: one JSON object. Raises ClientError."""
     tail = client.call("logs.tail", {"limit": args.limit}, args.timeout)
     _print(args, tail)
     while args.follow:
-        client.pause(POLL_SECONDS)
+        client.collect(POLL_SECONDS)
         tail = client.call("logs.tail", {"cursor": tail.get("cursor")}, args.timeout)
         _print(args, tail)
     return EXIT_OK
@@ -41,7 +42,7 @@ def _print(args: argparse.Namespace, tail: dict[str, Any]) -> None:
 
 
 def readable(line: str) -> str:
-    """`12:00:01 INFO app.runs: run finished run_id=…`; a line that is no such object stays as it is."""
+    """`12:00:01 INFO app.runs: run finished run_id=…`; any other line as it is."""
     try:
         fields = json.loads(line)
         clock = _clock(fields["ts"])
@@ -53,6 +54,6 @@ def readable(line: str) -> str:
 
 
 def _clock(stamp: str) -> str:
-    """The gateway's UTC as this machine's time of day."""
+    """The gateway's UTC timestamp as this machine's time of day."""
     moment = datetime.fromisoformat(stamp)
     return time.strftime("%H:%M:%S", time.localtime(moment.timestamp()))

@@ -1,25 +1,46 @@
-"""The command line's parser: one command a file, each adding itself."""
+"""The command line: a table of commands, of which only the chosen one is imported."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from app import VERSION
-from app.cli import agent, call, config, health, logs, models, sessions, status
 from app.cli.exit_codes import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE
 from app.errors import ConfigError
 
+# Name -> one line of help. `app/cli/<name>.py` has `add_arguments(parser)`, which sets `run` as a default of
+# the parser: a function from the parsed arguments to an exit code.
+COMMANDS = {
+    "agent": "Send a message to an agent and print its answer",
+    "health": "Ask whether the gateway is well",
+    "status": "Show the gateway, its model and its newest sessions",
+    "sessions": "List the stored sessions, newest first",
+    "logs": "Show the gateway's log",
+    "call": "Call a method of the Gateway protocol and print its answer",
+    "config": "Check or show the configuration",
+    "models": "List the models that agents can use",
+}
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and gives back its exit code."""
-    parser = build_parser()
-    parsed = parser.parse_args(arguments)
+
+def main(
+    arguments: Sequence[str] | None = None, before_local_run: Callable[[], object] = lambda: None
+) -> int:
+    """Runs one command; its exit code. Exits by itself after `--help`, `--version` and wrong arguments.
+
+    `before_local_run` is called before anything is imported that an agent needs in this process.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    parser = build_parser(words)
+    parsed = parser.parse_args(words)
     if not hasattr(parsed, "run"):
         parser.print_help(sys.stderr)
         return EXIT_USAGE
+    if getattr(parsed, "local", False):
+        before_local_run()
     try:
         code: int = parsed.run(parsed)
         return code
@@ -30,15 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_CONFIG
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # whoever reads our output has had enough; Python would complain at its end
+    except BrokenPipeError:  # the reader of our output has gone; Python would complain about it at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser for these arguments: of all commands, only the chosen one has its options."""
     parser = argparse.ArgumentParser(prog="python -m app", description="The OpenClaw Gateway's command line.")
     parser.add_argument("--version", action="version", version=VERSION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in (agent, health, status, sessions, logs, call, config, models):
-        command.add_commands(commands)
+    # No option before the command takes a value, so the first argument that is no option is the command.
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=f"{text}.")
+        if name == chosen:
+            import_module(f"app.cli.{name}").add_arguments(command)
     return parser

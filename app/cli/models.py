@@ -14,11 +14,8 @@ from app.cli.exit_codes import EXIT_OK
 from app.config.loader import load_settings
 from app.config.settings import Settings
 
-Commands = Any  # argparse keeps the type of its sub-parsers to itself
 
-
-def add_commands(commands: Commands) -> None:
-    parser = commands.add_parser("models", help="the models that agents can use")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list providers, their models and who uses them")
     listing.add_argument("--json", action="store_true", help="print a JSON object")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from app.cli.client import GatewayClient
 from app.cli.exit_codes import EXIT_OK
+from app.cli.options import add_gateway_options
 from app.cli.output import ago, model_name, print_json, print_table
-from app.cli.remote import Commands, add_command, over_gateway
+from app.cli.remote import over_gateway
+from app.client.client import GatewayClient
 
 HEADS = ("session", "updated", "model", "tokens", "label")
 
 
-def add_commands(commands: Commands) -> None:
-    parser = add_command(commands, "sessions", "List the stored sessions, newest first")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_gateway_options(parser)
     parser.add_argument("--limit", type=int, default=50, help="how many at most (default: 50)")
     parser.add_argument("--active", type=int, metavar="MINUTES", help="only those used in so many minutes")
     parser.add_argument("--agent", help="only this agent's")
@@ -22,8 +23,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
-    wanted = {"limit": args.limit, "activeMinutes": args.active, "agentId": args.agent}
-    params = {name: value for name, value in wanted.items() if value is not None}
+    given = {"limit": args.limit, "activeMinutes": args.active, "agentId": args.agent}
+    params = {name: value for name, value in given.items() if value is not None}
     listed = client.call("sessions.list", params, args.timeout)
     if args.json:
         print_json(listed)

@@ -1,26 +1,27 @@
-"""`python -m app status`: which gateway this is, since when, and what was last done in it."""
+"""`python -m app status`: the gateway's version and uptime, its model, its newest sessions."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from app.cli.client import GatewayClient
 from app.cli.exit_codes import EXIT_OK
+from app.cli.options import add_gateway_options
 from app.cli.output import ago, duration, model_name, print_facts, print_json
-from app.cli.remote import Commands, add_command, over_gateway
+from app.cli.remote import over_gateway
+from app.client.client import GatewayClient
 
 RECENT = 5
 
 
-def add_commands(commands: Commands) -> None:
-    parser = add_command(commands, "status", "Show the gateway, its model and its newest sessions")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_gateway_options(parser)
     parser.set_defaults(run=over_gateway(show, "status"))
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
     status = client.call("status", timeout=args.timeout)
-    gateway = about(client)
+    gateway = describe_gateway(client)
     if args.json:
         print_json({"gateway": gateway, **status})
         return EXIT_OK
@@ -37,10 +38,11 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
     return EXIT_OK
 
 
-def about(client: GatewayClient) -> dict[str, Any]:
+def describe_gateway(client: GatewayClient) -> dict[str, Any]:
+    """The `gateway` of `status --json`."""
     hello = client.hello
     return {
-        "url": client.target.url,
+        "url": client.url,
         "version": (hello.get("server") or {}).get("version"),
         "protocol": hello.get("protocol"),
         "uptimeMs": (hello.get("snapshot") or {}).get("uptimeMs"),

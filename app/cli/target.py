@@ -10,46 +10,38 @@ from urllib.parse import urlsplit
 from marshmallow import ValidationError
 
 from app.cli.errors import WrongUse
+from app.cli.options import SECRET_KINDS
 from app.config.loader import load_settings
 from app.config.schema.checks import remote_url
 from app.config.settings import AuthSettings, GatewaySettings, RemoteSettings
 from app.config.source.paths import openclaw_env
 
 SCHEMES = {"http": "ws", "https": "wss"}
-KINDS = ("token", "password")
-TARGET_OPTIONS = ("url", *KINDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`auth` is `connect`'s; `source` says where it comes from, for the message if it is refused."""
+    """`auth` is that of `connect`; `source` says where it comes from, for the message if it is refused."""
 
     url: str
     auth: Mapping[str, str] = field(default_factory=dict, repr=False)
     source: str = ""
 
 
-def add_target_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--url", help="the gateway's address, ws:// or http:// (default: as the configuration says)"
-    )
-    parser.add_argument("--token", help="the gateway's token; better: OPENCLAW_GATEWAY_TOKEN")
-    parser.add_argument("--password", help="the gateway's password; better: OPENCLAW_GATEWAY_PASSWORD")
-
-
 def find_target(args: argparse.Namespace, environ: Mapping[str, str]) -> Target:
-    """Options before environment before configuration; but a remote's own secret before the environment's,
-    which is for the gateway on this machine. Raises WrongUse and ConfigError."""
-    given = {kind: value for kind in KINDS if (value := getattr(args, kind))}
+    """Options before environment before configuration; but the secret of `gateway.remote` before that of the
+    environment, which is for the gateway on this machine. Raises WrongUse and ConfigError.
+    """
+    given = {kind: value for kind in SECRET_KINDS if (value := getattr(args, kind))}
     url = args.url or openclaw_env(environ, "GATEWAY_URL")
-    if url and given:  # as complete as can be: a configuration that is wrong or not there is no hindrance
+    if url and given:  # complete: a wrong or missing configuration does not matter
         return Target(normal_url(url), given, "the command's options")
     settings = load_settings(environ).gateway
     url = normal_url(url or configured_url(settings))
     if given:
         return Target(url, given, "the command's options")
     from_environ = {
-        kind: value for kind in KINDS if (value := openclaw_env(environ, f"GATEWAY_{kind.upper()}"))
+        kind: value for kind in SECRET_KINDS if (value := openclaw_env(environ, f"GATEWAY_{kind.upper()}"))
     }
     sources = [(from_environ, "the environment"), _configured_secret(url, settings)]
     if is_remote(url, settings):
@@ -61,6 +53,7 @@ def find_target(args: argparse.Namespace, environ: Mapping[str, str]) -> Target:
 
 
 def configured_url(settings: GatewaySettings) -> str:
+    """`gateway.remote.url` in remote mode, else this machine's gateway."""
     if settings.mode == "remote" and settings.remote.url:
         return settings.remote.url
     return local_url(settings)
@@ -72,6 +65,7 @@ def local_url(settings: GatewaySettings) -> str:
 
 
 def is_remote(url: str, settings: GatewaySettings) -> bool:
+    """Whether `url` is the address of `gateway.remote`."""
     return settings.remote.url is not None and url == normal_url(settings.remote.url)
 
 
@@ -86,7 +80,7 @@ def normal_url(text: str) -> str:
 
 
 def _configured_secret(url: str, settings: GatewaySettings) -> tuple[dict[str, str], str]:
-    """The configuration's secrets go only to the gateways that it names itself."""
+    """The secret and where it stands. A configuration's secrets go only to the gateways it names itself."""
     found: RemoteSettings | AuthSettings
     if is_remote(url, settings):
         found, source = settings.remote, "gateway.remote"
@@ -94,5 +88,5 @@ def _configured_secret(url: str, settings: GatewaySettings) -> tuple[dict[str, s
         found, source = settings.auth, "gateway.auth"
     else:
         return {}, ""
-    auth = {kind: value for kind in KINDS if (value := getattr(found, kind))}
+    auth = {kind: value for kind in SECRET_KINDS if (value := getattr(found, kind))}
     return auth, f"the configuration ({source})"

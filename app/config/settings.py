@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.config.apis import DEFAULT_API, ProviderApi
+from app.config.limits import Limits
 
 # The words that a setting may have; the schema accepts exactly these.
 AuthMode = Literal["token", "password", "none", "trusted-proxy"]
@@ -236,6 +237,7 @@ class Settings:
     storage_url: str = field(default="", repr=False)
     redis_url: str | None = field(default=None, repr=False)
     logging: LoggingSettings = LoggingSettings()
+    limits: Limits = field(default_factory=Limits)
     tools: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sources: tuple[Path, ...] = ()

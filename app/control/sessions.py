@@ -86,7 +86,7 @@ class Sessions:
 
     def active_runs(self, key: str) -> Sequence[Run]:
         """The runs of the session that have not ended, waiting ones included."""
-        return [run for run in self._runs.active if run.session_key == key]
+        return self._runs.in_session(key)
 
     def end_runs(self, key: str, why: str) -> None:
         """Abort the session's runs and wait until their ends are stored.
@@ -98,7 +98,7 @@ class Sessions:
             run.abort(RunAborted(why))
         deadline = time.monotonic() + STOP_SECONDS
         for run in runs:
-            if not run.log.wait(max(0.0, deadline - time.monotonic())):
+            if not run.wait(max(0.0, deadline - time.monotonic())):
                 raise ServiceUnavailable(
                     f"Session {key} is still active; try again in a moment.", retry_after=1
                 )

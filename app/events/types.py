@@ -1,7 +1,9 @@
 """What happens in a run, in the order it happens: the only output a run has.
 
-A run starts with `RunStarted` and ends with exactly one of `RunFinished`, `RunFailed`. Providers speak in
+A run starts with `RunStarted` and ends with exactly one of `RunFinished`, `RunFailed`. Providers yield
 `TextDelta`, `ReasoningDelta`, `ToolCallDelta` and end each model call with `ModelFinished`.
+
+Every event is plain data, tagged with its name, so that it survives a round trip through bytes (`codec.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from app.errors import GatewayError
+from app.errors import GatewayError, error_from_code
 from app.messages import ToolCall, Usage
 
 NO_USAGE = Usage()
@@ -18,26 +20,29 @@ NO_USAGE = Usage()
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-class RunStarted(msgspec.Struct, frozen=True):
+class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
+    """`starter` is the id of the connection that started the run, if it was a connection."""
+
     run_id: str
     agent_id: str
     session_key: str
     started_at: float  # seconds since 1970
+    starter: str | None = None
 
 
-class TextDelta(msgspec.Struct, frozen=True):
+class TextDelta(msgspec.Struct, frozen=True, tag="text_delta"):
     """A piece of the answer. All pieces in order are the answer, byte for byte."""
 
     text: str
 
 
-class ReasoningDelta(msgspec.Struct, frozen=True):
-    """A piece of the model's thinking; never part of the answer."""
+class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning_delta"):
+    """A piece of the model's reasoning; never part of the answer."""
 
     text: str
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True):
+class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call_delta"):
     """A fragment of a tool call: `id` and `name` come with the first one of an `index`."""
 
     index: int
@@ -46,13 +51,13 @@ class ToolCallDelta(msgspec.Struct, frozen=True):
     arguments: str = ""
 
 
-class ToolCalled(msgspec.Struct, frozen=True):
+class ToolCalled(msgspec.Struct, frozen=True, tag="tool_called"):
     """The agent calls one of its own tools."""
 
     call: ToolCall
 
 
-class ToolReturned(msgspec.Struct, frozen=True):
+class ToolReturned(msgspec.Struct, frozen=True, tag="tool_returned"):
     """One of the agent's own tools has answered, or failed (`is_error`)."""
 
     call_id: str
@@ -61,15 +66,15 @@ class ToolReturned(msgspec.Struct, frozen=True):
     is_error: bool = False
 
 
-class ModelFinished(msgspec.Struct, frozen=True):
-    """One model call ended as the model wished. `usage` is None if the provider told nothing."""
+class ModelFinished(msgspec.Struct, frozen=True, tag="model_finished"):
+    """One model call ended as the model intended. `usage` is None if the provider reported none."""
 
     reason: FinishReason
     usage: Usage | None = None
     model: str | None = None  # "provider/model" that really answered
 
 
-class RunFinished(msgspec.Struct, frozen=True):
+class RunFinished(msgspec.Struct, frozen=True, tag="run_finished"):
     """The answer is complete, and stored if its session is."""
 
     reason: FinishReason
@@ -77,12 +82,26 @@ class RunFinished(msgspec.Struct, frozen=True):
     tool_calls: tuple[ToolCall, ...] = ()
 
 
-class RunFailed(msgspec.Struct, frozen=True):
-    """The run ended without a complete answer: a fault, or somebody stopped it (`aborted`)."""
+class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):
+    """The run ended without a complete answer: a fault, or somebody stopped it (`aborted`).
 
-    error: GatewayError
+    `code`, `message`, `param` and `retry_after` (seconds) are those of the error.
+    """
+
+    code: str
+    message: str
+    param: str | None = None
+    retry_after: float | None = None
     aborted: bool = False
     usage: Usage = NO_USAGE
+
+    @classmethod
+    def of(cls, error: GatewayError, *, aborted: bool = False) -> RunFailed:
+        return cls(error.code, error.message, error.param, error.retry_after, aborted)
+
+    def as_error(self) -> GatewayError:
+        """The error again, for callers that raise it."""
+        return error_from_code(self.code, self.message, param=self.param, retry_after=self.retry_after)
 
 
 ModelEvent = TextDelta | ReasoningDelta | ToolCallDelta | ModelFinished

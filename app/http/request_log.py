@@ -37,6 +37,6 @@ def _log_end(request: GatewayRequest, status: int) -> None:
     }
     if (run := request.run) is not None:
         fields |= describe_end(run)
-        run.told_with_answer = run.ended
+        run.log_finish = not run.ended  # it ends after its answer: then it has a line of its own
     fields["total_ms"] = round((time.monotonic() - request.started_at) * 1000, 1)
     log_event(logger, logging.INFO, "request answered", **fields)

@@ -98,7 +98,7 @@ def _chunks(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
     except Exception:
         # The status has been sent, so the failure must be in the stream: a bare end looks like success.
         logger.exception("a stream failed on a fault of the gateway")
-        yield encoder.encode([RunFailed(InternalError("The gateway failed on this request."))])
+        yield encoder.encode([RunFailed.of(InternalError("The gateway failed on this request."))])
 
 
 def _slices(data: bytes) -> Sequence[bytes]:

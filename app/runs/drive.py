@@ -1,7 +1,7 @@
-"""Drives one run from its place in the queue to its last event: lane → history → loop → save → publish.
+"""Drives one run from its place in the queue to its last event: lane → history → loop → save.
 
-It runs on the run's own greenlet. Whatever happens, the log gets exactly one last event, the lane is left,
-and a stored session has the turn with the right mark on it.
+It runs on the run's own greenlet. Whatever happens, there is exactly one last event, the lane is left, and a
+stored session has the run's messages with the right mark on them.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.agents.loop import Answer, run_agent
+from app.agents.loop import run_agent
 from app.errors import GatewayError, InternalError
 from app.events.types import ModelFinished, RunFailed, RunFinished
-from app.logs import lines as logs
+from app.logs.lines import log_event, request_id
 from app.messages import Message
-from app.runs.log_lines import log_end
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
 from app.sessions.base import RunStore
@@ -28,55 +27,55 @@ logger = logging.getLogger("app.runs")
 
 
 class RunSlots(msgspec.Struct, frozen=True):
-    """Where a run waits and where its words are kept; a stateless one has no session to do either for."""
+    """Where a run waits and where its messages are kept. A stateless run has no session for either.
+
+    `ticket` is its place in the session's lane; `agents` are the lanes of agents with a limit of their own.
+    """
 
     ticket: Ticket | None
     store: RunStore | None
-    slots: Lanes
+    agents: Lanes
 
 
-def drive(run: Run, place: RunSlots, build_task: BuildTask) -> None:
-    """Brings `run` to its end. Raises nothing that belongs to the run."""
-    logs.request_id.set(run.request.request_id)
-    answer = Answer()
-    slot: Ticket | None = None
+def drive(run: Run, slots: RunSlots, build_task: BuildTask) -> RunFinished | RunFailed:
+    """Brings `run` to its end; the last event, for the caller to publish. Raises nothing of the run's own."""
+    request_id.set(run.request.request_id)
+    agent_ticket: Ticket | None = None
     end: RunFinished | RunFailed
     try:
-        slot = _wait_for_turn(run, place)
+        agent_ticket = _wait_in_lanes(run, slots)
         run.dequeued_at = time.monotonic()
-        end = _answer(run, place.store, build_task, answer)
+        end = _answer(run, slots.store, build_task)
     except GatewayError as error:
-        end = _failed(run, place.store, answer, error)
+        end = _failed(run, slots.store, error)
     except Exception:
         logger.exception("run failed on a fault of the gateway")
-        end = _failed(run, place.store, answer, InternalError("The gateway failed on this request."))
+        end = _failed(run, slots.store, InternalError("The gateway failed on this request."))
     finally:
-        for ticket in (slot, place.ticket):
+        for ticket in (agent_ticket, slots.ticket):
             if ticket is not None:
                 ticket.leave()
-    run.ended_at = time.monotonic()
-    run.log.append(end)
-    log_end(run)
+    return end
 
 
-def _wait_for_turn(run: Run, place: RunSlots) -> Ticket | None:
-    """Waits for the session's earlier runs, then for one of the agent's slots, if those are counted."""
-    if place.ticket is not None:
-        place.ticket.wait(run.cancel)
-    most = run.agent.max_concurrent
-    if not most:
+def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:
+    """Waits for the session's earlier runs, then for one of the agent's slots, if those are limited."""
+    if slots.ticket is not None:
+        slots.ticket.wait(run.cancel)
+    limit = run.agent.max_concurrent
+    if not limit:
         return None
-    slot = place.slots.join(run.agent.id, most)
-    slot.wait(run.cancel)  # which leaves if it raises
-    return slot
+    ticket = slots.agents.join(run.agent.id, limit)
+    ticket.wait(run.cancel)  # which leaves the lane if it raises
+    return ticket
 
 
-def _answer(run: Run, store: RunStore | None, build_task: BuildTask, answer: Answer) -> RunFinished:
+def _answer(run: Run, store: RunStore | None, build_task: BuildTask) -> RunFinished:
     messages = run.request.messages if store is None else _with_history(run, store)
-    for event in run_agent(build_task(run, messages), answer, run.cancel):
+    for event in run_agent(build_task(run, messages), run.answer, run.cancel):
         if isinstance(event, RunFinished):
             if store is not None:
-                _save_finished(run, store, answer, event)
+                _save_finished(run, store, event)
             return event
         if isinstance(event, ModelFinished):
             run.model = event.model
@@ -87,45 +86,48 @@ def _answer(run: Run, store: RunStore | None, build_task: BuildTask, answer: Ans
 
 
 def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
-    """The stored turns and what is new of the request, with the store brought into line."""
+    """The stored conversation and what is new of the request, with the store brought into line."""
     stored = store.history(run.session_key, run.id)
-    told = reconcile(stored, run.request.messages)
-    if told.replaced or told.new != tuple(new_messages(run.request.messages)):
-        store.reconcile(run.id, told.replaced, told.new)
-    kept = set(told.kept)
-    return (*(one.message for one in stored if one.id in kept), *told.new)
+    reconciled = reconcile(stored, run.request.messages)
+    if reconciled.replaced or reconciled.new != tuple(new_messages(run.request.messages)):
+        store.reconcile(run.id, reconciled.replaced, reconciled.new)
+    kept = set(reconciled.kept)
+    return (*(one.message for one in stored if one.id in kept), *reconciled.new)
 
 
 def new_messages(messages: Sequence[Message]) -> Sequence[Message]:
-    """What the request adds for certain: all behind the last thing the assistant said."""
+    """What the request adds for certain: all messages after the last one of the assistant."""
     for position in range(len(messages) - 2, -1, -1):
         if messages[position].role == "assistant":
             return messages[position + 1 :]
     return messages
 
 
-def _save_finished(run: Run, store: RunStore, answer: Answer, end: RunFinished) -> None:
+def _save_finished(run: Run, store: RunStore, end: RunFinished) -> None:
+    answer = run.answer
     store.finish(
         run.id,
         "finished",
-        [(answer.as_message(), "complete")],
+        [(message, "complete") for message in answer.messages],
         finish_reason=end.reason,
         model=answer.model,
         usage=end.usage,
     )
 
 
-def _failed(run: Run, store: RunStore | None, answer: Answer, error: GatewayError) -> RunFailed:
+def _failed(run: Run, store: RunStore | None, error: GatewayError) -> RunFailed:
     aborted = run.cancel.error is error
     if store is not None:
-        _save_failed(run, store, answer, error, aborted)
-    return RunFailed(error, aborted=aborted)
+        _save_failed(run, store, error, aborted)
+    return RunFailed.of(error, aborted=aborted)
 
 
-def _save_failed(run: Run, store: RunStore, answer: Answer, error: GatewayError, aborted: bool) -> None:
+def _save_failed(run: Run, store: RunStore, error: GatewayError, aborted: bool) -> None:
+    answer = run.answer
     partial: list[tuple[Message, MessageState]] = []
-    if not answer.empty:
-        partial.append((answer.as_message(), "partial"))
+    if not answer.is_empty:
+        partial = [(message, "complete") for message in answer.messages]
+        partial[-1] = (answer.messages[-1], "partial")
     try:
         store.finish(
             run.id,
@@ -136,5 +138,11 @@ def _save_failed(run: Run, store: RunStore, answer: Answer, error: GatewayError,
             model=answer.model,
         )
     except GatewayError as trouble:
-        # The run has failed already and says so; that its mark is missing is for the operator.
-        logger.error("the end of a failed run could not be stored: %s", trouble.message)  # noqa: TRY400
+        # The run has failed already and says so; that this could not be stored is for the operator.
+        log_event(
+            logger,
+            logging.ERROR,
+            "the end of a failed run could not be stored",
+            run_id=run.id,
+            error=trouble.message,
+        )

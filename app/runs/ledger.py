@@ -1,82 +1,93 @@
-"""What became of runs, for a while: repeated requests and late questions are answered from here."""
+"""Ended runs, remembered for a while: repeated requests and late questions are answered from here."""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
-from app.errors import GatewayError
+import msgspec
+
+from app.auth.principal import Principal
+from app.events.types import RunFailed, RunFinished
+from app.runs.request import Source
 from app.runs.run import Run
 
-KEEP_SECONDS = 300.0
-KEEP = 1000
+MAX_CHARACTERS = 32 * 1024 * 1024  # of all answers together
 
 
-@dataclass(slots=True)
-class Entry:
-    """One run. `error` and `payload` are there once it has ended; `waiting` are told then."""
+class EndedRun(msgspec.Struct, frozen=True):
+    """What is remembered of a run. Times are seconds since 1970; `model` is `provider/model`."""
 
-    run: Run
-    ended_at: float | None = None
-    error: GatewayError | None = None
-    payload: dict[str, Any] = field(default_factory=dict)
-    waiting: list[Callable[[Entry], object]] = field(default_factory=list)
-
-    @property
-    def ended(self) -> bool:
-        return self.ended_at is not None
-
-    def when_ended(self, tell: Callable[[Entry], object]) -> None:
-        """Call `tell` at the end of the run, or now."""
-        if self.ended:
-            tell(self)
-        else:
-            self.waiting.append(tell)
-
-    def end(self, payload: dict[str, Any], error: GatewayError | None) -> None:
-        self.ended_at, self.payload, self.error = time.time(), payload, error
-        waiting, self.waiting = self.waiting, []
-        for tell in waiting:
-            tell(self)
+    id: str
+    agent_id: str
+    session_key: str
+    source: Source
+    principal: Principal
+    started_at: float
+    ended_at: float
+    end: RunFinished | RunFailed
+    text: str
+    model: str | None
 
 
-class Ledger:
-    """The newest KEEP runs, ended ones for KEEP_SECONDS."""
+class RunLedger:
+    """The newest runs that have ended: at most `max_runs` of them, none longer than `keep_seconds`."""
 
-    def __init__(self) -> None:
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+    def __init__(
+        self,
+        max_runs: int,
+        keep_seconds: float,
+        max_characters: int = MAX_CHARACTERS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._max_runs = max_runs
+        self._keep_seconds = keep_seconds
+        self._max_characters = max_characters
+        self._clock = clock
+        self._runs: OrderedDict[str, EndedRun] = OrderedDict()  # by id, in the order they ended
+        self._characters = 0
 
-    def open(self, run: Run) -> Entry:
-        self._forget_old()
-        entry = self._entries[run.id] = Entry(run)
-        return entry
+    def __len__(self) -> int:
+        return len(self._runs)
 
-    def get(self, run_id: str) -> Entry | None:
-        self._forget_old()
-        return self._entries.get(run_id)
+    def add(self, run: Run, end: RunFinished | RunFailed) -> None:
+        """Remember a run that ends with that event."""
+        request = run.request
+        ended = EndedRun(
+            run.id,
+            run.agent.id,
+            run.session_key,
+            request.source,
+            request.principal,
+            run.started_at,
+            self._clock(),
+            end,
+            run.answer.text,
+            run.model,
+        )
+        self._remove(run.id)
+        self._runs[run.id] = ended
+        self._characters += len(ended.text)
+        self._forget(ended.ended_at)
 
-    def wait(self, runs: Iterable[Run], seconds: float) -> None:
-        """Until all of them have ended and everybody has been told, at most `seconds`."""
-        deadline = time.monotonic() + seconds
-        for run in runs:
-            entry = self._entries.get(run.id)
-            if entry is not None:
-                bell = threading.Event()
-                entry.when_ended(partial(_ring, bell))
-                bell.wait(max(0.0, deadline - time.monotonic()))
+    def get(self, run_id: str) -> EndedRun | None:
+        """The run if it has ended and is still remembered."""
+        found = self._runs.get(run_id)
+        return None if found is None or self._is_old(found, self._clock()) else found
 
-    def _forget_old(self) -> None:
-        limit = time.time() - KEEP_SECONDS
-        for run_id, entry in list(self._entries.items())[: max(8, len(self._entries) - KEEP)]:
-            too_many = len(self._entries) > KEEP
-            if entry.ended and (too_many or (entry.ended_at or 0) < limit):
-                del self._entries[run_id]
+    def _forget(self, now: float) -> None:
+        while self._runs:
+            oldest = next(iter(self._runs.values()))
+            is_full = len(self._runs) > self._max_runs or self._characters > self._max_characters
+            if not is_full and not self._is_old(oldest, now):
+                return
+            self._remove(oldest.id)
 
+    def _is_old(self, run: EndedRun, now: float) -> bool:
+        return now - run.ended_at > self._keep_seconds
 
-def _ring(bell: threading.Event, _entry: Entry) -> None:
-    bell.set()
+    def _remove(self, run_id: str) -> None:
+        removed = self._runs.pop(run_id, None)
+        if removed is not None:
+            self._characters -= len(removed.text)

@@ -1,4 +1,4 @@
-"""A run's two log lines: that it has started, for one that hangs must be seen while it does, and its end."""
+"""A run's two log lines: its start, so that a run that hangs can be seen while it does, and its end."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def log_start(run: Run) -> None:
 
 
 def log_end(run: Run) -> None:
-    """Of a run that went well there is no such line if the answer to its request makes one of its own."""
+    """Log the end, unless the run finished and its transport logs that (`RunRequest.log_finish`)."""
     end = run.log.end
     if isinstance(end, RunFailed):
         message = "run aborted" if end.aborted else "run failed"
-    elif run.told_with_answer:
+    elif not run.log_finish:
         return
     else:
         message = "run finished"
@@ -38,7 +38,7 @@ def log_end(run: Run) -> None:
 
 
 def describe_end(run: Run) -> dict[str, Any]:
-    """What is known of a run that has ended, as a line's fields: times in milliseconds, and tokens."""
+    """What is known of a run, as fields of a log line: times in milliseconds since its acceptance, tokens."""
     fields: dict[str, Any] = {
         "run_id": run.id,
         "agent": run.agent.id,
@@ -54,8 +54,8 @@ def describe_end(run: Run) -> dict[str, Any]:
         fields["prompt_tokens"] = end.usage.prompt_tokens
         fields["completion_tokens"] = end.usage.completion_tokens
     elif isinstance(end, RunFailed):
-        fields["code"] = end.error.code
-        fields["error"] = end.error.message
+        fields["code"] = end.code
+        fields["error"] = end.message
     return fields
 
 

@@ -1,4 +1,4 @@
-"""Turns what runs tell into the numbers of `app.metrics`."""
+"""Counts runs and their model calls in `app.metrics`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.runs.run import Run
 
 
 class RunMeter:
-    """`failed_call` hears of each failed model call, `ended` of each run that has ended."""
+    """`failed_call` is called with each failed model call, `ended` with each run that has ended."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

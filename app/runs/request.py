@@ -1,4 +1,4 @@
-"""What a transport asks for: everything a run needs, already validated."""
+"""What a run needs, already validated: made by `app/runs/intake.py` from a caller's own words."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ Source = Literal["http", "ws", "cli"]
 class RunRequest(msgspec.Struct, frozen=True):
     """`messages` is the conversation without system messages; those are joined in `instructions`.
 
-    `params`, `tools` and `tool_choice` are as in `app.providers.base.ModelCall`. `model` overrides the
-    agent's model. `run_id` is given by transports whose callers choose it; else one is generated that begins
-    with `id_prefix`.
+    `params`, `tools` and `tool_choice` are as in `app.providers.base.ModelCall`. `model` replaces the agent's
+    model. `run_id` is given by transports whose callers choose it; else one is generated that begins with
+    `id_prefix`. `starter` is the id of the connection that asks. `log_finish`: whether the end of a run that
+    finished gets a log line of its own; a transport that logs it together with its answer says no.
     """
 
     route: Route
@@ -36,4 +37,5 @@ class RunRequest(msgspec.Struct, frozen=True):
     run_id: str | None = None
     id_prefix: str = RUN_PREFIX
     timeout_seconds: float | None = None  # less than the agent's own, if given
-    origin: object = None  # by which a transport recognises what it has started
+    starter: str | None = None
+    log_finish: bool = True

@@ -7,18 +7,19 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from app.agents.loop import Answer
 from app.cancel import Cancel
 from app.config.settings import AgentSettings
 from app.errors import GatewayError
 from app.events.log import EventLog
-from app.events.types import Event, FinishReason, RunFailed, TextDelta
+from app.events.types import Event, FinishReason, RunFailed
 from app.ids import new_run_id
 from app.messages import ToolCall, Usage
 from app.runs.request import RunRequest
 
 
 class RunResult(msgspec.Struct, frozen=True):
-    """A run that ended well, as one piece."""
+    """A run that finished, as one piece."""
 
     text: str
     reason: FinishReason
@@ -27,23 +28,23 @@ class RunResult(msgspec.Struct, frozen=True):
 
 
 class Run:
-    """Handed out by `RunService.start`. Whoever has it may follow it and stop it."""
+    """Returned by `RunService.start`. Its holder may follow it and stop it."""
 
-    def __init__(self, request: RunRequest, agent: AgentSettings) -> None:
+    def __init__(self, request: RunRequest, agent: AgentSettings, answer: Answer) -> None:
         self.id = request.run_id or new_run_id(request.id_prefix)
         self.request = request
         self.agent = agent
+        self.answer = answer
         self.cancel = Cancel()
         self.log = EventLog()
         self.started_at = time.time()
-        # On the monotonic clock, None until it happens: accepted, out of the queue, first words, the end.
+        # On the monotonic clock, None until it happens: accepted, out of the queue, first output, the end.
         self.accepted_at = time.monotonic()
         self.dequeued_at: float | None = None
         self.first_output_at: float | None = None
         self.ended_at: float | None = None
-        self.model: str | None = None  # "provider/model" that answered, once that is known
-        # Whether the line about the answer tells the run's end, too. False again if the answer ends first.
-        self.told_with_answer = request.source == "http"
+        self.model: str | None = None  # `provider/model` that answered, once that is known
+        self.log_finish = request.log_finish
 
     @property
     def timeout_seconds(self) -> float:
@@ -65,11 +66,14 @@ class Run:
         """Ask the run to stop because of `error`. False if it has ended or is stopping already."""
         return not self.ended and self.cancel.cancel(error)
 
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end, at most `seconds`. True if the run has ended."""
+        return self.log.wait(seconds) is not None
+
     def result(self) -> RunResult:
-        """Wait for the end. Raises the run's error if it did not end well."""
+        """Wait for the end. Raises the run's error if it did not finish."""
         end = self.log.wait()
         assert end is not None  # there is no time limit
         if isinstance(end, RunFailed):
-            raise end.error
-        text = "".join([event.text for event in self.log if type(event) is TextDelta])
-        return RunResult(text, end.reason, end.usage, end.tool_calls)
+            raise end.as_error()
+        return RunResult(self.answer.text, end.reason, end.usage, end.tool_calls)

@@ -1,4 +1,4 @@
-"""The only door to an agent: every transport builds a `RunRequest` and calls `RunService.start`."""
+"""The only way to make an agent act: build a `RunRequest` (`intake.py`) and call `RunService.start`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+from app.agents.loop import Answer
 from app.config.settings import Settings
 from app.errors import (
     Draining,
@@ -16,9 +17,11 @@ from app.errors import (
     UnknownAgent,
     UpstreamTimeout,
 )
-from app.events.types import RunFailed, RunStarted
+from app.events.bus import EventBus
+from app.events.types import RunFailed, RunFinished, RunStarted
 from app.runs.drive import RunSlots, drive, new_messages
-from app.runs.log_lines import log_start
+from app.runs.ledger import RunLedger
+from app.runs.log_lines import log_end, log_start
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.tasks import TaskBuilder
@@ -36,7 +39,8 @@ class RunService:
     """Starts runs, knows the active ones, and stops them.
 
     `settings` gives the present settings; a run keeps those it was started with. `lanes` are the sessions'
-    queues, `slots` the agents'. `observe` is called with each run that has ended.
+    queues. `bus` publishes the events of each run, `ledger` remembers the runs that have ended, and `observe`
+    is called with each of those.
     """
 
     def __init__(
@@ -45,6 +49,8 @@ class RunService:
         tasks: TaskBuilder,
         store: RunStore,
         lanes: Lanes,
+        bus: EventBus,
+        ledger: RunLedger,
         spawn: Spawn,
         observe: Callable[[Run], object],
     ) -> None:
@@ -52,47 +58,53 @@ class RunService:
         self._tasks = tasks
         self._store = store
         self._lanes = lanes
-        self._slots = Lanes(cap=1_000_000)  # `max_runs` bounds it
+        self._agent_lanes = Lanes(cap=1_000_000)  # `max_runs` bounds it
+        self.bus = bus
+        self.ledger = ledger
         self._spawn = spawn
         self._observe = observe
         self._active: dict[str, Run] = {}
         self._idle = threading.Event()
         self._idle.set()
         self.draining = False
-        # Called with each run that starts, before anything happens in it; they must not wait.
-        self.listeners: list[Callable[[Run], object]] = []
 
     @property
     def active(self) -> Sequence[Run]:
         return list(self._active.values())
 
     def get(self, run_id: str) -> Run | None:
+        """The active run of that id."""
         return self._active.get(run_id)
 
-    def start(self, request: RunRequest) -> Run:
-        """Accept a run and let it go. All that can be refused is refused here, before any output.
+    def in_session(self, session_key: str) -> Sequence[Run]:
+        """The active runs of a session, in the order they were started."""
+        return [run for run in self._active.values() if run.session_key == session_key]
 
-        From here on a stored session has the user's turn, whatever becomes of the process. Raises
-        Draining, Overloaded, UnknownAgent, InvalidRequest (unknown model), SessionBusy, StorageUnavailable
-        and IdempotencyKeyReused (a `run_id` that a run has or had).
+    def start(self, request: RunRequest) -> Run:
+        """Accept a run and drive it in the background. All that can be refused is refused here.
+
+        Once this has returned, the user's messages are in the stored session, even if the process dies.
+        Raises Draining, Overloaded, UnknownAgent, InvalidRequest (unknown model), SessionBusy,
+        StorageUnavailable and IdempotencyKeyReused (a `run_id` that another run has or had).
         """
-        run, place = self._begin(request)
-        self._spawn(self._drive, run, place)
+        run, slots = self._begin(request)
+        self._spawn(self._drive, run, slots)
         return run
 
     def complete(self, request: RunRequest, watch: Callable[[Run], AbstractContextManager[object]]) -> Run:
-        """The same run, at its end: for a caller who waits for nothing else, and spares a greenlet so.
+        """Accept a run, drive it in the caller's own greenlet, and return it at its end.
 
-        `watch` is handed the run before it is driven, and is held while it goes on. Raises what `start` does.
+        For a caller who waits for nothing else: it costs no further greenlet. `watch(run)` is entered before
+        the run is driven and left at its end. Raises what `start` raises.
         """
-        run, place = self._begin(request)
+        run, slots = self._begin(request)
         try:
             with watch(run):
-                self._drive(run, place)
+                self._drive(run, slots)
         finally:
             if not run.ended:  # the watch itself has failed
                 run.abort(InternalError("The gateway failed on this request."))
-                self._drive(run, place)
+                self._drive(run, slots)
         return run
 
     def _begin(self, request: RunRequest) -> tuple[Run, RunSlots]:
@@ -100,17 +112,17 @@ class RunService:
         self._active[run.id] = run
         self._idle.clear()
         try:
-            place = self._accept(run)
+            slots = self._accept(run)
         except BaseException:
-            self._forget(run)
+            self._remove(run)
             raise
-        run.log.append(RunStarted(run.id, run.agent.id, run.session_key, run.started_at))
-        for listen in self.listeners:
-            listen(run)
-        return run, place
+        started = RunStarted(run.id, run.agent.id, run.session_key, run.started_at, request.starter)
+        run.log.append(started)
+        self.bus.publish(run.id, run.log)
+        return run, slots
 
     def drain(self, seconds: float) -> None:
-        """Refuse new runs, let the active ones end for `seconds`, then stop what is left."""
+        """Refuse new runs, wait `seconds` for the active ones to end, then stop those that are left."""
         self.draining = True
         if not self._idle.wait(seconds):
             for run in self.active:
@@ -118,7 +130,7 @@ class RunService:
             self._idle.wait(ABORT_SECONDS)
 
     def stop_overdue(self) -> None:
-        """Abort the runs that have used up their agent's time. Called about once a second."""
+        """Abort the runs that have used up their time. To be called about once a second."""
         now = time.monotonic()
         for run in self.active:
             limit = run.timeout_seconds
@@ -140,13 +152,14 @@ class RunService:
         if request.run_id in self._active:
             raise IdempotencyKeyReused(f"A run with the id {request.run_id!r} is going on.")
         self._tasks.check(request, agent)
-        return Run(request, agent)
+        answer = Answer(settings.limits.answer_bytes)
+        return Run(request, agent, answer)
 
     def _accept(self, run: Run) -> RunSlots:
-        """Take the run's place in its session's queue, and store what its caller says."""
+        """Take the run's place in its session's lane, and store its new messages."""
         request = run.request
         if request.route.stateless:
-            return RunSlots(None, None, self._slots)
+            return RunSlots(None, None, self._agent_lanes)
         ticket = self._lanes.join(run.session_key)
         try:
             self._store.accept(
@@ -160,19 +173,24 @@ class RunService:
         except BaseException:
             ticket.leave()
             raise
-        return RunSlots(ticket, self._store, self._slots)
+        return RunSlots(ticket, self._store, self._agent_lanes)
 
-    def _drive(self, run: Run, place: RunSlots) -> None:
+    def _drive(self, run: Run, slots: RunSlots) -> None:
         log_start(run)
+        # A fault in `drive` itself must not leave followers waiting for ever.
+        end: RunFinished | RunFailed = RunFailed.of(InternalError("The gateway failed on this request."))
         try:
-            drive(run, place, self._tasks.build)
+            end = drive(run, slots, self._tasks.build)
         finally:
-            if not run.ended:  # a fault in drive itself must not leave followers waiting for ever
-                run.log.append(RunFailed(InternalError("The gateway failed on this request.")))
-            self._forget(run)
+            run.ended_at = time.monotonic()
+            self.ledger.add(run, end)  # first: a follower that sees the end may ask for it
+            run.log.append(end)
+            log_end(run)
+            self._remove(run)
+            self.bus.close(run.id)
             self._observe(run)
 
-    def _forget(self, run: Run) -> None:
+    def _remove(self, run: Run) -> None:
         self._active.pop(run.id, None)
         if not self._active:
             self._idle.set()

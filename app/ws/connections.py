@@ -73,13 +73,13 @@ class Connections:
     def remove(self, connection: Listener) -> None:
         self._open.pop(connection.id, None)
 
-    def audience(self, session_key: str, starter: object) -> Iterable[Listener]:
+    def audience(self, session_key: str, starter: str | None) -> Iterable[Listener]:
         """Who is told of a run: who started it, who watches its session; while few are here, everybody."""
         everybody = len(self._open) <= BROADCAST_LIMIT
         return [
             one
             for one in self._open.values()
-            if one is starter or session_key in one.watched or (everybody and one.role == "operator")
+            if one.id == starter or session_key in one.watched or (everybody and one.role == "operator")
         ]
 
     def announce_stop(self) -> None:

@@ -81,13 +81,13 @@ class RunEncoder:
                 yield self._agent("lifecycle", {"phase": "end", "endedAt": _now()})
                 yield from self._chat_delta()
                 yield self._chat("final", stopReason=event.reason, **self._message())
-            case RunFailed(error, aborted=True):
+            case RunFailed(aborted=True):
                 yield self._agent("lifecycle", {"phase": "end", "endedAt": _now(), "aborted": True})
                 yield self._chat("aborted", stopReason="rpc", **self._message())
-            case RunFailed(error):
-                yield self._agent("lifecycle", {"phase": "error", "error": error.message, "endedAt": _now()})
+            case RunFailed(message=message):
+                yield self._agent("lifecycle", {"phase": "error", "error": message, "endedAt": _now()})
                 yield from self._chat_delta()
-                yield self._chat("error", errorMessage=error.message)
+                yield self._chat("error", errorMessage=message)
 
     def _chat_delta(self) -> Iterator[Told]:
         text = self._text.rstrip()

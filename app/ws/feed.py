@@ -1,76 +1,79 @@
-"""Tells connections what happens in runs, whoever started them, and remembers how they ended."""
+"""Sends the events of runs to the connections that follow them, whoever started the runs."""
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import Any
+from collections.abc import Callable, Iterable
 
 from app.concurrency.background import spawn
-from app.events.types import RunFailed, RunFinished, TextDelta
-from app.runs.ledger import Entry, Ledger
+from app.events.log import EventLog
+from app.events.types import RunStarted
 from app.runs.run import Run
+from app.runs.service import RunService
 from app.ws.connections import Connections
 from app.ws.encoder import RunEncoder, Told
 from app.ws.frames import EventFrame
 
 
 class Feed:
-    """Follows each run from its start, on a greenlet of its own, while there is anybody to tell."""
+    """Follows each run from its start, on a greenlet of its own, if anybody is connected then."""
 
-    def __init__(self, connections: Connections, ledger: Ledger) -> None:
+    def __init__(self, connections: Connections, runs: RunService) -> None:
         self._connections = connections
-        self._ledger = ledger
+        self._runs = runs
+        self._followed: dict[str, list[Callable[[], object]]] = {}  # run id -> what to call after its events
+        runs.bus.subscribe(self._run_published)
 
-    def run_started(self, run: Run) -> None:
-        """A listener of `RunService`."""
+    def when_sent(self, run_id: str, then: Callable[[], object]) -> None:
+        """Call `then` when the run has ended and all its events have been queued for the connections.
+
+        So a response that depends on the run's end comes after the events, as clients expect. It is called
+        now for a run that is not active.
+        """
+        if (waiting := self._followed.get(run_id)) is not None:
+            waiting.append(then)
+        elif (run := self._runs.get(run_id)) is not None:
+            spawn(_call_at_end, run, then)
+        else:
+            then()
+
+    def wait_sent(self, runs: Iterable[Run], seconds: float) -> None:
+        """Wait for `when_sent` of all these runs, at most `seconds`."""
+        deadline = time.monotonic() + seconds
+        for run in runs:
+            sent = threading.Event()
+            self.when_sent(run.id, sent.set)
+            sent.wait(max(0.0, deadline - time.monotonic()))
+
+    def _run_published(self, run_id: str, log: EventLog) -> None:
         if len(self._connections):
-            spawn(self._follow, run, self._ledger.open(run))
+            self._followed[run_id] = []
+            spawn(self._follow, run_id, log)
 
-    def _follow(self, run: Run, entry: Entry) -> None:
-        encoder = RunEncoder(run.id, run.agent.id, run.session_key)
-        text: list[str] = []
-        for batch in run.follow():
-            text += [event.text for event in batch if isinstance(event, TextDelta)]
-            for told in encoder.encode(batch):
-                self._tell(run, told)
-        self._end(run, entry, "".join(text))
+    def _follow(self, run_id: str, log: EventLog) -> None:
+        try:
+            started = next(iter(log))
+            assert isinstance(started, RunStarted)
+            encoder = RunEncoder(run_id, started.agent_id, started.session_key)
+            for batch in log.follow():
+                for told in encoder.encode(batch):
+                    self._send(started, told)
+        finally:
+            for then in self._followed.pop(run_id, ()):
+                then()
 
-    def _tell(self, run: Run, told: Told) -> None:
-        starter = run.request.origin
-        audience = self._connections.audience(run.session_key, starter)
+    def _send(self, run: RunStarted, told: Told) -> None:
+        audience = self._connections.audience(run.session_key, run.starter)
         cap = told.only_starter_with
         if cap is not None:
-            audience = [one for one in audience if one is starter and one.has_cap(cap)]
+            audience = [one for one in audience if one.id == run.starter and one.has_cap(cap)]
         if audience:
             frame = EventFrame(told.event, told.payload)
             for connection in audience:
                 connection.tell(frame, droppable=told.droppable)
 
-    def _end(self, run: Run, entry: Entry, text: str) -> None:
-        match run.log.end:
-            case RunFailed(error):
-                entry.end({"runId": run.id, "status": "error", "summary": error.message}, error)
-            case RunFinished() as end:
-                entry.end(summarize(run, end, text), None)
 
-
-def summarize(run: Run, end: RunFinished, text: str) -> dict[str, Any]:
-    """The last response to an `agent` request (contract, WebSocket section 4.1)."""
-    provider, _, model = (run.model or "").partition("/")
-    usage = end.usage
-    agent_meta = {
-        "sessionId": run.session_key,
-        "provider": provider,
-        "model": model,
-        "usage": {
-            "input": usage.prompt_tokens,
-            "output": usage.completion_tokens,
-            "total": usage.total_tokens,
-            "estimated": usage.estimated,
-        },
-    }
-    duration = int((time.time() - run.started_at) * 1000)
-    meta = {"durationMs": duration, "stopReason": end.reason, "agentMeta": agent_meta}
-    payloads = [{"text": text, "mediaUrl": None}] if text else []
-    result = {"payloads": payloads, "meta": meta}
-    return {"runId": run.id, "status": "ok", "summary": "completed", "result": result}
+def _call_at_end(run: Run, then: Callable[[], object]) -> None:
+    run.wait()
+    then()

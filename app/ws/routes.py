@@ -19,7 +19,6 @@ from app.config.settings import GatewaySettings, Settings
 from app.errors import HostNotAllowed, InvalidRequest, OriginNotAllowed
 from app.exchange import GatewayRequest, current_request
 from app.gateway import Gateway
-from app.runs.ledger import Ledger
 from app.ws.buffered_socket import BufferedSocket
 from app.ws.connection import STRANGER_PAYLOAD, Connection
 from app.ws.connections import RESTART, ROTATED, Connections
@@ -36,14 +35,12 @@ class Protocol:
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.connections = Connections()
-        ledger = Ledger()
-        feed = Feed(self.connections, ledger)
-        gateway.runs.listeners.append(feed.run_started)
+        feed = Feed(self.connections, gateway.runs)
         gateway.on_stopping.append(self.connections.announce_stop)
         gateway.on_drained.append(self._end)
         gateway.on_settings.append(self._check_credentials)
         self._auth = gateway.settings.gateway.auth
-        self.dispatcher = Dispatcher(gateway, build_table(ledger), self.connections.peers)
+        self.dispatcher = Dispatcher(gateway, build_table(feed), self.connections.peers)
 
     def _end(self) -> None:
         self.connections.stop()

@@ -78,8 +78,8 @@ class ChunkEncoder:
             case RunFinished(reason, usage):
                 finish = self._delta + b'{},"finish_reason":' + orjson.dumps(reason) + b"}]" + self._usage_end
                 return finish + self._usage(usage) + DONE
-            case RunFailed(error):
-                return b"data: " + orjson.dumps(envelope(error)) + b"\n\n" + DONE
+            case RunFailed():
+                return b"data: " + orjson.dumps(envelope(event.as_error())) + b"\n\n" + DONE
             case _:
                 return b""
 

@@ -52,6 +52,7 @@ def _run_request(body: ChatRequest, request: GatewayRequest) -> RunRequest:
         principal=request.principal,
         request_id=request.id,
         id_prefix=ID_PREFIX,
+        log_finish=False,
     )
 
 

@@ -188,7 +188,7 @@ class Transport:
         """POST `body` to `path` below the base URL; the block gets the answer once its headers are there.
 
         Raises UpstreamTimeout, UpstreamTruncated and UpstreamError (connection refused, name unknown, broken
-        TLS, not HTTP); Interrupted, in the block too, when `cancel` is called.
+        TLS, not HTTP), and the error of `cancel` when that is called.
         """
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
         head = f"POST {self._path}{path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n{''.join(lines)}"

@@ -1,4 +1,8 @@
-"""A Chat Completions answer, whole or as server-sent events, as model events."""
+"""A Chat Completions answer, whole or as a stream of chunks, as model events.
+
+The format is https://platform.openai.com/docs/api-reference/chat-streaming. Many servers follow it loosely:
+what has another type than documented is ignored, not refused.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,19 @@ _REASONS: dict[str, FinishReason] = {
 
 
 class ChatStream:
-    """Reads one answer. `done` is set by `[DONE]`; `begun` once any output has come."""
+    """Reads one answer. `done` is set by `[DONE]`; `begun` once the model has put out anything.
+
+    Tool calls. A call arrives as fragments: the first has its id and name, all of them a part of its
+    arguments; each names the call's `index`. Events need an index that belongs to one call only, and some
+    servers do not keep to that:
+
+    * They give no index but whole calls, each with an id: a new id is a new call and gets the next index, an
+      id seen before continues its call. With neither an index nor an id, the position in the chunk counts.
+    * They give the same index (nearly always 0) to several calls, with different ids: the later call is moved
+      to a free index (`_index_of_id` has it). Fragments without an id that follow with the given index belong
+      to the call that had it last (`_current` maps it to that call's own index).
+    * They repeat the id in every fragment: the id says which call it is, whatever the index.
+    """
 
     def __init__(self, secret: str | None = None) -> None:
         self.done = False
@@ -30,12 +46,15 @@ class ChatStream:
         self._secret = secret
         self._reason: FinishReason | None = None
         self._usage: Usage | None = None
-        self._called = False
-        self._calls: dict[str, int] = {}  # a call's id -> its index
-        self._moved: dict[int, int] = {}  # an index that a server gave twice -> the newer call's own
+        self._has_tool_calls = False
+        self._index_of_id: dict[str, int] = {}  # a call's id -> its index in our events
+        self._used: set[int] = set()  # the values of `_index_of_id`
+        self._highest = -1  # none of them is larger
+        self._current: dict[int, int] = {}  # an index as given -> the index of the call that had it last
 
     def read(self, payload: bytes) -> Sequence[ModelEvent]:
-        """The events of one chunk. Raises the provider's error when the chunk is one."""
+        """The events of one chunk. Raises the provider's error if the chunk is one, UpstreamError if it is
+        not a chunk at all."""
         if payload == b"[DONE]":
             self.done = True
             return ()
@@ -52,21 +71,21 @@ class ChatStream:
             if choice.get("index"):
                 continue  # we ask for one choice only
             if delta := _object(choice.get("delta")) or _object(choice.get("message")):
-                self._take(delta, events)
+                self._read_delta(delta, events)
             if reason := _text(choice.get("finish_reason")):
                 self._reason = _REASONS.get(reason, "stop")
         return events
 
     def finish(self) -> ModelFinished:
-        """What the call ended in. Raises UpstreamTruncated if neither a reason nor `[DONE]` has come."""
+        """The last event. Raises UpstreamTruncated if neither a finish reason nor `[DONE]` has come."""
         if self._reason is None and not self.done:
             raise UpstreamTruncated("The provider's answer ended in the middle.")
         reason = self._reason or "stop"
-        if self._called and reason == "stop":
+        if self._has_tool_calls and reason == "stop":
             reason = "tool_calls"  # some servers say "stop" beside tool calls
         return ModelFinished(reason, self._usage)
 
-    def _take(self, delta: dict[str, Any], events: list[ModelEvent]) -> None:
+    def _read_delta(self, delta: dict[str, Any], events: list[ModelEvent]) -> None:
         if text := _content(delta.get("content")):
             events.append(TextDelta(text))
         if "reasoning_content" in delta or "reasoning" in delta:
@@ -75,7 +94,7 @@ class ChatStream:
                 events.append(ReasoningDelta(thinking))
         if calls := delta.get("tool_calls"):
             for position, call in enumerate(_objects(calls)):
-                self._called = True
+                self._has_tool_calls = True
                 events.append(self._tool_call(call, position))
         if events:
             self.begun = True
@@ -84,21 +103,32 @@ class ChatStream:
         function = _object(call.get("function"))
         index, call_id = call.get("index"), _text(call.get("id"))
         if not isinstance(index, int):
-            # Some servers send whole calls without an index: a new id is a new call.
-            index = self._calls.get(call_id or "", len(self._calls) if call_id else position)
-        if call_id and call_id not in self._calls:
-            taken = set(self._calls.values())
-            self._moved[index] = max(taken) + 1 if index in taken else index
-            self._calls[call_id] = self._moved[index]
-        index = self._calls.get(call_id or "", self._moved.get(index, index))
+            index = len(self._index_of_id) if call_id else position
+        if call_id is None:
+            index = self._current.get(index, index)
+        elif call_id in self._index_of_id:
+            index = self._index_of_id[call_id]
+        else:
+            index = self._begin_call(call_id, index)
         arguments = function.get("arguments") or ""
         if not isinstance(arguments, str):
             arguments = orjson.dumps(arguments).decode()
         return ToolCallDelta(index, call_id, _text(function.get("name")), arguments)
 
+    def _begin_call(self, call_id: str, given: int) -> int:
+        """The index of a new call: the one it was given, unless another call has that already."""
+        index = self._highest + 1 if given in self._used else given
+        self._highest = max(self._highest, index)
+        self._used.add(index)
+        self._index_of_id[call_id] = self._current[given] = index
+        return index
+
 
 def _only_text(chunk: dict[str, Any]) -> str | None:
-    """The text of a chunk that has nothing but text to tell, as nearly all do: worth a short way."""
+    """The text of a chunk that has a text and nothing else, None for any other chunk.
+
+    Nearly all chunks are such, so they are read the short way.
+    """
     try:
         (choice,) = chunk["choices"]
         delta = choice["delta"]
@@ -128,27 +158,32 @@ def _load(payload: bytes) -> dict[str, Any]:
 
 
 def _content(value: object) -> str:
-    """A text, or parts of which some servers make one."""
+    """The text of a `content`, which some servers send as a list of parts."""
     if isinstance(value, str):
         return value
     return "".join(_text(part.get("text")) or "" for part in _objects(value))
 
 
 def _object(value: object) -> dict[str, Any]:
-    """Servers of all kinds put all kinds of things where an object belongs."""
+    """`value` if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
+    """The objects of a list; none if it is not a list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str | None:
+    """`value` if it is a text and not empty."""
     return value if isinstance(value, str) and value else None
 
 
 def read_whole(body: bytes, secret: str | None) -> Iterator[ModelEvent]:
-    """The events of an answer that came as one JSON document although a stream was asked for."""
+    """The events of an answer that is one JSON document although a stream was asked for.
+
+    Raises UpstreamError if it is not a chat completion, and what `ChatStream` raises.
+    """
     stream = ChatStream(secret)
     chunk = _load(body)
     if "error" not in chunk and not isinstance(chunk.get("choices"), list):

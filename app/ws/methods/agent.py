@@ -1,41 +1,49 @@
-"""`agent` and `agent.wait`: a run for a caller who wants its result (contract, WebSocket section 4.1)."""
+"""`agent` and `agent.wait`: a run for a caller who wants its result (docs/websocket.md#runs)."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from app.clock import now_ms
 from app.concurrency.background import call_later
+from app.errors import InvalidRequest
+from app.events.types import RunFailed
 from app.messages import Message
+from app.model_name import ModelName
 from app.routing.operator import resolve_agent_route
 from app.routing.resolve import Route
-from app.runs.ledger import Entry, Ledger
+from app.runs.ledger import EndedRun
 from app.runs.request import RunRequest
 from app.ws.call import LATER, Answer, Call, Handler
+from app.ws.feed import Feed
 from app.ws.methods.attachments import user_content
 
 DEFAULT_WAIT_MS = 30_000
 
 
 class AgentMethods:
-    """`ledger` remembers runs by their id, which is the caller's idempotency key."""
+    """`feed` says when a run's events have been sent: only then its result is."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
 
     def table(self) -> dict[str, Handler]:
         return {"agent": self.run, "agent.wait": self.wait}
 
     def run(self, call: Call) -> Any:
-        """Two responses: `accepted` now, the result when the run has ended."""
-        params = call.params
+        """Two responses: `accepted` now, the result when the run has ended.
+
+        The idempotency key is the run's id. A known key starts nothing: `in_flight`, or the result again.
+        """
+        params, runs = call.params, call.gateway.runs
         message, run_id = params.text("message"), params.run_id()
-        entry = self._ledger.get(run_id)
-        if entry is not None:
-            return _repeat(entry, call)
+        if runs.get(run_id) is not None:
+            return {"runId": run_id, "status": "in_flight"}
+        if (ended := runs.ledger.get(run_id)) is not None:
+            return _send_result(ended, call.later())
         route = _route(call)
         call.peer.watch_session(route.session_key)
-        run = call.gateway.runs.start(
+        run = runs.start(
             RunRequest(
                 route=route,
                 messages=(Message("user", user_content(message, call)),),
@@ -45,7 +53,7 @@ class AgentMethods:
                 principal=call.peer.principal,
                 run_id=run_id,
                 timeout_seconds=params.integer("timeout", 0) or None,
-                origin=call.peer,
+                starter=call.peer.id,
             )
         )
         answer = call.later()
@@ -53,26 +61,29 @@ class AgentMethods:
             {
                 "runId": run.id,
                 "status": "accepted",
-                "acceptedAt": int(time.time() * 1000),
+                "acceptedAt": now_ms(),
                 "sessionKey": route.session_key,
                 "agentId": route.agent_id,
             }
         )
-        started = self._ledger.get(run.id)
-        assert started is not None
-        started.when_ended(lambda ended: _answer(ended, answer))
+        self._feed.when_sent(run.id, lambda: _send_result(runs.ledger.get(run.id), answer))
         return LATER
 
     def wait(self, call: Call) -> Any:
-        """How a run ended, or `timeout`: a run nobody knows is waited for in vain."""
-        run_id = call.params.text("runId")
-        patience = call.params.integer("timeoutMs", DEFAULT_WAIT_MS) / 1000
-        entry = self._ledger.get(run_id)
-        answer = call.later()
-        if entry is not None:
-            entry.when_ended(lambda ended: answer.succeed(_state(ended)))
-        if entry is None or not entry.ended:
-            call_later(patience, lambda: answer.succeed({"runId": run_id, "status": "timeout"}))
+        """How a run ended. `timeout` if that is not known in time; of an unknown run it never is."""
+        run_id, ledger = call.params.text("runId"), call.gateway.runs.ledger
+        seconds = call.params.integer("timeoutMs", DEFAULT_WAIT_MS) / 1000
+        if (ended := ledger.get(run_id)) is not None:
+            return _describe_end(ended)
+        answer, timeout = call.later(), {"runId": run_id, "status": "timeout"}
+
+        def send_end() -> None:
+            ended = ledger.get(run_id)
+            answer.succeed(timeout if ended is None else _describe_end(ended))
+
+        if call.gateway.runs.get(run_id) is not None:
+            self._feed.when_sent(run_id, send_end)
+        call_later(seconds, lambda: answer.succeed(timeout))
         return LATER
 
 
@@ -87,28 +98,47 @@ def _route(call: Call) -> Route:
     )
 
 
-def _repeat(entry: Entry, call: Call) -> Any:
-    if not entry.ended:
-        return {"runId": entry.run.id, "status": "in_flight"}
-    answer = call.later()
-    _answer(entry, answer)
+def _send_result(run: EndedRun | None, answer: Answer) -> object:
+    """The second response to `agent`: the answer, or the error."""
+    if run is None:  # forgotten since it ended, which is a matter of minutes
+        answer.fail(InvalidRequest("The result of this run is no longer known."))
+    elif isinstance(run.end, RunFailed):
+        failed = {"runId": run.id, "status": "error", "summary": run.end.message}
+        answer.fail(run.end.as_error(), failed)
+    else:
+        answer.succeed(_dump_result(run))
     return LATER
 
 
-def _answer(entry: Entry, answer: Answer) -> None:
-    if entry.error is not None:
-        answer.fail(entry.error, entry.payload)
-    else:
-        answer.succeed(entry.payload)
-
-
-def _state(entry: Entry) -> dict[str, Any]:
-    state: dict[str, Any] = {
-        "runId": entry.run.id,
-        "status": "ok" if entry.error is None else "error",
-        "startedAt": int(entry.run.started_at * 1000),
-        "endedAt": int((entry.ended_at or 0) * 1000),
+def _dump_result(run: EndedRun) -> dict[str, Any]:
+    assert not isinstance(run.end, RunFailed)
+    name, usage = ModelName.parse(run.model or ""), run.end.usage
+    agent_meta = {
+        "sessionId": run.session_key,
+        "provider": name.provider,
+        "model": name.model,
+        "usage": {
+            "input": usage.prompt_tokens,
+            "output": usage.completion_tokens,
+            "total": usage.total_tokens,
+            "estimated": usage.estimated,
+        },
     }
-    if entry.error is not None:
-        state["error"] = entry.error.message
+    duration = int((run.ended_at - run.started_at) * 1000)
+    meta = {"durationMs": duration, "stopReason": run.end.reason, "agentMeta": agent_meta}
+    payloads = [{"text": run.text, "mediaUrl": None}] if run.text else []
+    result = {"payloads": payloads, "meta": meta}
+    return {"runId": run.id, "status": "ok", "summary": "completed", "result": result}
+
+
+def _describe_end(run: EndedRun) -> dict[str, Any]:
+    failed = isinstance(run.end, RunFailed)
+    state: dict[str, Any] = {
+        "runId": run.id,
+        "status": "error" if failed else "ok",
+        "startedAt": int(run.started_at * 1000),
+        "endedAt": int(run.ended_at * 1000),
+    }
+    if isinstance(run.end, RunFailed):
+        state["error"] = run.end.message
     return state

@@ -1,20 +1,21 @@
-"""`chat.*`: a conversation as people see it (contract, WebSocket sections 4.2 to 4.7)."""
+"""`chat.*`: a conversation as people see it (docs/websocket.md#runs)."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
+from app.clock import now_ms
 from app.control.commands import find_command, is_stop_word
 from app.errors import InvalidRequest, RunAborted
+from app.events.types import RunFailed
 from app.messages import Message
 from app.routing.operator import resolve_operator_route
 from app.routing.resolve import Route
-from app.runs.ledger import Ledger
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.ws.call import LATER, Call, Handler
+from app.ws.feed import Feed
 from app.ws.methods.attachments import user_content
 from app.ws.methods.history import dump_history
 
@@ -23,10 +24,10 @@ DEFAULT_HISTORY, MAX_HISTORY = 200, 1000
 
 
 class ChatMethods:
-    """`ledger` remembers runs by their id, which is the caller's idempotency key."""
+    """`feed` says when a run's events have been sent: only then `chat.abort` is answered."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
 
     def table(self) -> dict[str, Handler]:
         return {
@@ -38,8 +39,12 @@ class ChatMethods:
         }
 
     def send(self, call: Call) -> Any:
-        """Starts a run, or does what a command says; the end of either is a `chat` event."""
-        params = call.params
+        """Starts a run or executes a command; either ends with a `chat` event.
+
+        The idempotency key is the run's id. A known key starts nothing: `in_flight`, `ok`, or the error
+        again.
+        """
+        params, runs = call.params, call.gateway.runs
         route = _route(call)
         key = route.session_key
         message, run_id = params.optional_text("message") or "", params.run_id()
@@ -47,17 +52,18 @@ class ChatMethods:
         if not message.strip() and content == message:
             raise params.wrong("at /message", "message or attachment required")
         call.peer.watch_session(key, params.text("sessionKey"))
-        known = self._ledger.get(run_id)
-        if known is not None:
-            if known.error is not None:
-                raise known.error
-            return {"runId": run_id, "status": "ok" if known.ended else "in_flight"}
+        if runs.get(run_id) is not None:
+            return {"runId": run_id, "status": "in_flight"}
+        if (ended := runs.ledger.get(run_id)) is not None:
+            if isinstance(ended.end, RunFailed):
+                raise ended.end.as_error()
+            return {"runId": run_id, "status": "ok"}
         command = find_command(message)
         if is_stop_word(message) or (command is not None and command[0] == "stop"):
             return self._stop_all(call, key)
         if command is not None:
             return _command(call, key, run_id, *command)
-        run = call.gateway.runs.start(_request(call, route, content, run_id))
+        run = runs.start(_request(call, route, content, run_id))
         return {"runId": run.id, "status": "started"}
 
     def abort(self, call: Call) -> Any:
@@ -71,11 +77,11 @@ class ChatMethods:
         return self._stop([run] if run is not None else [])
 
     def _stop_all(self, call: Call, key: str) -> dict[str, Any]:
-        return self._stop([run for run in call.gateway.runs.active if run.session_key == key])
+        return self._stop(call.gateway.runs.in_session(key))
 
     def _stop(self, runs: Sequence[Run]) -> dict[str, Any]:
         stopped = [run for run in runs if run.abort(RunAborted("The run was stopped."))]
-        self._ledger.wait(stopped, ABORT_SECONDS)
+        self._feed.wait_sent(stopped, ABORT_SECONDS)
         return {"ok": True, "aborted": bool(stopped), "runIds": [run.id for run in stopped]}
 
 
@@ -103,7 +109,7 @@ def _request(call: Call, route: Route, content: Any, run_id: str) -> RunRequest:
         principal=call.peer.principal,
         run_id=run_id,
         timeout_seconds=timeout_ms / 1000 or None,
-        origin=call.peer,
+        starter=call.peer.id,
     )
 
 
@@ -111,7 +117,7 @@ def _command(call: Call, key: str, run_id: str, name: str, rest: str) -> Any:
     """A command's answer is one final, and no run."""
     text = call.gateway.commands.run(name, rest, key)
     content = [{"type": "text", "text": text}]
-    message = {"role": "assistant", "content": content, "timestamp": int(time.time() * 1000)}
+    message = {"role": "assistant", "content": content, "timestamp": now_ms()}
     payload = {"runId": run_id, "sessionKey": key, "seq": 0, "state": "final", "message": message}
     call.reply({"runId": run_id, "status": "started"})
     for peer in call.peers():
@@ -139,7 +145,7 @@ def inject(call: Call) -> Any:
     message_id = call.gateway.store.transcripts.inject(key, text, label)
     text = f"[{label}]\n\n{text}" if label else text
     content = [{"type": "text", "text": text}]
-    message = {"role": "assistant", "content": content, "timestamp": int(time.time() * 1000)}
+    message = {"role": "assistant", "content": content, "timestamp": now_ms()}
     run_id = f"inject-{message_id}"
     payload = {"runId": run_id, "sessionKey": key, "seq": 0, "state": "final", "message": message}
     for peer in call.peers():

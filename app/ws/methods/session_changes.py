@@ -90,7 +90,7 @@ def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
             model=session.settings.get("model"),
             principal=call.peer.principal,
             run_id=call.params.optional_text("idempotencyKey"),
-            origin=call.peer,
+            starter=call.peer.id,
         )
     )
     return {"runStarted": True, "runId": run.id}

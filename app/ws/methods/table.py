@@ -5,8 +5,8 @@ The scope of each is in `app.auth.method_scopes`.
 
 from __future__ import annotations
 
-from app.runs.ledger import Ledger
 from app.ws.call import Handler
+from app.ws.feed import Feed
 from app.ws.methods.agent import AgentMethods
 from app.ws.methods.chat import ChatMethods
 from app.ws.methods.config import CONFIG
@@ -18,10 +18,10 @@ from app.ws.methods.stubs import EMPTY
 from app.ws.methods.usage import USAGE
 
 
-def build_table(ledger: Ledger) -> dict[str, Handler]:
+def build_table(feed: Feed) -> dict[str, Handler]:
     return {
-        **AgentMethods(ledger).table(),
-        **ChatMethods(ledger).table(),
+        **AgentMethods(feed).table(),
+        **ChatMethods(feed).table(),
         **CONFIG,
         **EMPTY,
         **LOGS,

@@ -16,12 +16,13 @@ from app.providers.base import ModelCall
 from app.providers.registry import Candidate
 from tests.unit.agents.fake_provider import USED, FakeProvider, Step
 
+MAX_BYTES = 1024 * 1024
 ASKED = (Message("system", "1234"), Message("user", "12345"))
 
 
 def answer_to(*steps: Step, choice: str | None = None) -> tuple[list[Event], Answer]:
     """What was told and what was kept; an error is raised with what was told in its `told`."""
-    answer, told = Answer(), list[Event]()
+    answer, told = Answer(MAX_BYTES), list[Event]()
     call = ModelCall("", ASKED, tool_choice=choice)
     task = AgentTask([Candidate(FakeProvider(steps), "m")], call, lambda *_: None)
     told.extend(run_agent(task, answer, Cancel()))
@@ -41,23 +42,23 @@ def test_everything_is_told_in_order_with_the_runs_end_last():
         ModelFinished("length", USED, "fake/m"),
         RunFinished("length", USED),
     ]
-    assert (answer.text, answer.tool_calls, answer.model, answer.empty) == ("Hello", (), "fake/m", False)
-    assert answer.as_message() == Message("assistant", "Hello")
+    assert (answer.text, answer.tool_calls, answer.model, answer.is_empty) == ("Hello", (), "fake/m", False)
+    assert answer.messages[-1] == Message("assistant", "Hello")
 
 
 def test_an_empty_answer_is_an_answer():
     told, answer = answer_to(finished())
     assert told[-1] == RunFinished("stop", USED)
-    assert (answer.text, answer.empty) == ("", True)
+    assert (answer.text, answer.is_empty) == ("", True)
 
 
 def test_thinking_is_no_part_of_the_answer():
     _, answer = answer_to(ReasoningDelta("hm"), finished())
-    assert answer.empty
+    assert answer.is_empty
 
 
 def test_what_was_said_before_a_failure_is_kept():
-    answer, told = Answer(), list[Event]()
+    answer, told = Answer(MAX_BYTES), list[Event]()
     provider = FakeProvider([TextDelta("ha"), UpstreamError("no")])
     task = AgentTask([Candidate(provider, "m")], ModelCall("", ASKED), lambda *_: None)
     with pytest.raises(UpstreamError):  # noqa: PT012
@@ -79,8 +80,8 @@ def test_tool_calls_are_put_together_from_fragments_in_any_order():
     )
     calls = (ToolCall("c1", "up", '{"a":1}'), ToolCall("c2", "down", "{}"))
     assert told[-1] == RunFinished("tool_calls", USED, calls)
-    assert answer.as_message() == Message("assistant", "Wait.", calls)
-    assert not answer.empty
+    assert answer.messages[-1] == Message("assistant", "Wait.", calls)
+    assert not answer.is_empty
 
 
 def test_an_id_and_a_name_are_told_once():

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from app.cli.errors import WrongUse
-from app.cli.target import Target, add_target_options, find_target, normal_url
+from app.cli.options import add_target_options
+from app.cli.target import Target, find_target, normal_url
 
 ENV_TOKEN = {"OPENCLAW_GATEWAY_TOKEN": "env-token"}
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.config import EX_CONFIG, add_commands
+from app.cli.config import add_arguments
+from app.cli.exit_codes import EXIT_CONFIG
 from app.config.schema.fields import REDACTED
 
 
@@ -22,8 +23,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    add_commands(parser.add_subparsers())
-    args = parser.parse_args(["config", *words])
+    add_arguments(parser)
+    args = parser.parse_args(words)
     code: int = args.run(args)
     return code
 
@@ -44,7 +45,7 @@ def test_check_without_a_file(
 
 def test_check_names_every_mistake_on_stderr(file: Path, capsys: pytest.CaptureFixture[str]):
     file.write_text("{gateway: {port: 0}, nonsense: 1}")
-    assert run("check") == EX_CONFIG == 78
+    assert run("check") == EXIT_CONFIG == 78
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == [

@@ -11,7 +11,6 @@ import pytest
 from app.cli.logs import readable
 from app.cli.main import build_parser
 from app.cli.output import ago, duration, one_line, print_facts, print_table
-from app.cli.remote import scopes_for
 
 Screen = Callable[[Callable[[], object]], str]
 
@@ -96,13 +95,6 @@ def test_any_other_line_stays(text: str):
     assert readable(text) == text
 
 
-def test_commands_ask_for_the_least_scopes():
-    assert scopes_for(["agent", "chat.abort"]) == ["operator.write"]
-    assert scopes_for(["chat.history"]) == ["operator.read"]
-    assert scopes_for(["method.of.others"]) == ["operator.admin"]
-    assert scopes_for([]) == ["operator.read"]
-
-
 WRONG = [
     ("call",),
     ("call", "health", "--params", "["),
@@ -117,12 +109,13 @@ WRONG = [
 @pytest.mark.parametrize("words", WRONG)
 def test_wrong_words(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as caught:
-        build_parser().parse_args(words)
+        build_parser(words).parse_args(words)
     assert caught.value.code == 2
     assert capsys.readouterr().err
 
 
 def test_local_goes_with_no_address(capsys: pytest.CaptureFixture[str]):
-    args = build_parser().parse_args(["agent", "-m", "hi", "--local", "--url", "ws://h", "--token", "x"])
+    words = ["agent", "-m", "hi", "--local", "--url", "ws://h", "--token", "x"]
+    args = build_parser(words).parse_args(words)
     assert args.run(args) == 2
     assert "--url, --token" in capsys.readouterr().err

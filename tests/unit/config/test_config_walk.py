@@ -18,13 +18,13 @@ from app.config.settings import (
 APP = Path(__file__).parents[3] / "app"
 KEYS = [key for key in walk(RootSchema()) if key.settings and not section_of(key.field)]
 
-# Attributes that no single key of the file sets: they are worked out when the settings are built.
+# Attributes that no single key of the file sets: they are worked out when the settings are built, or fixed.
 DERIVED = {
     (GatewaySettings, "host"),
     (AgentSettings, "fallbacks"),
     (ProviderSettings, "name"),
     (ProviderSettings, "default_model"),
-    *((Settings, name) for name in ("state_dir", "config_path", "providers", "notes", "sources")),
+    *((Settings, name) for name in ("state_dir", "config_path", "providers", "notes", "sources", "limits")),
 }
 # Keys that become another attribute, or are only checked.
 WITHOUT_ATTRIBUTE = {"env", "timeoutMs", "timeoutSeconds", "api"}

@@ -13,7 +13,7 @@ from app.events.types import Event, RunFailed, RunFinished, TextDelta
 from app.messages import Usage
 
 FINISHED = RunFinished("stop", Usage())
-FAILED = RunFailed(UpstreamError("no"))
+FAILED = RunFailed.of(UpstreamError("no"))
 
 
 def log_of(*events: Event) -> EventLog:

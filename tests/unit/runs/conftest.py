@@ -11,10 +11,12 @@ import pytest
 
 from app.concurrency.background import spawn
 from app.config.settings import AgentSettings, GatewaySettings, ProviderSettings, Settings
+from app.events.bus import MemoryBus
 from app.events.types import Event
 from app.messages import Message
 from app.providers.registry import ProviderRegistry
 from app.routing.resolve import Route
+from app.runs.ledger import RunLedger
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.service import RunService
@@ -61,7 +63,14 @@ class Desk:
         )
         tasks = TaskBuilder(providers, lambda candidate, _: self.failed_calls.append(candidate.name))
         self.runs = RunService(
-            lambda: self.settings, tasks, self.store.runs, self.lanes, self._spawn, self.ended.append
+            lambda: self.settings,
+            tasks,
+            self.store.runs,
+            self.lanes,
+            MemoryBus(),
+            RunLedger(max_runs=100, keep_seconds=60.0),
+            self._spawn,
+            self.ended.append,
         )
         return self
 

@@ -37,6 +37,7 @@ from tests.unit.agents.fake_provider import USED, FakeProvider, says
 from tests.unit.runs.conftest import Desk, events, kinds, request
 
 FINISHED = ["RunStarted", "TextDelta", "TextDelta", "ModelFinished", "RunFinished"]
+STOPPING = "The gateway is stopping. Try again."
 STOP = RunAborted("stop")
 
 
@@ -383,9 +384,9 @@ def test_whatever_breaks_there_is_one_last_event(
     assert isinstance(told[0], RunStarted)
     end = told[-1]
     assert isinstance(end, RunFailed)
-    assert (type(end.error), end.aborted) == (expected, False)
+    assert (type(end.as_error()), end.aborted) == (expected, False)
     assert not any(isinstance(event, RunFailed | RunFinished) for event in told[:-1])
-    assert "a fault" not in end.error.message
+    assert "a fault" not in end.message
     with pytest.raises(expected):
         run.result()
     if key:
@@ -411,7 +412,7 @@ def test_a_store_that_breaks_ends_the_run_once_and_frees_its_place(
         wait_until(lambda: not desk.runs.active)
     expected = StorageUnavailable if isinstance(error, StorageUnavailable) else InternalError
     assert isinstance(told[-1], RunFailed)
-    assert type(told[-1].error) is expected
+    assert told[-1].code == expected.code
     assert sum(isinstance(event, RunFailed | RunFinished) for event in told) == 1
     assert desk.start("again", "chat").result().text == "Hello"
 
@@ -423,7 +424,7 @@ def test_a_run_that_is_stopped_keeps_what_it_said_and_its_mark(desk: Desk):
     gate.wait()
     assert run.abort(STOP) is True
     assert run.abort(RunAborted("again")) is False
-    assert events(run)[-1] == RunFailed(STOP, aborted=True)
+    assert events(run)[-1] == RunFailed.of(STOP, aborted=True)
     assert run.abort(STOP) is False
     assert desk.said("chat") == [("user", "hi", "complete"), ("assistant", "Hel", "partial")]
     desk.start("more", "chat").result()
@@ -489,7 +490,7 @@ def test_draining_stops_what_does_not_end_queued_ones_too(desk: Desk):
     for run in runs:
         end = run.log.end
         assert isinstance(end, RunFailed)
-        assert (type(end.error), end.aborted) == (Draining, True)
+        assert (end.code, end.message, end.aborted) == (Draining.code, STOPPING, True)
     assert len(desk.provider.calls) == 1
     assert desk.said("chat") == [
         ("user", "one", "complete"),

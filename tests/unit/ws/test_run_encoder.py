@@ -72,10 +72,10 @@ def test_thinking_is_a_stream_of_its_own():
 
 
 def test_the_ends():
-    aborted = told(TextDelta("half"), RunFailed(RunAborted("x"), aborted=True))
+    aborted = told(TextDelta("half"), RunFailed.of(RunAborted("x"), aborted=True))
     assert (aborted[-1].payload["state"], aborted[-1].payload["stopReason"]) == ("aborted", "rpc")
     assert aborted[-1].payload["message"]["content"][0]["text"] == "half"
-    failed = told(RunFailed(UpstreamError("no luck")))
+    failed = told(RunFailed.of(UpstreamError("no luck")))
     assert names(failed) == ["agent lifecycle", "chat error"]
     assert failed[0].payload["data"]["phase"] == "error"
     assert failed[-1].payload["errorMessage"] == "no luck"

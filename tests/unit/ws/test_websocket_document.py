@@ -8,15 +8,15 @@ from functools import cache
 import pytest
 
 from app.auth.method_scopes import METHOD_SCOPES
-from app.config.settings import ChatCompletionsSettings, ImageSettings
+from app.config.settings import ChatCompletionsSettings, ImageSettings, Limits
 from app.control.commands import COMMANDS, STOP_WORDS
-from app.runs.ledger import KEEP, KEEP_SECONDS, Ledger
 from app.ws import buffered_socket as wire
 from app.ws import connection, connections, handshake
 from app.ws.methods.table import build_table
 from tests.support.gateway import ROOT
 
 MiB = 1024 * 1024
+LIMITS = Limits()
 
 
 @cache
@@ -38,7 +38,7 @@ def test_every_method_has_its_row_and_every_row_its_method():
 
 
 def test_every_method_that_is_served_has_its_scope_and_the_other_way_round():
-    assert sorted(build_table(Ledger())) == sorted(METHOD_SCOPES)
+    assert sorted(build_table(None)) == sorted(METHOD_SCOPES)
 
 
 def test_every_method_has_its_sentence():
@@ -81,10 +81,14 @@ def test_every_command_and_stop_word_is_told():
             (connection.MISTAKES, connection.MISTAKES_PER_SECOND) == (200, 20),
         ),
         ("Who is told what", "at most 64 connections", connections.BROADCAST_LIMIT == 64),
-        ("Repeating a request", "5 minutes and at most 1,000", (KEEP_SECONDS, KEEP) == (300, 1000)),
         ("Runs", "up to 8 images", ChatCompletionsSettings().max_image_parts == 8),
         ("Runs", "at most 10 MiB each", ImageSettings().max_bytes == 10 * MiB),
         ("Runs", "20 MiB together", ChatCompletionsSettings().max_total_image_bytes == 20 * MiB),
+        (
+            "Repeating a request",
+            "5 minutes and at most 1,000",
+            (LIMITS.ended_run_seconds, LIMITS.ended_runs) == (300, 1000),
+        ),
         ("Close codes", "`credentials rotated`", connections.ROTATED[1] == "credentials rotated"),
     ],
 )

@@ -115,7 +115,7 @@ def test_tool_calls_come_in_fragments_that_add_up():
 
 @pytest.mark.parametrize("include_usage", [False, True])
 def test_a_failure_is_told_once_without_a_finish_chunk(include_usage: bool):
-    failed = RunFailed(UpstreamError("The provider failed."))
+    failed = RunFailed.of(UpstreamError("The provider failed."))
     error = {"message": "The provider failed.", "type": "api_error", "param": None, "code": "upstream_error"}
     assert stream(TextDelta("ha"), failed, include_usage=include_usage)[2:] == [{"error": error}, "[DONE]"]
 

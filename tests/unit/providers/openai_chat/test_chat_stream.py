@@ -1,4 +1,4 @@
-"""A provider's answer as events, from well-behaved servers and odd ones."""
+"""A provider's answer as events, from servers that keep to the format and from those that do not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SECRET = "provider-key-canary"
 
 
 def read(*chunks: Any) -> list[ModelEvent]:
-    """Events of a whole stream; a chunk that is bytes stands for itself."""
+    """The events of a whole stream. A chunk that is bytes is sent as it is."""
     stream = ChatStream(SECRET)
     events = [event for chunk in chunks for event in stream.read(raw(chunk))]
     return [*events, stream.finish()]
@@ -170,6 +170,36 @@ def fragment(
             [call(fragment(None, None, "up", "{}"), fragment(None, None, "down", "{}"))],
             [ToolCallDelta(0, None, "up", "{}"), ToolCallDelta(1, None, "down", "{}")],
         ),
+        # The same index for all, with different ids; fragments without an id belong to the later call.
+        (
+            [
+                call(fragment(0, "c1", "up", "{")),
+                call(fragment(0, None, None, "}")),
+                call(fragment(0, "c2", "down", "[")),
+                call(fragment(0, None, None, "]")),
+                call(fragment(0, "c3", "left", "{}")),
+            ],
+            [
+                ToolCallDelta(0, "c1", "up", "{"),
+                ToolCallDelta(0, None, None, "}"),
+                ToolCallDelta(1, "c2", "down", "["),
+                ToolCallDelta(1, None, None, "]"),
+                ToolCallDelta(2, "c3", "left", "{}"),
+            ],
+        ),
+        # The id in every fragment says which call it is, whatever the index.
+        (
+            [
+                call(fragment(0, "c1", "up", "{"), fragment(0, "c2", "down", "[")),
+                call(fragment(0, "c1", None, "}"), fragment(0, "c2", None, "]")),
+            ],
+            [
+                ToolCallDelta(0, "c1", "up", "{"),
+                ToolCallDelta(1, "c2", "down", "["),
+                ToolCallDelta(0, "c1", None, "}"),
+                ToolCallDelta(1, "c2", None, "]"),
+            ],
+        ),
         # Arguments as an object, or none at all.
         ([call(fragment(0, "c1", "up", {"a": 1}))], [ToolCallDelta(0, "c1", "up", '{"a":1}')]),
         ([call({"index": 0, "id": "c1", "function": {"name": "up"}})], [ToolCallDelta(0, "c1", "up")]),
@@ -311,6 +341,12 @@ JSON = st.recursive(
     ),
     max_leaves=15,
 )
+
+
+def test_many_tool_calls_with_one_index_get_indexes_of_their_own():
+    count = 20_000  # looking at all earlier calls for each would take minutes
+    events = read(*(call(fragment(0, f"c{number}", "up", "{}")) for number in range(count)), STOP)
+    assert [event.index for event in events if isinstance(event, ToolCallDelta)] == list(range(count))
 
 
 @given(JSON)

@@ -1,108 +1,48 @@
-"""The client against gateways that behave as none should: every failure is told in words."""
+"""The client against gateways that misbehave: every failure is a `ClientError` with words for people."""
 
 from __future__ import annotations
 
-import json
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Pong, Request, TextMessage
+from wsproto.events import CloseConnection, Event, Ping, Pong
 
-from app.cli.client import GatewayClient
-from app.cli.errors import CannotConnect, ConnectionLost, NoAnswer, NotLetIn, ProtocolMismatch, Refused
-from app.cli.target import Target
+from app.client.client import GatewayClient
+from app.client.errors import (
+    CannotConnect,
+    ConnectionLost,
+    NoAnswer,
+    NotAuthenticated,
+    ProtocolMismatch,
+    RequestRefused,
+    UpgradeRefused,
+)
+from app.client.frames import connect_params
+from tests.support.fake_gateway import HELLO, FakeGateway, Play, Side
 
-HELLO = {"type": "hello-ok", "protocol": 4, "policy": {"tickIntervalMs": 30000}}
+CLIENT = {"id": "test", "version": "1", "platform": "x", "mode": "cli"}
 AUTH = {"token": "a-secret"}
 
 
-class Side:
-    """The gateway's side of one connection."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.ws = WSConnection(ConnectionType.SERVER)
-        self.events: list[Event] = []
-        assert isinstance(self.next(), Request)
-
-    def upgrade(self, *payloads: Any) -> None:
-        """Says yes; what is given comes in the same piece as the answer."""
-        data = self.ws.send(AcceptConnection())
-        self.sock.sendall(data + b"".join(self.ws.send(TextMessage(json.dumps(one))) for one in payloads))
-
-    def next(self) -> Event:
-        while not self.events:
-            self.ws.receive_data(self.sock.recv(65536) or None)
-            self.events = list(self.ws.events())
-        return self.events.pop(0)
-
-    def request(self) -> Any:
-        text = ""
-        while True:
-            event = self.next()
-            assert isinstance(event, TextMessage), event
-            text += event.data
-            if event.message_finished:
-                return json.loads(text)
-
-    def send(self, frame: Any) -> None:
-        self.sock.sendall(self.ws.send(TextMessage(frame if isinstance(frame, str) else json.dumps(frame))))
-
-    def respond(self, payload: Any) -> Any:
-        request = self.request()
-        self.send({"type": "res", "id": request["id"], "ok": True, "payload": payload})
-        return request
-
-    def refuse(self, message: str, code: str = "INVALID_REQUEST", **more: Any) -> None:
-        frame = {"type": "res", "id": self.request()["id"], "ok": False}
-        self.send({**frame, "error": {"code": code, "message": message, **more}})
-
-    def welcome(self) -> Any:
-        self.upgrade()
-        return self.respond(HELLO)
-
-    def close(self, code: int, reason: str) -> None:
-        self.sock.sendall(self.ws.send(CloseConnection(code, reason)))
-
-
-Play = Callable[[Side], object]
-
-
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Target]]:
-    """Plays the gateway to one connection."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    threads: list[threading.Thread] = []
-
-    def play(script: Play) -> None:
-        sock, _ = listener.accept()
-        with sock:
-            script(Side(sock))
-            sock.settimeout(5)
-            try:
-                while sock.recv(65536):
-                    pass
-            except OSError:
-                pass
-
-    def start(script: Play, auth: Any = AUTH) -> Target:
-        threads.append(threading.Thread(target=play, args=(script,), daemon=True))
-        threads[-1].start()
-        return Target(f"ws://127.0.0.1:{listener.getsockname()[1]}/", auth, "the tests")
-
-    yield start
-    listener.close()
-    for thread in threads:
-        thread.join(10)
+def serve() -> Iterator[Callable[[Play], str]]:
+    """Plays the gateway to one connection; the address."""
+    with FakeGateway() as gateway:
+        yield gateway.play
 
 
-def opened(target: Target, timeout: float = 5) -> GatewayClient:
-    return GatewayClient(target, ["operator.read"], timeout)
+def opened(url: str, timeout: float = 5) -> GatewayClient:
+    client = GatewayClient(url, timeout)
+    scopes = ["operator.read"]
+    try:
+        client.connect(connect_params(client=CLIENT, auth=AUTH, scopes=scopes, protocols=(3, 4)), timeout)
+    except BaseException:
+        client.close()
+        raise
+    return client
 
 
 def test_connect_says_who_we_are(serve: Any):
@@ -118,7 +58,7 @@ def test_connect_says_who_we_are(serve: Any):
     params = heard[0]["params"]
     assert heard[0]["method"] == "connect"
     assert (params["minProtocol"], params["maxProtocol"]) == (3, 4)
-    assert (params["client"]["id"], params["client"]["mode"]) == ("cli", "cli")
+    assert params["client"] == CLIENT
     assert (params["scopes"], params["auth"]) == (["operator.read"], AUTH)
 
 
@@ -167,66 +107,56 @@ def test_pings_are_answered(serve: Any):
         heard.append(side.next())
 
     with opened(serve(play)) as client:
-        client.pause(0.3)
+        client.collect(0.3)
     assert heard == [Pong(payload=bytearray(b"still there?"))]
 
 
-@pytest.mark.parametrize(
-    ("code", "exit_code"), [("INVALID_REQUEST", 2), ("FORBIDDEN", 2), ("UNAVAILABLE", 75), ("WHATEVER", 75)]
-)
-def test_a_refusal(serve: Any, code: str, exit_code: int):
+def test_a_refusal(serve: Any):
     def play(side: Side) -> None:
         side.welcome()
-        side.refuse("not like this", code)
+        side.refuse("not like this", "FORBIDDEN", details={"code": "MISSING_SCOPE"}, retryable=True)
 
-    with opened(serve(play)) as client, pytest.raises(Refused) as caught:
+    with opened(serve(play)) as client, pytest.raises(RequestRefused) as caught:
         client.call("x")
-    assert (caught.value.message, caught.value.code, caught.value.exit_code) == (
-        "not like this",
-        code,
-        exit_code,
-    )
+    error = caught.value
+    assert (error.message, error.code, error.error_code) == ("not like this", "MISSING_SCOPE", "FORBIDDEN")
+    assert (error.retryable, error.run_failed) == (True, False)
 
 
-@pytest.mark.parametrize(("retryable", "exit_code"), [(False, 1), (True, 75)])
-def test_a_failed_run(serve: Any, retryable: bool, exit_code: int):
+@pytest.mark.parametrize("retryable", [False, True])
+def test_a_failed_run(serve: Any, retryable: bool):
     def play(side: Side) -> None:
         side.welcome()
         error = {"code": "UNAVAILABLE", "message": "The provider failed.", "retryable": retryable}
         frame = {"type": "res", "id": side.request()["id"], "ok": False, "error": error}
         side.send({**frame, "payload": {"status": "error"}})
 
-    with opened(serve(play)) as client, pytest.raises(Refused) as caught:
+    with opened(serve(play)) as client, pytest.raises(RequestRefused) as caught:
         client.call("agent")
-    assert caught.value.exit_code == exit_code
+    assert (caught.value.retryable, caught.value.run_failed) == (retryable, True)
 
 
-@pytest.mark.parametrize(
-    ("auth", "words"), [(AUTH, "does not take the secret from the tests"), ({}, "wants a secret")]
-)
-def test_not_let_in(serve: Any, auth: Any, words: str):
+def test_wrong_credentials(serve: Any):
     def play(side: Side) -> None:
         side.upgrade()
         details = {"code": "AUTH_TOKEN_MISMATCH"}
         side.refuse("unauthorized: gateway token mismatch (set this)", details=details)
         side.close(1008, "unauthorized")
 
-    with pytest.raises(NotLetIn) as caught:
-        opened(serve(play, auth))
-    assert words in caught.value.message
-    assert "gateway.remote" in caught.value.message
+    with pytest.raises(NotAuthenticated) as caught:
+        opened(serve(play))
+    assert caught.value.reason == "unauthorized: gateway token mismatch"
     assert "a-secret" not in caught.value.message
-    assert caught.value.exit_code == 78
 
 
-def test_too_many_attempts_is_a_matter_of_time(serve: Any):
+def test_too_many_attempts_are_another_error(serve: Any):
     def play(side: Side) -> None:
         side.upgrade()
         side.refuse("unauthorized: too many", "UNAVAILABLE", details={"code": "AUTH_RATE_LIMITED"})
 
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestRefused) as caught:
         opened(serve(play))
-    assert caught.value.exit_code == 75
+    assert caught.value.code == "AUTH_RATE_LIMITED"
 
 
 def test_another_protocol(serve: Any):
@@ -244,11 +174,8 @@ def test_nobody_there(serve: Any):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(CannotConnect) as caught:
-        opened(Target(f"ws://127.0.0.1:{port}/"))
-    message = caught.value.message
-    assert f"ws://127.0.0.1:{port}/" in message
-    assert "bin/serve" in message
-    assert "--local" in message
+        opened(f"ws://127.0.0.1:{port}/")
+    assert f"ws://127.0.0.1:{port}/" in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -272,6 +199,7 @@ def test_something_else_there(serve: Any, answer: bytes, words: str):
     with pytest.raises(CannotConnect) as caught:
         opened(serve(play))
     assert words in caught.value.message
+    assert isinstance(caught.value, UpgradeRefused) == words.startswith("HTTP")
 
 
 def test_nobody_answers_the_upgrade(serve: Any):
@@ -296,6 +224,46 @@ def test_a_gateway_that_closes(serve: Any):
     with opened(serve(play)) as client, pytest.raises(ConnectionLost) as caught:
         client.call("health")
     assert "1012 service restart" in caught.value.message
+    assert (caught.value.close_code, caught.value.reason) == (1012, "service restart")
+
+
+def test_the_close_code_behind_other_frames(serve: Any):
+    def play(side: Side) -> None:
+        side.welcome()
+        side.send({"type": "event", "event": "tick", "payload": {"ts": 1}})
+        side.close(1008, "slow consumer")
+
+    with opened(serve(play)) as client:
+        assert client.close_code(5) == (1008, "slow consumer")
+
+
+def test_a_connection_that_stays_open_has_no_close_code(serve: Any):
+    with opened(serve(lambda side: side.welcome())) as client, pytest.raises(NoAnswer):
+        client.close_code(0.1)
+
+
+def test_events_are_collected(serve: Any):
+    events = [{"type": "event", "event": "tick", "payload": {"ts": number}} for number in range(3)]
+
+    def play(side: Side) -> None:
+        side.welcome()
+        for event in events:
+            side.send(event)
+
+    with opened(serve(play)) as client:
+        assert client.collect(0.3) == events
+
+
+def test_the_closing_handshake_is_waited_for(serve: Any):
+    heard: list[Event] = []
+
+    def play(side: Side) -> None:
+        side.welcome()
+        heard.append(side.next())
+        side.sock.sendall(side.ws.send(heard[0].response()))
+
+    opened(serve(play)).close(timeout=5)
+    assert isinstance(heard[0], CloseConnection)
 
 
 def test_a_gateway_that_drops_the_connection(serve: Any):

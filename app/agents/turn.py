@@ -1,0 +1,115 @@
+"""A turn: one model call, and what it answered with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from msgspec.structs import replace
+
+from app.errors import ToolChoiceUnmet
+from app.events.types import FinishReason, ModelEvent, ModelFinished, TextDelta, ToolCallDelta
+from app.ids import new_hex
+from app.messages import Message, ToolCall, Usage
+from app.providers.base import ModelCall
+
+CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
+
+
+class Turn:
+    """What the model has answered so far in one call. `weigh` is called with the characters of each piece.
+
+    A tool call arrives in fragments: the first one of an index has the call's id and name, the others add to
+    its arguments. Fragments of several calls may alternate, so they are collected by index.
+    """
+
+    def __init__(self, weigh: Callable[[int], object]) -> None:
+        self._weigh = weigh
+        self._text: list[str] = []
+        self._calls: dict[int, ToolCall] = {}
+        self._arguments: dict[int, list[str]] = {}
+        self.ended = False
+        # Known once the call has ended as the model intended:
+        self.model: str | None = None
+        self.reason: FinishReason = "stop"
+        self.usage = Usage()
+
+    @property
+    def text(self) -> str:
+        return "".join(self._text)
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        if not self._calls:
+            return ()
+        return tuple(
+            replace(call, arguments="".join(self._arguments[index]))
+            for index, call in sorted(self._calls.items())
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._text and not self._calls
+
+    def add_text(self, text: str) -> None:
+        self._weigh(len(text))
+        self._text.append(text)
+
+    def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta:
+        """Collect a fragment; the fragment as clients expect it, with id and name on the first one only."""
+        if delta.index not in self._calls:
+            delta = replace(delta, id=delta.id or f"call_{new_hex()}", name=delta.name or "")
+            self._calls[delta.index] = ToolCall(delta.id or "", delta.name or "", "")
+            self._arguments[delta.index] = []
+        elif delta.id is not None or delta.name is not None:
+            delta = replace(delta, id=None, name=None)  # some servers repeat them; clients would concatenate
+        self._weigh(len(delta.arguments))
+        self._arguments[delta.index].append(delta.arguments)
+        return delta
+
+    def finish(self, call: ModelCall, event: ModelFinished) -> None:
+        """Take the end of the model call. Raises ToolChoiceUnmet."""
+        self.ended = True
+        self.model, self.reason = event.model, event.reason
+        _check_tool_choice(call, self)
+        self.usage = event.usage or estimate_usage(call, self)
+
+    def as_message(self) -> Message:
+        return Message("assistant", self.text, self.tool_calls)
+
+
+def run_turn(turn: Turn, call: ModelCall, events: Iterator[ModelEvent]) -> Iterator[ModelEvent]:
+    """The events of one model call, as they are collected in `turn`; `ModelFinished` is the last."""
+    for event in events:
+        if isinstance(event, TextDelta):  # first, and no `match`: every token passes here
+            turn.add_text(event.text)
+            yield event
+        elif isinstance(event, ToolCallDelta):
+            yield turn.add_tool_call(event)
+        else:
+            if isinstance(event, ModelFinished):
+                turn.finish(call, event)
+            yield event
+    if not turn.ended:
+        raise AssertionError("a provider ended its stream without ModelFinished")
+
+
+def estimate_usage(call: ModelCall, turn: Turn) -> Usage:
+    """For providers that report no usage: four characters a token, rounded up, marked as an estimate."""
+    prompt = sum(len(message.text) for message in call.messages)
+    completion = len(turn.text) + sum(len(one.name) + len(one.arguments) for one in turn.tool_calls)
+    return Usage(_tokens(prompt), _tokens(completion), estimated=True)
+
+
+def _tokens(characters: int) -> int:
+    return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+def _check_tool_choice(call: ModelCall, turn: Turn) -> None:
+    if call.tool_choice is None:
+        return
+    kind, _, name = call.tool_choice.partition(":")
+    called = {one.name for one in turn.tool_calls}
+    if kind == "required" and not called:
+        raise ToolChoiceUnmet("The model called no tool although `tool_choice` requires one.")
+    if name and name not in called:
+        raise ToolChoiceUnmet(f"The model did not call `{name}` although `tool_choice` names it.")

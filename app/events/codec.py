@@ -1,0 +1,26 @@
+"""Events as bytes and back: the one place that decides how an event looks outside this process.
+
+Each event is a MessagePack map with its tag (`type`) and its fields by name, so a reader skips fields that a
+newer writer has added. An event type that the reader does not know is an error.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from app.events.types import Event
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+
+
+def dump_event(event: Event) -> bytes:
+    return _encoder.encode(event)
+
+
+def load_event(data: bytes) -> Event:
+    """The event that `dump_event` wrote. Raises ValueError for anything else."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not an event: {error}") from error
