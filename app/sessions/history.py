@@ -1,7 +1,25 @@
-"""What of a request is new, when its caller resends the conversation, or the end of it, or nothing. Pure.
+"""Which messages of a request are new, if its caller resends the conversation, its end, or nothing. Pure.
 
-Every answer keeps a beginning of the stored conversation, replaces the rest of it (mostly nothing), and
-adds an end of the request.
+Chat clients resend everything, some only the newest messages, some only the last one; users edit a question
+and regenerate an answer; requests fail and are sent again. From the stored conversation and the request's
+messages `reconcile` finds out which of these it was. Every result keeps a start of the stored conversation,
+replaces the rest of it (mostly nothing), and adds an end of the request. If `Q1 A1 Q2 A2` is stored:
+
+    the request        is                                     kept           replaced       new
+    Q3                 the newest message only                Q1 A1 Q2 A2                   Q3
+    Q1 A1 Q2 A2 Q3     everything resent                      Q1 A1 Q2 A2                   Q3
+    A2 Q3              a window of the newest messages        Q1 A1 Q2 A2                   Q3
+    Q1 Q2 Q3           questions only, without the answers    Q1 A1 Q2 A2                   Q3
+    Q1 A1 Q2           a regeneration of the last answer      Q1 A1          Q2 A2          Q2
+    Q1 A1 X            an edit of the second question         Q1 A1          Q2 A2          X
+    X Y Z (Y answers)  another conversation                                  Q1 A1 Q2 A2    X Y Z
+
+and if `Q1 A1 Q2` is stored, and the last run failed without an answer:
+
+    Q2                 the failed question, asked again       Q1 A1          Q2             Q2
+
+Messages are compared as numbers (`app.sessions.matching`), which forgives what clients change in them.
+Answers that were cut short, or are empty, may be missing from what a client resends: many drop them.
 """
 
 from __future__ import annotations
@@ -18,7 +36,7 @@ MessageState = Literal["complete", "partial"]
 
 
 class StoredMessage(NamedTuple):
-    """A message and its place in the session. `partial`: an answer that was cut short."""
+    """A message, and the run of the session it belongs to. State `partial`: an answer that was cut short."""
 
     id: int
     run_number: int
@@ -28,13 +46,13 @@ class StoredMessage(NamedTuple):
 
     @property
     def may_be_missing(self) -> bool:
-        """Whether clients that resend everything may leave it out: many do with cut and empty answers."""
+        """Whether clients that resend everything may leave it out."""
         return self.state == "partial" or is_blank(self.message)
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """The model is told the `kept` stored messages, then the `new` ones. `kept` and `replaced` are ids."""
+    """The model sees the `kept` stored messages, then the `new` ones. `kept` and `replaced` are ids."""
 
     kept: tuple[int, ...]
     replaced: tuple[int, ...]
@@ -42,97 +60,119 @@ class Reconciled:
 
 
 def reconcile(stored: Sequence[StoredMessage], incoming: Sequence[Message]) -> Reconciled:
-    """`incoming` has no system messages; its last message is always new."""
+    """What to keep, to replace and to add (see above), in time linear in the number of messages.
+
+    `incoming` has no system messages, and its last message is always new. `stored` are the messages of the
+    earlier runs, oldest first.
+    """
     ids = tuple(one.id for one in stored)
     if len(incoming) == 1 and (not stored or stored[-1].run_state == "finished"):
-        return Reconciled(ids, (), tuple(incoming))  # nothing is resent, and nothing was asked in vain
+        return Reconciled(ids, (), tuple(incoming))  # nothing is resent, no failed question is repeated
     incoming = [*(message for message in incoming[:-1] if not is_blank(message)), *incoming[-1:]]
     keep, repeated = _Comparison(stored, incoming).split()
     return Reconciled(ids[:keep], ids[keep:], tuple(incoming[repeated:]))
 
 
 class _Comparison:
-    """A stored conversation beside a request.
+    """A stored conversation beside a request, both as numbers.
 
-    `_earlier` is how much of the request comes before what is new for certain, `_seen` the numbers of the
-    stored messages that the client should have, and `_places` where in the conversation those are.
+    `_resent` are those of the request's messages before the ones that are certainly new. `_visible` are those
+    of the stored messages that the client should have, and `_places` their places in the stored conversation:
+    an answer that was cut short counts only if the request has it, too.
+
+    Example. Stored are `Q1 A1- Q2 A2` (A1 was cut short), the request is `Q1 Q2 A2 Q3`:
+
+        numbers of stored     Q1=0  A1-=1  Q2=2  A2=3
+        numbers of request    0 2 3 -1           (-1: not stored)
+        _resent               0 2 3              (Q3 is new)
+        _visible, _places     0 2 3, at 0 2 3    (the client has dropped A1-)
+
+    `_resent` is the start of `_visible`, all of it: four stored messages are kept, three of the request's are
+    known, and Q3 is new.
     """
 
     def __init__(self, stored: Sequence[StoredMessage], incoming: Sequence[Message]) -> None:
         numbering = Numbering()
         self._stored, self._incoming = stored, incoming
-        self._ours = numbering.stored((one.message, one.state == "partial") for one in stored)
-        self._theirs = numbering.incoming(incoming)
-        self._earlier = self._theirs[: _start_of_newest(incoming)]
-        resent = set(self._earlier)
+        self._stored_numbers = numbering.stored((one.message, one.state == "partial") for one in stored)
+        self._numbers = numbering.incoming(incoming)
+        self._resent = self._numbers[: _start_of_newest(incoming)]
+        in_request = set(self._resent)
         self._places = [
-            place for place, one in enumerate(stored) if not one.may_be_missing or self._ours[place] in resent
+            place
+            for place, one in enumerate(stored)
+            if not one.may_be_missing or self._stored_numbers[place] in in_request
         ]
-        self._seen = [self._ours[place] for place in self._places]
+        self._visible = [self._stored_numbers[place] for place in self._places]
 
     def split(self) -> tuple[int, int]:
-        """How many stored messages to keep, and how many of the request are repetitions of them."""
-        if _any_answer(self._incoming[: len(self._earlier)]):
+        """How many stored messages to keep, and how many of the request's first messages are among those."""
+        if _any_answer(self._incoming[: len(self._resent)]):
             return self._with_answers()
         return self._without_answers()
 
     def _with_answers(self) -> tuple[int, int]:
-        """The request holds answers: its caller resends what was said."""
-        earlier = len(self._earlier)
-        same = shared_start(self._seen, self._earlier)
-        if same == earlier:  # the conversation up to here; behind it an edit, a regeneration or nothing
+        """The request holds answers: its caller resends the conversation, or a window of it."""
+        resent = len(self._resent)
+        same = shared_start(self._visible, self._resent)
+        if same == resent:  # the conversation from its start: all of it, or up to an edit or a regeneration
             return self._keep(same, same), same
-        seam = overlap(self._earlier, self._seen)
-        said_since = any(message.role == "assistant" for message in self._incoming[seam:earlier])
-        if _any_answer(self._incoming[:seam]) and not said_since:
-            return len(self._stored), seam  # the end of the conversation, and more questions or results
-        end = last_end(self._earlier, self._seen)
-        if end is not None:  # a piece out of the middle: an edit by a client that sends the newest only
-            return self._keep(end, earlier), earlier
-        return self._keep(same, same), same  # another conversation: the request wins where they part
+        known = overlap(self._resent, self._visible)
+        answered_since = any(message.role == "assistant" for message in self._incoming[known:resent])
+        if _any_answer(self._incoming[:known]) and not answered_since:
+            return len(self._stored), known  # a window: the end of the conversation, then new messages
+        end = last_end(self._resent, self._visible)
+        if end is not None:  # a window that ends earlier: an edit or a regeneration
+            return self._keep(end, resent), resent
+        return self._keep(same, same), same  # another conversation: the request wins from where they differ
 
     def _without_answers(self) -> tuple[int, int]:
-        """Only questions: nothing shows that the caller resends what was said, unless they are the same."""
-        questions, same = len(self._earlier), shared_start(self._seen, self._earlier)
+        """Only questions: unless they are the stored ones, nothing shows that the caller resends anything."""
+        questions, same = len(self._resent), shared_start(self._visible, self._resent)
         if questions and same == questions and not self._is_answer(same):
             return self._keep(same, same), same  # questions that were never answered
-        if questions and self._earlier == self._numbers_asked(self._places):
-            return len(self._stored), questions  # a client that keeps its own side only
+        if questions and self._resent == self._question_numbers(self._places):
+            return len(self._stored), questions  # a client that resends its questions only
         return self._before_retry(), 0
 
     def _before_retry(self) -> int:
-        """Up to the questions that got no whole answer and are asked again by the request's beginning."""
-        asked = self._asked_in_vain()
-        again = overlap(self._theirs, [self._ours[place] for place in asked])
-        return asked[-again] if again else len(self._stored)
+        """How many stored messages come before the unanswered questions that the request repeats."""
+        unanswered = self._unanswered()
+        again = overlap(self._numbers, [self._stored_numbers[place] for place in unanswered])
+        return unanswered[-again] if again else len(self._stored)
 
-    def _asked_in_vain(self) -> list[int]:
-        """Where the questions are that the last runs, none of which was finished, should have answered."""
+    def _unanswered(self) -> list[int]:
+        """The places of the questions to the last runs, back to the newest run that was finished.
+
+        What a run's agent did by itself (its calls of tools, and their results) is not among them.
+        """
         first = len(self._stored)
         while first and self._stored[first - 1].run_state != "finished":
             first -= 1
-        asked, answered = [], None
+        questions, answered_run = [], None
         for place in range(first, len(self._stored)):
             if self._stored[place].message.role == "assistant":
-                answered = self._stored[place].run_number
-            elif self._stored[place].run_number != answered:
-                asked.append(place)
-        return asked
+                answered_run = self._stored[place].run_number
+            elif self._stored[place].run_number != answered_run:
+                questions.append(place)
+        return questions
 
     def _keep(self, same: int, repeated: int) -> int:
-        """The stored messages up to the last of the `same` first ones that were seen.
+        """How many stored messages to keep, if the first `same` of the visible ones are to be kept.
 
-        A cut answer behind them stays if the request goes on with a question, and gives way to an answer.
+        An answer that was cut short may follow them, which the client does not have. It stays if the request
+        goes on with a question, and makes way for an answer. Stored are `Q1 A1-`, and one is the same: the
+        request `Q1 Q2` keeps both, the request `Q1 A1' Q2` keeps Q1 alone.
         """
         if self._incoming[repeated].role == "user":
             return self._places[same] if same < len(self._places) else len(self._stored)
         return self._places[same - 1] + 1 if same else 0
 
-    def _is_answer(self, seen: int) -> bool:
-        return seen < len(self._places) and _any_answer([self._stored[self._places[seen]].message])
+    def _is_answer(self, place: int) -> bool:
+        return place < len(self._places) and _any_answer([self._stored[self._places[place]].message])
 
-    def _numbers_asked(self, places: Sequence[int]) -> list[int]:
-        return [self._ours[place] for place in places if self._stored[place].message.role == "user"]
+    def _question_numbers(self, places: Sequence[int]) -> list[int]:
+        return [self._stored_numbers[place] for place in places if self._stored[place].message.role == "user"]
 
 
 def _any_answer(messages: Sequence[Message]) -> bool:
@@ -140,7 +180,7 @@ def _any_answer(messages: Sequence[Message]) -> bool:
 
 
 def _start_of_newest(incoming: Sequence[Message]) -> int:
-    """Where the part begins that is new for certain: the last message, or all results of one tool turn."""
+    """Where the certainly new part begins: the last message, or all tool results at the end."""
     start = len(incoming) - 1
     while start > 0 and incoming[start].role == "tool" and incoming[start - 1].role == "tool":
         start -= 1

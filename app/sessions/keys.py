@@ -1,8 +1,8 @@
-"""Session keys `agent:<agent id>:<rest>`: made, read and refused here, purely (contract, HTTP section 5).
+"""Session keys `agent:<agent id>:<rest>`: built, parsed and refused here. Pure.
 
-A key names a stored conversation. The agent id is lower-cased and so is the rest, because OpenClaw's own
-clients compare keys as lower-cased text; only what stands behind `openai-user:` and `openresponses-user:`
-keeps its case.
+A key names a stored conversation (docs/sessions.md). The agent id is lower-cased and so is the rest, because
+OpenClaw's own clients compare keys as lower-cased text; only what follows `openai-user:` and
+`openresponses-user:` keeps its case.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import re
 from app.errors import InvalidSessionKey
 from app.ids import new_uuid
 
-MAX_KEY = 512
-RESERVED = ("subagent:", "cron:", "acp:", "harness:")
+MAX_KEY = 512  # characters
+RESERVED = ("subagent:", "cron:", "acp:", "harness:")  # not for HTTP callers, anywhere in a key
 
-SPECIAL = ("global", "unknown")  # over WebSocket: keys that are no agent's
+SPECIAL = ("global", "unknown")  # over WebSocket: keys that name no agent
 
 _AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -25,24 +25,26 @@ _CASED = ("openai-user:", "openresponses-user:")
 
 
 def is_agent_id(text: str) -> bool:
+    """Whether `text` may be an agent's id, which is lower-case; not whether there is such an agent."""
     return _AGENT_ID.fullmatch(text) is not None
 
 
 def stateless_key(agent_id: str, surface: str) -> str:
-    """A key nobody has used. `surface` is `openai` or `openresponses`."""
+    """A new key for a run that stores nothing. `surface` is `openai` or `openresponses`."""
     return f"agent:{agent_id}:{surface}:{new_uuid()}"
 
 
 def user_key(agent_id: str, surface: str, user: str) -> str:
-    """The one key of `user`: a hash of the exact text, so that any text is harmless in it."""
+    """The key of `user` with this agent. It has a hash of the exact text: any text is harmless in it."""
     digest = hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
     return f"agent:{agent_id}:{surface}-user:{digest}"
 
 
 def owned_key(key: str, owner: str | None) -> str:
-    """`key` in the space of `owner`, who is one of several callers. None is the operator, who has no walls.
+    """`key` in the name space of the principal `owner`; unchanged for None, the operator.
 
-    Every key of such a caller passes here, so that naming another's key leads to one of his own.
+    All keys of such a principal pass through here: one that names another's key gets a key of its own
+    instead.
     """
     if owner is None:
         return key
@@ -52,7 +54,7 @@ def owned_key(key: str, owner: str | None) -> str:
 
 
 def requested_key(text: str, agent_id: str, main_key: str) -> str:
-    """The canonical key for what a caller asked for by name.
+    """The canonical key for what an HTTP caller asked for by name (docs/http.md#sessions).
 
     Raises InvalidSessionKey: malformed, reserved, too long, or another agent's.
     """
@@ -63,39 +65,41 @@ def requested_key(text: str, agent_id: str, main_key: str) -> str:
         return f"agent:{agent_id}:{main_key}"
     if not lowered.startswith("agent:"):
         return f"agent:{agent_id}:{_fold(text)}"
-    owner, _, rest = text[len("agent:") :].partition(":")
-    owner = owner.lower()
-    if not is_agent_id(owner) or not rest.strip():
+    agent, _, rest = text[len("agent:") :].partition(":")
+    agent = agent.lower()
+    if not is_agent_id(agent) or not rest.strip():
         raise InvalidSessionKey(
             f"Malformed session key {_shown(text)}: a full key is `agent:<agent id>:<name>`."
         )
-    if owner != agent_id:
+    if agent != agent_id:
         raise InvalidSessionKey(
-            f"The session key belongs to agent `{owner}`, but the request selects agent `{agent_id}`. "
-            f"Select agent `{owner}`, or use a key of `{agent_id}`."
+            f"The session key belongs to agent `{agent}`, but the request selects agent `{agent_id}`. "
+            f"Select agent `{agent}`, or use a key of `{agent_id}`."
         )
-    return f"agent:{owner}:{_fold(rest)}"
+    return f"agent:{agent}:{_fold(rest)}"
 
 
 def operator_key(text: str, default_agent: str, main_key: str) -> str:
-    """The canonical key for what an operator names over WebSocket, where nothing is reserved and an agent
-    may be one that is gone (contract, WebSocket section 8). Raises InvalidSessionKey."""
+    """The canonical key for what an operator names over WebSocket (docs/websocket.md#sessions).
+
+    Nothing is reserved there, and the agent may have been removed. Raises InvalidSessionKey: malformed.
+    """
     name = text.strip()
     if not name or len(name) > MAX_KEY or _CONTROL.search(name):
         raise _malformed(text)
     if name.lower() in SPECIAL:
         return name.lower()
-    owner, rest = default_agent, name
+    agent, rest = default_agent, name
     if name.lower().startswith("agent:"):
-        owner, _, rest = name[len("agent:") :].partition(":")
-        owner, rest = owner.lower(), rest.strip()
-        if not is_agent_id(owner) or not rest:
+        agent, _, rest = name[len("agent:") :].partition(":")
+        agent, rest = agent.lower(), rest.strip()
+        if not is_agent_id(agent) or not rest:
             raise _malformed(text)
-    return f"agent:{owner}:{main_key if rest.lower() in ('main', main_key) else _fold(rest)}"
+    return f"agent:{agent}:{main_key if rest.lower() in ('main', main_key) else _fold(rest)}"
 
 
 def agent_id_of(key: str, default_agent: str) -> str:
-    """The agent that a canonical key belongs to; `global` and `unknown` belong to the default one."""
+    """The id of the agent that a canonical key names: the default agent's for `global` and `unknown`."""
     return key.split(":", 2)[1] if key.startswith("agent:") else default_agent
 
 

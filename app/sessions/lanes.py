@@ -1,4 +1,4 @@
-"""Queues, first come first served: one run at a time per session, so many at a time per agent."""
+"""First-come-first-served queues: one run at a time per session, and a number of runs at a time per agent."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Literal
 from app.cancel import Cancel
 from app.errors import SessionBusy
 
-RETRY_AFTER = 1.0  # seconds
+RETRY_SECONDS = 1.0
 
 
 class Lanes:
-    """All queues, by key. A lane exists only while somebody is in it.
+    """All queues, by key. A lane exists only while it has tickets.
 
-    At most `cap` tickets wait behind those whose turn it is; in mode `reject` none does.
+    The first `width` tickets of a lane are active. At most `cap` more wait behind them; none in mode
+    `reject`.
     """
 
     def __init__(self, cap: int = 20, mode: Literal["wait", "reject"] = "wait") -> None:
@@ -25,32 +26,32 @@ class Lanes:
         self._lanes: dict[str, deque[Ticket]] = {}
 
     def limit(self, cap: int, mode: Literal["wait", "reject"] = "wait") -> None:
-        """Other limits from now on; whoever waits already stays."""
-        self._room = cap if mode == "wait" else 0
+        """Set other limits for tickets from now on; those that wait already stay."""
+        self._max_waiting = cap if mode == "wait" else 0
 
     def join(self, key: str, width: int = 1) -> Ticket:
-        """Take the next place in the lane, at once; the first `width` of them have their turn.
+        """A ticket for the end of the lane, taken at once, without waiting; it may be active already.
 
-        Raises `SessionBusy` when there is no place.
+        Raises SessionBusy: the lane is full.
         """
         ticket = Ticket(self, key, width)
         with self._lock:
             lane = self._lanes.setdefault(key, deque())
-            if len(lane) >= width + self._room:
-                raise SessionBusy(self._refusal(len(lane) - width), retry_after=RETRY_AFTER)
+            if len(lane) >= width + self._max_waiting:
+                raise SessionBusy(self._refusal(len(lane) - width), retry_after=RETRY_SECONDS)
             lane.append(ticket)
             if len(lane) <= width:
-                ticket.bell.set()
+                ticket.activated.set()
             return ticket
 
     def waiting(self, key: str) -> int:
-        """How many wait for their turn in this lane."""
+        """How many tickets wait in this lane, if one at a time is active."""
         with self._lock:
             return max(0, len(self._lanes.get(key, ())) - 1)
 
     @property
     def active(self) -> int:
-        """How many sessions have somebody whose turn it is."""
+        """How many lanes have a ticket."""
         return len(self._lanes)
 
     def _leave(self, ticket: Ticket) -> None:
@@ -62,38 +63,38 @@ class Lanes:
             for place, other in enumerate(lane):  # each has its own width: the setting may have changed
                 if place >= other.width:
                     break
-                other.bell.set()
+                other.activated.set()
             if not lane:
                 del self._lanes[ticket.key]
 
     def _refusal(self, waiting: int) -> str:
-        if not self._room:
+        if not self._max_waiting:
             return "This session is busy with another request. Try again when that one has been answered."
         return f"This session is busy: {waiting} requests are already waiting. Try again later."
 
 
 class Ticket:
-    """A place in a lane. Whoever holds one must `leave()`, best by using it in a `with` block."""
+    """A place in a lane. Its holder must call `leave`, best by using it in a `with` block."""
 
     def __init__(self, lanes: Lanes, key: str, width: int) -> None:
         self.key = key
         self.width = width
-        self.bell = threading.Event()  # rings when it is this ticket's turn, or to stop waiting
+        self.activated = threading.Event()  # set when it is active, or when a cancelled run must stop waiting
         self._lanes = lanes
 
     def wait(self, cancel: Cancel) -> None:
-        """Return when it is this ticket's turn. A cancelled run gives its place up and raises why."""
-        if self.bell.is_set() and not cancel.cancelled:
-            return  # mostly: nobody was there before
+        """Block until this ticket is active. For a cancelled run: leave the lane, and raise the reason."""
+        if self.activated.is_set() and not cancel.cancelled:
+            return  # nearly always: the lane was empty
         try:
-            with cancel.waking(self.bell.set):
-                self.bell.wait()
+            with cancel.waking(self.activated.set):
+                self.activated.wait()
         except BaseException:
             self.leave()
             raise
 
     def leave(self) -> None:
-        """Let the next one go. May be called at any time, and again."""
+        """Activate the next ticket. May be called at any time, and more than once."""
         self._lanes._leave(self)
 
     def __enter__(self) -> Ticket:

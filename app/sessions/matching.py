@@ -1,7 +1,8 @@
-"""Which messages are the same, and where a row of them occurs in another. Pure.
+"""Which messages match, and where one sequence of them occurs in another. Pure.
 
-Messages become numbers first, the same for the same message, so that a row of them is compared in one
-pass however long it is.
+Messages become numbers first, the same number for messages that match. Sequences of numbers are then searched
+in one pass, however long they are: comparing every position with every other would take seconds for the long
+conversations that agents have.
 """
 
 from __future__ import annotations
@@ -17,15 +18,25 @@ UNKNOWN = -1  # a message of the request that is not stored
 
 
 class Numbering:
-    """Numbers for the stored messages. A client may trim text, and may have seen more or less of an
-    answer that was cut short."""
+    """Numbers for messages, from 0 for the first stored one.
+
+    Clients change messages a little, and they still match: white space around the text, line ends, the form
+    of a call's JSON, a missing id of a call. Of an answer that was cut short, a client may have a longer or
+    shorter beginning, so its number depends on the message before it, too. For example:
+
+        stored      user "hi"    assistant "hello"     user "hi"     assistant "good mor" (cut short)
+        numbers     0            1                     0             2
+        incoming    user "hi "   assistant "hello "    user "hi"     assistant "good morning"    user "new"
+        numbers     0            1                     0             2                           -1 (UNKNOWN)
+    """
 
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
-        self._cut_answers: dict[int, list[tuple[str, int]]] = defaultdict(list)  # by what they answer
+        # Text and number of each, by the number of the message it answers.
+        self._cut_answers: dict[int, list[tuple[str, int]]] = defaultdict(list)
 
     def stored(self, messages: Iterable[tuple[Message, bool]]) -> list[int]:
-        """The numbers of stored messages; the flag says that one is an answer cut short."""
+        """The numbers of stored messages. Each one's flag says whether it is an answer that was cut short."""
         row: list[int] = []
         for message, is_cut in messages:
             number = self._numbers.setdefault(_key(message), len(self._numbers))
@@ -37,7 +48,7 @@ class Numbering:
         return row
 
     def incoming(self, messages: Iterable[Message]) -> list[int]:
-        """The numbers of a request's messages."""
+        """The numbers of a request's messages; UNKNOWN for those that match no stored one."""
         row: list[int] = []
         for message in messages:
             number = self._numbers.get(_key(message), UNKNOWN)
@@ -47,7 +58,7 @@ class Numbering:
         return row
 
     def _cut_answer(self, text: str, before: Sequence[int]) -> int:
-        if not before:  # the request begins with it: what it answers is not known
+        if not before:  # the first message of the request: we cannot know what it answers
             candidates = [answer for answers in self._cut_answers.values() for answer in answers]
         else:
             candidates = self._cut_answers.get(before[-1], [])
@@ -58,12 +69,12 @@ class Numbering:
 
 
 def is_blank(message: Message) -> bool:
-    """An answer without anything in it; clients keep those or drop them as they please."""
+    """Whether it is an answer without any content, which clients may keep or drop."""
     return message.role == "assistant" and not (message.tool_calls or message.images or message.text.strip())
 
 
 def shared_start(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many numbers both rows begin with."""
+    """How many numbers both sequences have in common at their start."""
     for position, (left, right) in enumerate(zip(one, other, strict=False)):
         if left != right:
             return position
@@ -71,17 +82,28 @@ def shared_start(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def overlap(row: Sequence[int], other: Sequence[int]) -> int:
-    """The most numbers that `other` ends with and `row` begins with."""
+    """How long a start of `row` is the end of `other`, at most: `overlap([3, 4, 9], [1, 3, 4])` is 2."""
     return _scan(row, other)[0]
 
 
 def last_end(row: Sequence[int], other: Sequence[int]) -> int | None:
-    """Where in `other` the last occurrence of the whole `row` ends."""
+    """The position in `other` behind the last occurrence of all of `row`: `last_end([1, 2], [1, 2, 7])` is 2.
+
+    None if `row` does not occur.
+    """
     return _scan(row, other)[1]
 
 
 def _scan(row: Sequence[int], other: Sequence[int]) -> tuple[int, int | None]:
-    # Knuth, Morris and Pratt: `matched` is how much of the row ends at the present position.
+    """`overlap` and `last_end` in one pass: the search of Knuth, Morris and Pratt.
+
+    `matched` is how much of `row` ends at the present position of `other`. When the next number does not fit,
+    the row is not tried again from each later position, but from the longest shorter start of it that ends
+    here, too; `_fallbacks` says which that is. With row 1 2 1 3 in 1 2 1 2 1 3:
+
+        other        1  2  1  2  1  3
+        matched      1  2  3  2  3  4      at the second 2: 1 2 1 does not go on with 2, but its end 1 does
+    """
     back = _fallbacks(row)
     matched, end = 0, None
     for position, number in enumerate(other):
@@ -95,6 +117,7 @@ def _scan(row: Sequence[int], other: Sequence[int]) -> tuple[int, int | None]:
 
 
 def _fallbacks(row: Sequence[int]) -> list[int]:
+    """For each position of `row`: the length of the longest start of it that ends there and is shorter than it."""
     back = [0] * len(row)
     matched = 0
     for position in range(1, len(row)):
