@@ -117,7 +117,7 @@ def _scan(row: Sequence[int], other: Sequence[int]) -> tuple[int, int | None]:
 
 
 def _fallbacks(row: Sequence[int]) -> list[int]:
-    """For each position of `row`: the length of the longest start of it that ends there and is shorter than it."""
+    """For each position of `row`: how long the longest start of it is that ends there but began later."""
     back = [0] * len(row)
     matched = 0
     for position in range(1, len(row)):
