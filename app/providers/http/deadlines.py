@@ -9,7 +9,7 @@ from app.errors import UpstreamTimeout, UpstreamTruncated
 from app.providers.http.transport import Response
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-SHORTEST_READ_SECONDS = 0.001
+MIN_READ_SECONDS = 0.001
 
 
 class ReadDeadlines:
@@ -30,7 +30,7 @@ class ReadDeadlines:
         if limits.total is not None:
             allowed = min(allowed, limits.total - spent)
         try:
-            return response.read_some(max(allowed, SHORTEST_READ_SECONDS))
+            return response.read_some(max(allowed, MIN_READ_SECONDS))
         except TimeoutError as error:
             raise UpstreamTimeout(self._what_ran_out(begun)) from error
 

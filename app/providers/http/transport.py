@@ -25,8 +25,8 @@ from app.providers.http.pool import Connection, ConnectionPool
 
 READ_SIZE = 64 * 1024
 MAX_ERROR_BYTES = 64 * 1024
-ERROR_SECONDS = 5.0  # for the body of an answer that is an error
-TAIL_SECONDS = 0.02  # for what follows the last event
+MAX_ERROR_SECONDS = 5.0  # for the body of an answer that is an error
+MAX_TAIL_SECONDS = 0.02  # for what follows the last event
 
 
 class Interrupted(Exception):
@@ -113,8 +113,8 @@ class Response:
         return body
 
     def read_error(self) -> bytes:
-        """The body of an error, or as much of it as comes in ERROR_SECONDS and fits in MAX_ERROR_BYTES."""
-        deadline = time.monotonic() + ERROR_SECONDS
+        """The body of an error: what comes in MAX_ERROR_SECONDS and fits in MAX_ERROR_BYTES."""
+        deadline = time.monotonic() + MAX_ERROR_SECONDS
         body = bytearray()
         try:
             while len(body) < MAX_ERROR_BYTES and (piece := self.read_some(deadline - time.monotonic())):
@@ -139,7 +139,7 @@ class Response:
         For a caller that knows from the body itself that no more of interest will come.
         """
         try:
-            while self.read_some(TAIL_SECONDS):
+            while self.read_some(MAX_TAIL_SECONDS):
                 pass
         except (TimeoutError, UpstreamTruncated, UpstreamError):
             return

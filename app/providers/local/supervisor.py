@@ -24,8 +24,8 @@ from app.errors import UpstreamUnavailable
 from app.logs.lines import log_event
 from app.providers.local.weights import find_weights
 
-START_SECONDS = 60.0
-END_SECONDS = 2.0
+MAX_START_SECONDS = 60.0
+MAX_END_SECONDS = 2.0
 POLL_SECONDS = 0.02
 FAILURE_SECONDS = 5.0  # after a failed start: calls fail at once for so long, then it is tried again
 
@@ -68,7 +68,7 @@ class LocalModel:
         Waits by calling `pause` with a number of seconds. That may raise, to stop waiting; the process still
         starts, for later callers. Raises UpstreamUnavailable if it does not.
         """
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + MAX_START_SECONDS
         while time.monotonic() < deadline:
             with self._lock:
                 address = self._find_or_start()
@@ -77,7 +77,7 @@ class LocalModel:
             pause(POLL_SECONDS)
         with self._lock:
             self._end_child()
-        raise UpstreamUnavailable(f"The small local model did not start within {START_SECONDS:g} s.")
+        raise UpstreamUnavailable(f"The small local model did not start within {MAX_START_SECONDS:g} s.")
 
     def close(self) -> None:
         """End the process if this object started it. Answers under way fail."""
@@ -179,11 +179,11 @@ class LocalModel:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Close the child's stdin, which makes it end; kill it if it does not within END_SECONDS."""
+    """Close the child's stdin, which makes it end; kill it if it does not within MAX_END_SECONDS."""
     assert child.stdin is not None
     child.stdin.close()
     try:
-        child.wait(END_SECONDS)
+        child.wait(MAX_END_SECONDS)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
