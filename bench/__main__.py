@@ -1,7 +1,7 @@
 """Measures what this gateway costs, beside other ways to the same model: docs/benchmarks.md.
 
 Without a command: everything, some 20 minutes, 2 with --quick; with --peers some 10 more.
-Tables go to the terminal; figures and a picture to bench/results/.
+Tables go to the terminal; figures and a chart to bench/results/.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 from dataclasses import replace
 
 from bench.instructions import count_all, describe_counts
-from bench.plan import QUICK, Plan, run
 from bench.publish import publish
 from bench.report import RESULTS, describe, write_json
 from bench.start import describe_start, measure_start
+from bench.suite import QUICK, Suite, run
 
 
 def main() -> None:
@@ -27,9 +27,9 @@ def main() -> None:
     start = commands.add_parser("start", help="time from the command to the first 200, and idle memory")
     start.add_argument("--starts", type=int, default=5)
     commands.add_parser("instructions", help="machine instructions for one request, counted by valgrind")
-    commands.add_parser("publish", help="write the last run's tables and picture to docs/")
+    commands.add_parser("publish", help="write the last run's tables and chart to docs/")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped on the way out
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped at exit
     if arguments.command == "start":
         print(describe_start(measure_start(arguments.starts)))
     elif arguments.command == "instructions":
@@ -41,10 +41,10 @@ def main() -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    plan = replace(QUICK if arguments.quick else Plan(), peers=arguments.peers)
+    suite = replace(QUICK if arguments.quick else Suite(), peers=arguments.peers)
     if arguments.rounds:
-        plan = replace(plan, rounds=arguments.rounds)
-    document = run(plan, lambda what: print(f"… {what}", file=sys.stderr, flush=True))
+        suite = replace(suite, rounds=arguments.rounds)
+    document = run(suite, lambda what: print(f"… {what}", file=sys.stderr, flush=True))
     print(describe(document))
     print(f"\n{write_json(document)}")
     _draw(document)
@@ -52,11 +52,11 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _draw(document: dict[str, object]) -> None:
     try:
-        from bench.picture import write_picture  # noqa: PLC0415 - slow to import, and only of use here
+        from bench.chart import write_chart  # noqa: PLC0415 - slow to import, and only of use here
     except ImportError:
-        print("No picture: matplotlib is not installed (requirements-dev.txt).", file=sys.stderr)
+        print("No chart: matplotlib is not installed (requirements-dev.txt).", file=sys.stderr)
         return
-    print(write_picture(document, RESULTS / "latest.png"))
+    print(write_chart(document, RESULTS / "latest.png"))
 
 
 if __name__ == "__main__":

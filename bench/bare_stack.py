@@ -1,7 +1,7 @@
-"""The floor of this stack: Flask on the gateway's own server and HTTP client, and nothing of a gateway.
+"""The minimum of this stack: Flask on the gateway's own server and HTTP client, without a gateway.
 
-One route sends the body on, parses what comes back (each chunk of a stream) and sends that out again. It
-knows no caller, no agent, no session, no log and no error. `BENCH_UPSTREAM` names the model's base URL.
+One route forwards the body, parses the answer (each chunk of a stream) and forwards that. It has no
+authentication, agents, sessions, logs or error handling. `BENCH_UPSTREAM` is the model's base URL.
 """
 
 from __future__ import annotations

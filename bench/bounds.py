@@ -1,4 +1,4 @@
-"""What the figures must show, and whether they do. Ratios are taken round by round, then their median."""
+"""The limits that the figures must keep. A ratio is the median of the rounds' ratios."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEMORY_AT_LEAST = (("openclaw", OPENCLAW, 10.0),)
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """`limit` is the most, or with `at_least` the least."""
+    """`limit` is a maximum, or with `at_least` a minimum."""
 
     name: str
     value: float
@@ -45,18 +45,18 @@ class Bound:
 Rows = dict[tuple[str, int, str], dict[str, Any]]
 
 
-def judge(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every bound that this run can tell of."""
+def check_bounds(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every bound that this run can progress of."""
     rows: Rows = {(row["load"], row["at_once"], row["subject"]): row for row in document["rows"]}
     bounds = [
         *(
             Bound(f"CPU, {name}", ratio, limit, "x bare stack")
             for name, load, floor, limit in AT_MOST
-            if (ratio := _middle(rows, GATEWAY, load, BARE, floor)) is not None
+            if (ratio := _ratio_to_floor(rows, GATEWAY, load, BARE, floor)) is not None
         ),
         *_peers(rows, document["idle"]),
         *_first_token(rows),
-        *_crowd(document),
+        *_many_streams(document),
         *_idle(document),
     ]
     return [{**asdict(bound), "met": bound.met} for bound in bounds]
@@ -65,7 +65,7 @@ def judge(document: dict[str, Any]) -> list[dict[str, Any]]:
 def _peers(rows: Rows, idle: dict[str, dict[str, float]]) -> Iterator[Bound]:
     unit = "x this gateway"
     for name, peer, load, limit in PEERS_AT_LEAST:
-        if (found := _both(rows, peer, load)) is not None:
+        if (found := _ratio_to_peer(rows, peer, load)) is not None:
             ratio, at_once = found
             yield Bound(f"CPU, {name}, {at_once} at once", ratio, limit, unit, at_least=True)
     for name, peer, limit in MEMORY_AT_LEAST:
@@ -74,27 +74,28 @@ def _peers(rows: Rows, idle: dict[str, dict[str, float]]) -> Iterator[Bound]:
             yield Bound(f"idle memory of the worker, {name}", ratio, limit, unit, at_least=True)
 
 
-def _middle(rows: Rows, one: str, load: Load, other: str, floor: Load) -> float | None:
+def _ratio_to_floor(rows: Rows, one: str, load: Load, other: str, floor: Load) -> float | None:
     return _ratio(
-        rows.get((load.name, _middle_of(load), one)), rows.get((floor.name, _middle_of(floor), other))
+        rows.get((load.name, _middle_at_once(load), one)),
+        rows.get((floor.name, _middle_at_once(floor), other)),
     )
 
 
-def _both(rows: Rows, peer: str, load: Load) -> tuple[float, int] | None:
-    """Where both have answered: with the middle number at once, or with any."""
-    for at_once in (_middle_of(load), *load.at_once):
+def _ratio_to_peer(rows: Rows, peer: str, load: Load) -> tuple[float, int] | None:
+    """The ratio and the number of requests at once: the load's middle one, or any that both have answered."""
+    for at_once in (_middle_at_once(load), *load.at_once):
         ratio = _ratio(rows.get((load.name, at_once, peer)), rows.get((load.name, at_once, GATEWAY)))
         if ratio is not None:
             return ratio, at_once
     return None
 
 
-def _middle_of(load: Load) -> int:
+def _middle_at_once(load: Load) -> int:
     return load.at_once[len(load.at_once) // 2]
 
 
 def _ratio(above: dict[str, Any] | None, below: dict[str, Any] | None) -> float | None:
-    """Of CPU for an answer, by the rounds in which both have answered."""
+    """Of CPU for an answer: the median over the rounds in which both have answered."""
     if above is None or below is None:
         return None
     pairs = zip(above["cpu_ms"]["all"], below["cpu_ms"]["all"], strict=False)
@@ -118,8 +119,8 @@ def _first_token(rows: Rows) -> list[Bound]:
     ]
 
 
-def _crowd(document: dict[str, Any]) -> list[Bound]:
-    ours = next(row for row in document["crowd"] if row["subject"] == GATEWAY)
+def _many_streams(document: dict[str, Any]) -> list[Bound]:
+    ours = next(row for row in document["many_streams"] if row["subject"] == GATEWAY)
     return [
         Bound("1,000 paced streams: errors", len(ours["errors"]) + 1000 - ours["streams"], 0, "streams"),
         Bound("1,000 paced streams: slowest", ours["slowest"] / max(ours["median"], 1e-9), 1.2, "x median"),

@@ -1,6 +1,6 @@
-"""The load generator: so many connections on one epoll loop, each asking again as soon as it has its answer.
+"""The load generator: many connections on one epoll loop, each sending its next request after each answer.
 
-Every answer is checked: its status, its end, and that all its pieces have come.
+Every answer is checked: its status, its end, and that it has all its pieces.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ READ_SIZE = 256 * 1024
 MARK = b"@0"  # every piece of an answer begins with it
 STAMP = re.compile(rb"@(\d{16})")
 STAMP_WIDTH = 17
-STREAM_END = b"\r\n0\r\n\r\n"  # behind a chunk: a header may end with a nought, too
-GIVE_UP_SECONDS = 60.0
+STREAM_END = b"\r\n0\r\n\r\n"  # with the chunk's own line end: a header may end with a zero, too
+SEND_SECONDS = 60.0
 MAX_ERRORS = 20
 
-Requests = Callable[[int], Iterator[bytes]]  # of a connection's number: what it asks, one after the other
+Requests = Callable[[int], Iterator[bytes]]  # a connection's number -> its requests
 
 
 @dataclass(slots=True)
 class Result:
     """`first` and `delays` are milliseconds, of paced answers only: from the request to the first piece, and
-    from each piece's being written by the model to its being read here. `lengths` are seconds."""
+    from the model's writing a piece to its being read here. `lengths` of answers are seconds.
+    """
 
     seconds: float = 0.0
     answers: int = 0
@@ -45,29 +46,29 @@ class Connection:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock.setblocking(False)
-        self.asked_at = 0.0
+        self.sent_at = 0.0
         self.received = b""
         self.pieces = 0
-        self.rest = b""  # of a stamp that was cut in two
+        self.rest = b""  # the beginning of a stamp that was cut in two
         self.tail = b""
 
     def ask(self) -> bool:
-        """Send the next request; False if there is none."""
+        """Sends the next request; False if there is none."""
         request = next(self.requests, None)
         if request is None:
             return False
         self.received = self.rest = self.tail = b""
         self.pieces = 0
-        self.asked_at = time.monotonic()
+        self.sent_at = time.monotonic()
         if (sent := self.sock.send(request)) < len(request):
-            self.sock.settimeout(GIVE_UP_SECONDS)
+            self.sock.settimeout(SEND_SECONDS)
             self.sock.sendall(request[sent:])
             self.sock.setblocking(False)
         return True
 
 
 class Generator:
-    """`pieces` is what each answer must have. With `paced`, pieces carry the time they were written at."""
+    """Each answer must have `pieces` pieces. With `paced`, each piece contains the time of its writing."""
 
     def __init__(
         self, port: int, requests: Requests, at_once: int, pieces: int, *, stream: bool, paced: bool = False
@@ -80,14 +81,15 @@ class Generator:
         self.result = Result()
 
     def warm_up(self, seconds: float, ramp: float = 0.0) -> None:
-        """Begin, spread over `ramp` seconds, and go on for `seconds`. Only failures of it count."""
-        self._go(time.monotonic() + ramp + seconds, ramp)
+        """Connects, spread over `ramp` seconds, and runs for `seconds` more. Only its errors are kept."""
+        self._run(time.monotonic() + ramp + seconds, ramp)
         failed = self.result.errors
         self.result = Result(errors=failed)
 
     def measure(self, seconds: float) -> Result:
+        """Runs for so many seconds; the result of these alone."""
         begin, cpu = time.monotonic(), time.process_time()
-        self._go(begin + seconds)
+        self._run(begin + seconds)
         self.result.seconds = time.monotonic() - begin
         self.result.cpu_seconds = time.process_time() - cpu
         return self.result
@@ -95,14 +97,14 @@ class Generator:
     def run_out(
         self, ramp: float = 0.0, every_second: Callable[[], object] = lambda: None, at_most: float = math.inf
     ) -> Result:
-        """Until no connection has a further request, or `at_most` so many seconds."""
+        """Runs until no connection has a further request, but at most `at_most` seconds."""
         begin, cpu = time.monotonic(), time.process_time()
-        self._go(begin + ramp, ramp)
+        self._run(begin + ramp, ramp)
         while (left := len(self._connections) + len(self._waiting)) and len(self.result.errors) < MAX_ERRORS:
             if time.monotonic() > begin + at_most:
-                self.result.errors += ["not complete when time was up"] * left
+                self.result.errors += ["not complete within the time limit"] * left
                 break
-            self._go(time.monotonic() + 1.0)
+            self._run(time.monotonic() + 1.0)
             every_second()
         self.result.seconds = time.monotonic() - begin
         self.result.cpu_seconds = time.process_time() - cpu
@@ -113,7 +115,7 @@ class Generator:
             connection.sock.close()
         self._poll.close()
 
-    def _go(self, until: float, ramp: float = 0.0) -> None:
+    def _run(self, until: float, ramp: float = 0.0) -> None:
         step = ramp / max(1, len(self._waiting))
         next_start = time.monotonic()
         while (now := time.monotonic()) < until and len(self.result.errors) < MAX_ERRORS:
@@ -146,11 +148,11 @@ class Generator:
         now = time.monotonic()
         if not data:
             self._fail(connection, problem)
-        elif self._take(connection, data, now):
+        elif self._handle(connection, data, now):
             self._finish(connection, now)
 
-    def _take(self, connection: Connection, data: bytes, now: float) -> bool:
-        """Whether the answer is complete with this."""
+    def _handle(self, connection: Connection, data: bytes, now: float) -> bool:
+        """Handles received bytes. Whether the answer is complete."""
         if self._paced:
             if not connection.tail and not data.startswith(b"HTTP/1.1 200"):
                 self._fail(connection, data[:300].decode("latin-1"))
@@ -175,7 +177,7 @@ class Generator:
         if not stamps:
             return
         if not connection.pieces:
-            self.result.first.append((now - connection.asked_at) * 1000)
+            self.result.first.append((now - connection.sent_at) * 1000)
         connection.pieces += len(stamps)
         self.result.pieces += len(stamps)
         self.result.delays.extend([now * 1000 - int(stamp) / 1000 for stamp in stamps])
@@ -186,7 +188,7 @@ class Generator:
         if pieces != self._pieces or not (self._paced or answer.startswith(b"HTTP/1.1 200")):
             return self._fail(connection, f"{pieces} of {self._pieces} pieces: {answer[:300]!r}")
         result.answers += 1
-        result.lengths.append(now - connection.asked_at)
+        result.lengths.append(now - connection.sent_at)
         if not self._paced:
             result.pieces += pieces
         if not connection.ask():

@@ -1,4 +1,4 @@
-"""Whether the figures are the subjects' own: how busy the load generator and the model were beside them."""
+"""How busy load generator and model were: the figures are the subjects' own only if both had time left."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from bench.bounds import UPSTREAM
 
-HELPERS = ("nginx", UPSTREAM)  # with them the load generator is meant to be at its limit
+REFERENCES = ("nginx", UPSTREAM)  # with them the load generator is meant to be at its limit
 
 Row = dict[str, Any]
 
 
 def find_headroom(rows: Sequence[Row]) -> dict[str, Any]:
-    """The busiest rows, and where the upstream alone, asked the same, is least ahead of a subject.
+    """The busiest rows, and the row in which the upstream alone, under the same load, is least ahead.
 
-    Paced streams are as fast as the model wants, so they say nothing of who could be faster.
+    Paced streams are as fast as the model makes them, so they do not show how fast a subject could be.
     """
-    measured = [row for row in rows if row["subject"] not in HELPERS and row["per_second"]["median"]]
+    measured = [row for row in rows if row["subject"] not in REFERENCES and row["per_second"]["median"]]
     if not measured:
         return {}
     alone = {
@@ -40,16 +40,16 @@ def describe_headroom(headroom: dict[str, Any]) -> str:
     if not headroom:
         return "Headroom of the load generator: nothing was answered."
     load, upstream, ahead = headroom["load"], headroom["upstream"], headroom["least_ahead"]
-    told = (
+    text = (
         f"Headroom of the load generator: it used at most {load['busy']:.0%} of a core ({_named(load)}), "
         f"the upstream {upstream['busy']:.0%} ({_named(upstream)}), nginx's rows and the upstream's own apart"
     )
     if ahead:
-        told += (
+        text += (
             f"; with the upstream alone it reaches at least {ahead['times']:.1f} times the rate of any "
             f"subject ({ahead['upstream_per_second']:.0f}/s; {_named(ahead)})"
         )
-    return told + "."
+    return text + "."
 
 
 def _busiest(rows: Sequence[Row], who: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Machine instructions for one request, counted by valgrind: the same on a busy machine and on an idle one.
 
-Slow, some fifty times, and exact: it tells what a change saves where a clock only guesses. Only what the
-serving process itself executes counts, not what the kernel does for it.
+Fifty times as slow as without, but exact: it shows what a change saves where time varies too much. Only what
+the serving process itself executes is counted, not the kernel's work for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.upstream import MODELS
 
 COUNTED = (PLAIN, BURST, LONG, USER)
 WARM_UP, REQUESTS = 30, 60
-SETTLE_SECONDS = 15.0  # until what a start has left to do is done, at this speed
+SETTLE_SECONDS = 15.0  # until background work of the start is done, at this speed
 
 
 def count_all() -> dict[str, dict[str, float]]:
@@ -40,7 +40,7 @@ def count_all() -> dict[str, dict[str, float]]:
                 subject = start(folder, upstream.process.port)
                 try:
                     time.sleep(SETTLE_SECONDS)
-                    loads = [load for load in COUNTED if subject.takes(load, 1)]
+                    loads = [load for load in COUNTED if subject.supports(load, 1)]
                     counts[subject.name] = {load.name: _count(subject, load, folder) for load in loads}
                 finally:
                     subject.process.stop()
@@ -57,17 +57,17 @@ def describe_counts(counts: dict[str, dict[str, float]]) -> str:
 
 def _count(subject: Subject, load: Load, folder: Path) -> float:
     worker = str(subject.process.worker)
-    _ask(subject, load, WARM_UP)
+    _send(subject, load, WARM_UP)
     subprocess.run(["callgrind_control", "-z", worker], check=True, capture_output=True)
-    _ask(subject, load, REQUESTS)
-    time.sleep(0.5)  # a run ends behind its answer
+    _send(subject, load, REQUESTS)
+    time.sleep(0.5)  # a run ends after its answer
     subprocess.run(["callgrind_control", "-d", worker], check=True, capture_output=True)
     newest = max(folder.glob(f"out.{worker}.*"), key=lambda path: int(path.suffix[1:]))
     total = next(line for line in newest.read_text().splitlines() if line.startswith(("totals:", "summary:")))
     return int(total.split()[1]) / REQUESTS / 1000
 
 
-def _ask(subject: Subject, load: Load, count: int) -> None:
+def _send(subject: Subject, load: Load, count: int) -> None:
     requests = subject.requests(load, f"i{time.time_ns()}")
 
     def ask(connection: int) -> itertools.islice[bytes]:

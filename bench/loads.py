@@ -1,4 +1,4 @@
-"""What is asked of every subject, and how the requests look. A further load is a row in `LOADS`."""
+"""The loads, the same for every subject, and how their requests look. A new load is a row in `LOADS`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import orjson
 
 QUESTION = "What is two plus two? Answer in one word, please."
-TURNS = 10  # of a user's session, until the next user comes
+TURNS = 10  # messages in one user's session
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`model` is the upstream's (`bench/upstream.py`). `user`: every connection goes through sessions.
-    `websocket`: it says `chat.send` in them, over the Gateway protocol.
+    """`model` is the upstream's (`bench/upstream.py`). `user`: every request belongs to a session.
+    `websocket`: sent as `chat.send` over the Gateway protocol.
     """
 
     name: str
@@ -35,11 +35,11 @@ LONG = Load("400 messages", "plain", (32,), messages=400)
 USER = Load("plain, user", "plain", (32,), user=True)
 # The gateway always asks its model for a stream; the answer of `PLAIN` comes in one piece, this one in 20.
 PIECES = Load("plain, 20 pieces", "burst", (32,))
-# Up to 64 connections, each is told of every run; from 65 on, of its own and those it watches.
+# Up to 64 connections receive the events of every run; of more, each only those of the runs it follows.
 CHAT = Load("chat.send", "plain", (1, 32, 128), user=True, websocket=True)
-LOADS = (PLAIN, USER, BURST, PACED, LONG, PIECES, CHAT)  # USER is held against PLAIN
-SILENT = 1000  # connections over WebSocket on which nothing is asked
-CROWD = Load("1,000 paced streams", "crowd", (1000,), stream=True)
+LOADS = (PLAIN, USER, BURST, PACED, LONG, PIECES, CHAT)  # USER is compared with PLAIN
+IDLE_CONNECTIONS = 1000  # connections over WebSocket without requests
+MANY_STREAMS = Load("1,000 paced streams", "slow", (1000,), stream=True)
 
 
 def body_of(load: Load, model: str, user: str | None = None) -> bytes:
@@ -50,7 +50,7 @@ def body_of(load: Load, model: str, user: str | None = None) -> bytes:
 
 
 def _messages(count: int) -> list[dict[str, str]]:
-    """Ends with a question; before it, what a chat of that length has."""
+    """A conversation of `count` messages that ends with a question."""
     roles = itertools.cycle(("assistant", "user"))
     earlier = [
         {"role": next(roles), "content": f"Message {number} of a long conversation. " * 3}
@@ -69,11 +69,11 @@ def post(body: bytes, headers: dict[str, str]) -> bytes:
 
 
 def users(salt: str, connection: int, turns: int = TURNS) -> Iterator[str]:
-    """The user of each request of one connection: a new one after `turns` of them."""
+    """The user of each request of one connection: another one after `turns` requests."""
     for number in itertools.count():
         yield from itertools.repeat(f"{salt}-{connection}-{number}", turns)
 
 
 def session_keys(load: Load, salt: str, connection: int) -> Iterator[str]:
-    """The session of each `chat.send` of one connection, an agent having the model's name."""
+    """The session key of each `chat.send` of one connection; each model has an agent of its name."""
     return (f"agent:{load.model}:{user}" for user in users(salt, connection))

@@ -1,4 +1,4 @@
-"""One load on one subject: what it did, and what that cost."""
+"""One load on one subject: throughput, latency and CPU."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from bench.upstream import MODELS
 from bench.websocket import ChatGenerator
 
 WARM_UP_SECONDS = 0.3
-SLOW_SECONDS = 120.0  # however few answers there are by then
-CROWD_SECONDS = 300.0
+SLOW_SECONDS = 120.0  # the limit for subjects that are measured by their number of answers
+MANY_STREAMS_SECONDS = 300.0
 _salts = itertools.count()
 
 
 @dataclass(slots=True)
 class Figures:
     """Latencies in milliseconds. `busy` is how much of one core the subject, the upstream and the load
-    generator used: the figures are the subject's only while the other two are far from 1."""
+    generator used: the figures describe the subject only while the other two are far from 1.
+    """
 
     per_second: float
     cpu_ms: float
@@ -57,7 +58,7 @@ def measure(subject: Subject, upstream: Process, load: Load, at_once: int, secon
     finally:
         generator.close()
     cpu, upstream_cpu = (late - early for early, late in zip(before, after, strict=True))
-    # Answers of a paced stream are longer than the measurement: their pieces count.
+    # A paced answer takes longer than the measurement, so pieces are counted.
     answers = result.pieces / model.pieces if paced else result.answers
     return Figures(
         per_second=answers / result.seconds,
@@ -85,8 +86,8 @@ def _generator(subject: Subject, load: Load, at_once: int, *, paced: bool) -> Ge
 
 
 @dataclass(slots=True)
-class CrowdFigures:
-    """Seconds of the streams, MiB of the worker before them and while they go on."""
+class ManyStreamsFigures:
+    """Durations of the streams in seconds, MiB of the worker before and during them."""
 
     streams: int
     errors: list[str]
@@ -104,8 +105,8 @@ class CrowdFigures:
         return asdict(self)
 
 
-def measure_crowd(subject: Subject, load: Load, at_once: int, ramp: float = 2.0) -> CrowdFigures:
-    """So many streams, each once, begun within `ramp` seconds."""
+def measure_many_streams(subject: Subject, load: Load, at_once: int, ramp: float = 2.0) -> ManyStreamsFigures:
+    """`at_once` streams, one on each connection, started within `ramp` seconds."""
     model = MODELS[load.model]
     request = post(body_of(load, subject.name_model(load.model)), subject.headers)
     generator = Generator(
@@ -114,20 +115,20 @@ def measure_crowd(subject: Subject, load: Load, at_once: int, ramp: float = 2.0)
     worker: list[float] = []
     tree: list[float] = []
 
-    def look() -> None:
+    def note_memory() -> None:
         memory = subject.process.worker_memory()
         worker.append(memory.worker)
         tree.append(memory.tree)
 
     before = subject.process.cpu_seconds()
     try:
-        look()
-        result = generator.run_out(ramp, look, CROWD_SECONDS)
+        note_memory()
+        result = generator.run_out(ramp, note_memory, MANY_STREAMS_SECONDS)
     finally:
         generator.close()
     cpu = subject.process.cpu_seconds() - before
     lengths = sorted(result.lengths) or [0.0]
-    return CrowdFigures(
+    return ManyStreamsFigures(
         streams=result.answers,
         errors=result.errors,
         fastest=lengths[0],

@@ -1,8 +1,8 @@
 """Other people's gateways before the same model, for `--peers`: LiteLLM's proxy and the published openclaw.
 
 Each is installed once in its pinned version, into a cache outside the checkout (`BENCH_CACHE`, by default
-~/.cache/openclaw-bench), and configured as one would who wants it fast. What goes wrong with one is told, in
-its row or instead of it, and ends nothing.
+~/.cache/openclaw-bench), and configured to be fast. A failure of one is reported in its row, or instead of
+it, and does not end the benchmark.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import psutil
 from bench.bounds import LITELLM, OPENCLAW
 from bench.gateway import TOKEN
 from bench.loads import BURST, PLAIN, Load
-from bench.measure import CrowdFigures, Figures, measure, measure_crowd
+from bench.measure import Figures, ManyStreamsFigures, measure, measure_many_streams
 from bench.processes import Process, clean_environment, free_port
 from bench.subjects import Subject, base_url
 from bench.upstream import MODELS
@@ -38,22 +38,22 @@ START_SECONDS = 300
 WARM_UP_AT_ONCE = 4
 QUIET_CORES, QUIET_SECONDS, SETTLE_SECONDS = 0.1, 1.0, 60.0
 
-Tell = Callable[[str], object]
-Start = Callable[[Path, int, Tell], Subject]
+Progress = Callable[[str], object]
+Start = Callable[[Path, int, Progress], Subject]
 
 
 class Peer(Process):
-    """It may have helpers beside the process that serves, and not end them when it ends.
+    """Another gateway's processes, which may outlive their parent.
 
-    While another subject is measured it is paused: even idle, it would take some of the machine from it.
+    They are paused while another subject is measured: even idle, they would use CPU.
     """
 
     is_warm = False
 
     @property
     def worker(self) -> int:
-        biggest: int = max(self._tree(), key=lambda process: process.memory_info().rss).pid
-        return biggest
+        largest: int = max(self._tree(), key=lambda process: process.memory_info().rss).pid
+        return largest
 
     def stop(self) -> None:
         try:
@@ -93,20 +93,20 @@ class Peer(Process):
             return
 
 
-def start_peers(folder: Path, upstream: int, tell: Tell) -> Iterator[Subject]:
+def start_peers(folder: Path, upstream: int, progress: Progress) -> Iterator[Subject]:
     """Those that can be installed and start, one by one."""
     starts: dict[str, Start] = {LITELLM: start_litellm, OPENCLAW: start_openclaw}
     for name, start in starts.items():
         try:
-            peer = start(folder, upstream, tell)
+            peer = start(folder, upstream, progress)
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-            tell(f"{name} is left out: {error}")
+            progress(f"{name} is left out: {error}")
         else:
             yield peer
 
 
-def measure_any(subject: Subject, upstream: Process, load: Load, at_once: int, seconds: float) -> Figures:
-    """A peer's failure makes a row too, and what it still does after its answers is waited for."""
+def measure_subject(subject: Subject, upstream: Process, load: Load, at_once: int, seconds: float) -> Figures:
+    """A peer's failure becomes a row, too, and the work it does after its answers is waited for."""
     if not isinstance(subject.process, Peer):
         return measure(subject, upstream, load, at_once, seconds)
     try:
@@ -119,26 +119,26 @@ def measure_any(subject: Subject, upstream: Process, load: Load, at_once: int, s
 
 
 def _warm_up(subject: Subject, process: Peer, upstream: Process) -> None:
-    """Once, and only before the first measurement: the memory of an idle one is that before any request."""
+    """Once, before the first measurement and not at the start: idle memory is that before any request."""
     if not process.is_warm:
         process.is_warm = True
         for load in (PLAIN, BURST):
             measure(subject, upstream, load, WARM_UP_AT_ONCE, 0.0)
 
 
-def measure_any_crowd(subject: Subject, load: Load, at_once: int) -> CrowdFigures:
+def measure_subject_streams(subject: Subject, load: Load, at_once: int) -> ManyStreamsFigures:
     if not isinstance(subject.process, Peer):
-        return measure_crowd(subject, load, at_once)
+        return measure_many_streams(subject, load, at_once)
     try:
         with subject.process.awake():
-            return measure_crowd(subject, load, at_once)
+            return measure_many_streams(subject, load, at_once)
     except (OSError, psutil.Error) as error:
-        return CrowdFigures(0, [repr(error)], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, {}, {})
+        return ManyStreamsFigures(0, [repr(error)], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, {}, {})
 
 
-def start_litellm(folder: Path, upstream: int, tell: Tell) -> Subject:
+def start_litellm(folder: Path, upstream: int, progress: Progress) -> Subject:
     home = _home(folder, "litellm")
-    programs = _install_litellm(tell) / "bin"
+    programs = _install_litellm(progress) / "bin"
     port = free_port()
     (home / "config.yaml").write_text(json.dumps(litellm_configuration(upstream)))
     (home / "logging.json").write_text(json.dumps(LITELLM_LOGGING))
@@ -154,9 +154,9 @@ def start_litellm(folder: Path, upstream: int, tell: Tell) -> Subject:
         LITELLM_LOCAL_MODEL_COST_MAP="True",  # nothing is fetched
     )
     headers = {"Authorization": f"Bearer {LITELLM_KEY}"}
-    tell(f"{LITELLM} starts")
+    progress(f"{LITELLM} starts")
     process = _ready(Peer("litellm", command, port, home, variables, home), "/health/liveliness")
-    return Subject(LITELLM, process, headers=headers, in_crowd=True, answers=200)
+    return Subject(LITELLM, process, headers=headers, many_streams=True, answers=200)
 
 
 LITELLM_KEY = f"sk-{TOKEN}"
@@ -179,9 +179,9 @@ def litellm_configuration(upstream: int) -> dict[str, Any]:
     }
 
 
-def start_openclaw(folder: Path, upstream: int, tell: Tell) -> Subject:
+def start_openclaw(folder: Path, upstream: int, progress: Progress) -> Subject:
     home = _home(folder, "openclaw")
-    packages = _install_openclaw(tell) / "node_modules"
+    packages = _install_openclaw(progress) / "node_modules"
     port, configured = free_port(), home / "openclaw.json"
     configured.write_text(json.dumps(openclaw_configuration(home, port, upstream)))
     configured.chmod(0o600)
@@ -195,15 +195,15 @@ def start_openclaw(folder: Path, upstream: int, tell: Tell) -> Subject:
         NO_COLOR="1",
     )
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    tell(f"{OPENCLAW} starts")
+    progress(f"{OPENCLAW} starts")
     process = _ready(Peer("openclaw", command, port, home, variables, home), "/readyz")
     names = "openclaw/{}".format
-    # Each of 256 would take most of a minute.
+    # With 256 at once each answer would take most of a minute.
     return Subject(OPENCLAW, process, names, headers, most_at_once=64, answers=50)
 
 
 def openclaw_configuration(home: Path, port: int, upstream: int) -> dict[str, Any]:
-    """No channel, plugin, skill or tool, no files in its prompt, nothing that it does by itself."""
+    """No channels, plugins, skills or tools, no files in its prompt, no scheduled work."""
     return {
         "gateway": {
             "mode": "local",
@@ -248,17 +248,17 @@ def cache() -> Path:
     return Path(os.environ.get("BENCH_CACHE") or Path.home() / ".cache" / "openclaw-bench")
 
 
-def _install_litellm(tell: Tell) -> Path:
+def _install_litellm(progress: Progress) -> Path:
     def install(folder: Path) -> None:
         _run([sys.executable, "-m", "venv", str(folder)])
         pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet"]
         _run([*pip, "install", f"litellm[proxy]=={LITELLM_VERSION}"])
 
-    return _installed(f"litellm-{LITELLM_VERSION}", install, tell)
+    return _installed(f"litellm-{LITELLM_VERSION}", install, progress)
 
 
-def _install_openclaw(tell: Tell) -> Path:
-    """With the Node it asks for. No package's script is run, and what it could work with is left out."""
+def _install_openclaw(progress: Progress) -> Path:
+    """With the Node version it requires, without install scripts and without optional peer packages."""
 
     def install(folder: Path) -> None:
         packages = {
@@ -269,30 +269,30 @@ def _install_openclaw(tell: Tell) -> Path:
         quiet = ("--loglevel=error", "--no-audit", "--no-fund")
         _run(["npm", "install", "--ignore-scripts", "--legacy-peer-deps", *quiet], folder)
 
-    return _installed(f"openclaw-{OPENCLAW_VERSION}", install, tell)
+    return _installed(f"openclaw-{OPENCLAW_VERSION}", install, progress)
 
 
 def _node_package() -> str | None:
-    """Node as the registry of packages has it for this machine."""
+    """The npm package that contains Node for this machine; None if there is none."""
     kinds = {"x86_64": "x64", "aarch64": "arm64"}
     kind = kinds.get(platform.machine()) if sys.platform == "linux" else None
     return f"node-linux-{kind}" if kind else None
 
 
 def _node(packages: Path) -> str:
-    brought = sorted(packages.glob("node-linux-*/bin/node"))
-    return str(brought[0]) if brought else shutil.which("node") or "node"
+    bundled = sorted(packages.glob("node-linux-*/bin/node"))
+    return str(bundled[0]) if bundled else shutil.which("node") or "node"
 
 
-def _installed(name: str, install: Callable[[Path], None], tell: Tell) -> Path:
+def _installed(name: str, install: Callable[[Path], None], progress: Progress) -> Path:
     folder = cache() / name
-    whole = folder / "installed"
-    if not whole.exists():
-        tell(f"{name} is installed into {folder}: some minutes, once")
+    marker = folder / "installed"
+    if not marker.exists():
+        progress(f"{name} is installed into {folder}: some minutes, once")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         install(folder)
-        whole.touch()
+        marker.touch()
     return folder
 
 
@@ -312,7 +312,7 @@ def _ready(process: Peer, path: str) -> Peer:
     try:
         process.wait_for(path, START_SECONDS)
         with process.awake():
-            pass  # until it has done what a start leaves to do
+            pass  # leaving `awake` waits until its background work is done
     except BaseException:
         process.stop()
         raise

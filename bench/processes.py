@@ -1,4 +1,4 @@
-"""The processes that are measured: started on their own environment, watched as a tree, stopped by id."""
+"""The processes that are measured: each with an environment of its own, measured as a tree, stopped by id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1024 * 1024
 START_SECONDS = 120
-WRAPPER: list[str] = []  # what commands are run under
+WRAPPER: list[str] = []  # put before each command, such as valgrind
 STOP_SECONDS = 40
 POLL_SECONDS = 0.005
 
@@ -37,8 +37,9 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """MiB. `worker` is the resident size of the process that serves, `tree` what all of them take together
-    (the proportional size: a page that two share counts half for each)."""
+    """MiB. `worker` is the resident size (RSS) of the serving process, `tree` the proportional size (PSS) of
+    all processes together, in which a page that two share counts half for each.
+    """
 
     worker: float
     tree: float
@@ -73,12 +74,12 @@ class Process:
 
     @property
     def worker(self) -> int:
-        """The process that serves, where there is a master too."""
+        """The id of the process that serves, which is not the master if there is one."""
         tree = self._tree()
         return tree[min(1, len(tree) - 1)].pid
 
     def wait_for(self, path: str, seconds: float = START_SECONDS) -> float:
-        """Wait for the first 200 of `path`; the seconds since the command was given."""
+        """Waits for the first 200 of `path`; the seconds since the command. Raises RuntimeError."""
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
         deadline = self.started_at + seconds
         while time.perf_counter() < deadline:
@@ -136,6 +137,6 @@ def gunicorn(*arguments: str) -> list[str]:
 
 
 def allow_many_files() -> None:
-    """As many open connections as the system lets this process have."""
+    """Raises the limit of open files to the most that this process may have."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

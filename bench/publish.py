@@ -1,4 +1,4 @@
-"""The last run's tables and picture into `docs/benchmarks.md`."""
+"""Copies the last run's tables and chart into `docs/benchmarks.md`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ def publish(page: Path = PAGE, results: Path = RESULTS) -> None:
     """Raises FileNotFoundError when nothing has been measured yet."""
     document = json.loads((results / "latest.json").read_text("utf-8"))
     page.write_text(replace_results(page.read_text("utf-8"), describe(document)), "utf-8")
-    if (picture := results / "latest.png").exists():
-        shutil.copy(picture, page.with_suffix(".png"))
+    if (chart := results / "latest.png").exists():
+        shutil.copy(chart, page.with_suffix(".png"))
 
 
 def replace_results(text: str, tables: str) -> str:
+    """`text` with other tables between the two marks. Raises ValueError if it does not have them."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

@@ -1,4 +1,4 @@
-"""The figures as tables of text (Markdown, so that they can stand in a document) and as a JSON file."""
+"""The figures as Markdown tables and as a JSON file."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ def write_json(document: dict[str, Any]) -> Path:
 
 
 def describe(document: dict[str, Any]) -> str:
+    """All tables, as Markdown."""
     machine = document["machine"]
-    plan = document["plan"]
-    told = (
+    suite = document["suite"]
+    summary = (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}; "
-        f"{machine['when']}; load before: {machine['load_before']:.1f}; {plan['rounds']} rounds of "
-        f"{plan['seconds']:g} s each. Medians; the spread of the rounds in brackets."
+        f"{machine['when']}; load before: {machine['load_before']:.1f}; {suite['rounds']} rounds of "
+        f"{suite['seconds']:g} s each. Medians; the spread of the rounds in brackets."
     )
     if peers := document.get("peers"):
-        told += " Beside it: " + ", ".join(f"{name} {version}" for name, version in peers.items()) + "."
+        summary += " Beside it: " + ", ".join(f"{name} {version}" for name, version in peers.items()) + "."
     parts = [
-        told,
+        summary,
         "## CPU and throughput",
         _rows(document["rows"]),
         describe_headroom(document["headroom"]),
         "## Latency of the paced streams (ms)",
         _latencies(document["rows"]),
         "## 1,000 paced streams at once",
-        _crowd(document["crowd"]),
+        _many_streams(document["many_streams"]),
         f"## {document['idle_websockets']['connections']:,} idle WebSockets",
-        _silent(document["idle_websockets"]),
+        _idle_connections(document["idle_websockets"]),
         "## Memory and start",
         _idle(document["idle"]),
         *([_sessions(document["sessions"])] if "sessions" in document else []),
@@ -107,7 +108,7 @@ def _latencies(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _crowd(rows: Sequence[dict[str, Any]]) -> str:
+def _many_streams(rows: Sequence[dict[str, Any]]) -> str:
     head = (
         "subject",
         "complete",
@@ -158,7 +159,7 @@ def _sessions(steps: Sequence[dict[str, float]]) -> str:
     )
 
 
-def _silent(figures: dict[str, Any]) -> str:
+def _idle_connections(figures: dict[str, Any]) -> str:
     head = (
         *("connected", "errors", "worker MiB before", "with them", "KiB each", "CPU ms to open one"),
         *("seconds idle", "CPU ms per second", "pings", "ticks"),

@@ -1,4 +1,4 @@
-"""What many sessions leave behind: memory of the worker, time, and the size of the database."""
+"""What many sessions cost: memory of the worker, time, and the size of the database."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LOAD = Load("sessions", "plain", (AT_ONCE,), user=True)
 
 
 def measure_sessions(
-    subject: Subject, counts: Sequence[int], tell: Callable[[str], object]
+    subject: Subject, counts: Sequence[int], progress: Callable[[str], object]
 ) -> list[dict[str, float]]:
-    """One step for each count, the first of them with no session: one request each, with a user of its own.
+    """A row for no session, then one for each count: each session is one request with a user of its own.
 
-    `seconds` are those of the step alone, in which the sessions since the last one are made.
+    `seconds` are those in which the sessions since the row before were made. Raises RuntimeError.
     """
     steps = [_step(subject, 0, 0.0)]
     for count in counts:
@@ -31,7 +31,7 @@ def measure_sessions(
             raise RuntimeError(f"a session failed: {result.errors[0]}")
         time.sleep(SETTLE_SECONDS)
         steps.append(_step(subject, done + result.answers, result.seconds))
-        tell(f"{steps[-1]['sessions']} sessions: {steps[-1]['worker_mib']:.1f} MiB")
+        progress(f"{steps[-1]['sessions']} sessions: {steps[-1]['worker_mib']:.1f} MiB")
     return steps
 
 

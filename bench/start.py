@@ -1,4 +1,4 @@
-"""How soon the gateway answers after its command, and what it takes while nobody asks."""
+"""Time from the command to the first answer, and memory without requests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from bench.gateway import spawn_gateway
 from bench.processes import Memory
 
-IDLE_SECONDS = 3.0  # after these the database is open and the housekeeping has made its first round
+IDLE_SECONDS = 3.0  # by then the database is open and maintenance has run once
 NOWHERE = "http://127.0.0.1:9/v1"
 
 
 def measure_start(rounds: int) -> dict[str, Any]:
-    """The first start makes the database, so it stands apart; the others are what a restart takes."""
+    """Seconds and MiB of `rounds` starts, and apart from them of the first, which makes the database."""
     seconds: list[float] = []
     idle: list[Memory] = []
     with tempfile.TemporaryDirectory(prefix="openclaw-bench-") as folder:

@@ -37,7 +37,7 @@ http {{
 class Subject:
     """`name_model` turns the upstream's name of a model into the one to ask this subject for.
 
-    A slow one is measured not by the clock but by its `answers`: until it has given so many.
+    A slow one is measured until it has given so many `answers`, not for a number of seconds.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Subject:
     name_model: Callable[[str], str] = str
     headers: dict[str, str] = field(default_factory=dict)
     has_sessions: bool = False
-    in_crowd: bool = False
+    many_streams: bool = False
     most_at_once: int = 1000
     answers: int = 0
 
-    def takes(self, load: Load, at_once: int) -> bool:
+    def supports(self, load: Load, at_once: int) -> bool:
         return at_once <= self.most_at_once and (self.has_sessions or not load.user)
 
     def requests(self, load: Load, salt: str) -> Requests:
-        """What each connection asks. `salt` keeps the users of one measurement from those of another."""
+        """The requests of each connection. `salt` makes the users of each measurement different ones."""
 
         def ask(connection: int) -> Iterator[bytes]:
             model = self.name_model(load.model)
@@ -87,14 +87,14 @@ def start_bare_stack(folder: Path, upstream: int) -> Subject:
     write_configuration(folder, port, base_url(upstream), tuple(MODELS))
     command = gunicorn("-c", "bench/bare_gunicorn_conf.py", "bench.bare_stack:app")
     variables = {**environment(folder), "BENCH_UPSTREAM": base_url(upstream)}
-    return _ready(Subject("bare stack", Process("bare", command, port, folder, variables), in_crowd=True))
+    return _ready(Subject("bare stack", Process("bare", command, port, folder, variables), many_streams=True))
 
 
 def start_gateway(folder: Path, upstream: int) -> Subject:
     process = spawn_gateway(folder / "gateway", base_url(upstream), tuple(MODELS))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     names = "openclaw:{}".format
-    return _ready(Subject("this gateway", process, names, headers, has_sessions=True, in_crowd=True))
+    return _ready(Subject("this gateway", process, names, headers, has_sessions=True, many_streams=True))
 
 
 def base_url(port: int) -> str:

@@ -1,8 +1,8 @@
-"""The model behind every subject: a server that has all its answers ready, on one epoll loop.
+"""The model behind every subject: a server on one epoll loop that has all its answers prepared.
 
 `python -m bench.upstream PORT`. The request's model says how it answers: see `MODELS`. Each piece of a paced
-answer tells when it was written, in microseconds of the machine's monotonic clock, so that whoever reads it
-knows how long it was on its way.
+answer contains the time when it was written, in microseconds of the machine's monotonic clock, so that its
+reader can compute the delay.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BLANK_STAMP = STAMP % 0
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """So many pieces, one every so many seconds; 0: all at once."""
+    """An answer of `pieces` pieces, one every `every` seconds; 0: all at once."""
 
     pieces: int
     every: float = 0.0
@@ -38,7 +38,7 @@ MODELS = {
     "plain": Model(1),
     "burst": Model(20),
     "paced": Model(200, 0.010),
-    "crowd": Model(200, 0.050),
+    "slow": Model(200, 0.050),
 }
 USAGE = {"prompt_tokens": 12, "completion_tokens": 20, "total_tokens": 32}
 NAMES = {"id": "chatcmpl-benchmark-0000000000", "created": 1700000000, "model": "benchmark"}
@@ -46,10 +46,10 @@ NAMES = {"id": "chatcmpl-benchmark-0000000000", "created": 1700000000, "model": 
 
 def _chunk(choices: list[dict[str, Any]], **more: Any) -> bytes:
     chunk = {**NAMES, "object": "chat.completion.chunk", "choices": choices, **more}
-    return _framed(b"data: " + orjson.dumps(chunk) + b"\n\n")
+    return _http_chunk(b"data: " + orjson.dumps(chunk) + b"\n\n")
 
 
-def _framed(data: bytes) -> bytes:
+def _http_chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
@@ -62,10 +62,10 @@ BEGIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodin
 )
 PIECE = _chunk(_choice({"content": BLANK_STAMP.decode()}))
 PIECE_HEAD, PIECE_TAIL = PIECE.split(BLANK_STAMP)
-END = _chunk(_choice({}, "stop")) + _chunk([], usage=USAGE) + _framed(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+END = _chunk(_choice({}, "stop")) + _chunk([], usage=USAGE) + _http_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
-def _whole(model: Model) -> bytes:
+def _complete_answer(model: Model) -> bytes:
     message = {"role": "assistant", "content": BLANK_STAMP.decode() * model.pieces}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     body = orjson.dumps({**NAMES, "object": "chat.completion", "choices": [choice], "usage": USAGE})
@@ -74,13 +74,13 @@ def _whole(model: Model) -> bytes:
     ) + body
 
 
-WHOLE = {name: _whole(model) for name, model in MODELS.items()}
-AT_ONCE = {name: BEGIN + PIECE * model.pieces + END for name, model in MODELS.items() if not model.every}
+COMPLETE = {name: _complete_answer(model) for name, model in MODELS.items()}
+UNPACED = {name: BEGIN + PIECE * model.pieces + END for name, model in MODELS.items() if not model.every}
 HEALTH = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Client:
-    """One connection: what has come of a request, and the paced answer that is going out."""
+    """One connection: what has arrived of a request, and the paced answer that is being sent."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -89,7 +89,7 @@ class Client:
         self.every = 0.0
 
     def request(self) -> tuple[bytes, bytes] | None:
-        """Head and body of the next request, once all of it is there."""
+        """Head and body of the next request; None until it is complete."""
         head, found, body = self.received.partition(b"\r\n\r\n")
         if not found:
             return None
@@ -101,7 +101,7 @@ class Client:
         return head, body[:length]
 
     def send(self, data: bytes) -> None:
-        """All of it: what a reader does not take at once waits for it, but none is that slow."""
+        """Sends all of it, and blocks if the reader is slow; none is in these measurements."""
         try:
             sent = self.sock.send(data)
         except BlockingIOError:
@@ -120,7 +120,7 @@ class Upstream:
         self._poll.register(self._listener, select.EPOLLIN)
         self._clients: dict[int, Client] = {}
         self._due: list[tuple[float, int, Client]] = []
-        self._numbers = itertools.count()  # of what is due at the same moment, the earlier answer goes first
+        self._numbers = itertools.count()  # of pieces due at the same moment, the earlier answer's goes first
 
     def serve(self) -> None:
         while True:
@@ -129,7 +129,7 @@ class Upstream:
                 if fd == self._listener.fileno():
                     self._accept()
                 else:
-                    self._take(fd)
+                    self._read(fd)
             self._send_due()
 
     def _accept(self) -> None:
@@ -143,7 +143,7 @@ class Upstream:
             self._clients[sock.fileno()] = Client(sock)
             self._poll.register(sock, select.EPOLLIN)
 
-    def _take(self, fd: int) -> None:
+    def _read(self, fd: int) -> None:
         client = self._clients[fd]
         try:
             data = client.sock.recv(READ_SIZE)
@@ -159,12 +159,12 @@ class Upstream:
     def _answer(self, client: Client, head: bytes, body: bytes) -> None:
         if head.startswith(b"GET"):
             return client.send(HEALTH)
-        asked = orjson.loads(body)
-        name = asked["model"].rpartition("/")[2]
-        if not asked.get("stream"):
-            return client.send(WHOLE[name])
-        if name in AT_ONCE:
-            return client.send(AT_ONCE[name])
+        wanted = orjson.loads(body)
+        name = wanted["model"].rpartition("/")[2]
+        if not wanted.get("stream"):
+            return client.send(COMPLETE[name])
+        if name in UNPACED:
+            return client.send(UNPACED[name])
         model = MODELS[name]
         client.send(BEGIN)
         client.left, client.every = model.pieces, model.every

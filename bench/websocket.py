@@ -1,98 +1,122 @@
-"""The load generator over WebSocket: `chat.send`, again and again, on so many connections.
+"""The load generator over WebSocket: `chat.send`, one after another, on many connections at once.
 
-Every answer is checked: that its run ends well, and that all the model's pieces are in its text.
+Every answer is checked: its run ends well, and all the model's pieces are in its text.
 """
 
 from __future__ import annotations
 
 import itertools
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 
-from bench.frames import CLOSE, PING, PONG, masked, open_socket, request, split
-from bench.generator import GIVE_UP_SECONDS, MARK, Connection, Generator, Result
+from app.client.frames import (
+    CLOSE,
+    PING,
+    PONG,
+    RawFrame,
+    connect_params,
+    encode_frame,
+    encode_request,
+    split_frames,
+)
+from app.client.handshake import open_socket
+from bench.gateway import TOKEN
+from bench.generator import MARK, SEND_SECONDS, Connection, Generator, Result
 from bench.loads import QUESTION
 
-LAST_SECONDS = 5.0
+DRAIN_SECONDS = 5.0
+CONNECT = connect_params(
+    client={"id": "cli", "version": "1.0", "platform": sys.platform, "mode": "cli"},
+    auth={"token": TOKEN},
+    protocols=(3, 4),
+)
 
-Keys = Callable[[int], Iterator[str]]  # of a connection's number: the session of each message
+Keys = Callable[[int], Iterator[str]]  # a connection's number -> the session of each of its messages
+
+
+def connect(port: int) -> tuple[socket.socket, bytes]:
+    """An authenticated connection, and the beginning of its next frame. Raises OSError and CannotConnect."""
+    return open_socket("127.0.0.1", port, CONNECT)
 
 
 class Chat(Connection):
-    """One client: says something in its session, waits for the run's end, says the next."""
+    """One client: sends a message in its session, waits for the run's end, sends the next."""
 
     def __init__(self, port: int, keys: Iterator[str]) -> None:
         self.keys = keys
-        self.sock, self.received = open_socket(port)
+        self.sock, self.received = connect(port)
         self.sock.setblocking(False)
-        self.asked_at = 0.0
-        self.turn = itertools.count()
-        self.run = b""
-        self.said = b""  # the last event of the run that has ended
+        self.sent_at = 0.0
+        self.numbers = itertools.count()
+        self.run_id = b""  # with its quotes, as it stands in JSON
+        self.final = b""  # the last event of the run that has ended
 
     def ask(self) -> bool:
         key = next(self.keys, None)
         if key is None:
             return False
-        run = f"{key}:{next(self.turn)}"
-        self.run, self.said = b'"%s"' % run.encode(), b""
-        self.asked_at = time.monotonic()
-        params = {"sessionKey": key, "message": QUESTION, "idempotencyKey": run}
-        self.send(request(run, "chat.send", params))
+        run_id = f"{key}:{next(self.numbers)}"
+        self.run_id, self.final = b'"%s"' % run_id.encode(), b""
+        self.sent_at = time.monotonic()
+        params = {"sessionKey": key, "message": QUESTION, "idempotencyKey": run_id}
+        self.send(encode_request(run_id, "chat.send", params))
         return True
 
     def send(self, data: bytes) -> None:
-        self.sock.settimeout(GIVE_UP_SECONDS)
+        self.sock.settimeout(SEND_SECONDS)
         self.sock.sendall(data)
         self.sock.setblocking(False)
 
-    def judge(self, opcode: int, payload: bytes) -> str:
-        """What is wrong with a frame that came, if anything. Other clients' runs are told here too."""
+    def handle(self, frame: RawFrame) -> str:
+        """What is wrong with a frame, empty if nothing is. Events of other clients' runs arrive here, too."""
+        opcode, payload = frame
         if opcode == PING:
-            self.send(masked(payload, PONG))
+            self.send(encode_frame(payload, PONG))
         elif opcode == CLOSE:
             return f"closed: {payload!r}"
-        elif self.run in payload:
+        elif self.run_id in payload:
             if b'"state":"final"' in payload:
-                self.said = payload
+                self.final = payload
             elif b'"ok":false' in payload or b'"state":"error"' in payload or b'"state":"aborted"' in payload:
                 return payload[:300].decode("latin-1")
         return ""
 
 
 class ChatGenerator(Generator):
-    """`keys` instead of requests: the session of each message; `pieces` is what each answer must have."""
+    """Sends `chat.send` in the sessions of `keys`; each answer must have `pieces` pieces."""
 
     def __init__(self, port: int, keys: Keys, at_once: int, pieces: int) -> None:
         super().__init__(port, lambda _: iter(()), at_once, pieces, stream=True)
         self._connect: Callable[[int], Chat] = lambda number: Chat(port, keys(number))
 
     def close(self) -> None:
-        """The last answers are waited for: a run goes on without its connection, beside what comes next."""
+        """Waits for the last answers: a run goes on without its connection and would disturb what is next."""
         self.result = Result()
         for connection in self._connections.values():
             assert isinstance(connection, Chat)
             connection.keys = iter(())
-        self._go(time.monotonic() + LAST_SECONDS)
+        self._run(time.monotonic() + DRAIN_SECONDS)
         super().close()
 
-    def _take(self, connection: Connection, data: bytes, now: float) -> bool:  # noqa: ARG002
+    def _handle(self, connection: Connection, data: bytes, now: float) -> bool:  # noqa: ARG002
         assert isinstance(connection, Chat)
-        frames, connection.received = split(connection.received + data)
+        frames, connection.received = split_frames(connection.received + data)
         for frame in frames:
-            if problem := connection.judge(*frame):
+            if problem := connection.handle(frame):
                 self._fail(connection, problem)
                 return False
-        return bool(connection.said)
+        return bool(connection.final)
 
     def _finish(self, connection: Connection, now: float) -> None:
         assert isinstance(connection, Chat)
-        pieces = connection.said.count(MARK)
+        pieces = connection.final.count(MARK)
         if pieces != self._pieces:
-            return self._fail(connection, f"{pieces} of {self._pieces} pieces: {connection.said[:300]!r}")
+            return self._fail(connection, f"{pieces} of {self._pieces} pieces: {connection.final[:300]!r}")
         self.result.answers += 1
         self.result.pieces += pieces
-        self.result.lengths.append(now - connection.asked_at)
+        self.result.lengths.append(now - connection.sent_at)
         if not connection.ask():
             self._drop(connection)
         return None

@@ -1,4 +1,4 @@
-"""The `chat.send` load: whose run a frame tells of, and how that run has ended."""
+"""The `chat.send` load: which frames belong to its own run, and how that run has ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from bench.frames import PING, TEXT, masked
+from app.client.frames import PING, PONG, TEXT, encode_frame
 from bench.loads import CHAT, session_keys
 from bench.websocket import Chat
 
@@ -15,7 +15,7 @@ from bench.websocket import Chat
 @pytest.fixture
 def chat(monkeypatch):
     ours, theirs = socket.socketpair()
-    monkeypatch.setattr("bench.websocket.open_socket", lambda _: (ours, b""))
+    monkeypatch.setattr("bench.websocket.connect", lambda _: (ours, b""))
     client = Chat(0, iter(["agent:plain:a", "agent:plain:a"]))
     client.far_end = theirs
     yield client
@@ -25,33 +25,33 @@ def chat(monkeypatch):
 
 def test_each_message_has_a_run_of_its_own_until_there_are_no_more(chat):
     assert chat.ask()
-    first = chat.run
+    first = chat.run_id
     assert chat.ask()
-    assert chat.run != first
+    assert chat.run_id != first
     assert not chat.ask()
     assert chat.far_end.recv(100_000).count(b"chat.send") == 2
 
 
 def test_only_the_end_of_its_own_run_is_an_answer(chat):
     chat.ask()
-    assert chat.judge(TEXT, b'{"runId":"another","state":"final"}') == ""
-    assert chat.judge(TEXT, b'{"runId":%s,"state":"delta"}' % chat.run) == ""
-    assert chat.said == b""
-    end = b'{"runId":%s,"state":"final"}' % chat.run
-    assert chat.judge(TEXT, end) == ""
-    assert chat.said == end
+    assert chat.handle((TEXT, b'{"runId":"another","state":"final"}')) == ""
+    assert chat.handle((TEXT, b'{"runId":%s,"state":"delta"}' % chat.run_id)) == ""
+    assert chat.final == b""
+    end = b'{"runId":%s,"state":"final"}' % chat.run_id
+    assert chat.handle((TEXT, end)) == ""
+    assert chat.final == end
 
 
 @pytest.mark.parametrize("ending", [b'"ok":false', b'"state":"error"', b'"state":"aborted"'])
 def test_a_run_that_fails_is_an_error(chat, ending):
     chat.ask()
-    assert chat.judge(TEXT, b'{"id":%s,%s}' % (chat.run, ending))
-    assert chat.judge(TEXT, b'{"id":"another",%s}' % ending) == ""
+    assert chat.handle((TEXT, b'{"id":%s,%s}' % (chat.run_id, ending)))
+    assert chat.handle((TEXT, b'{"id":"another",%s}' % ending)) == ""
 
 
 def test_a_ping_is_answered(chat):
-    assert chat.judge(PING, b"there?") == ""
-    assert chat.far_end.recv(100) == masked(b"there?", 0xA)
+    assert chat.handle((PING, b"there?")) == ""
+    assert chat.far_end.recv(100) == encode_frame(b"there?", PONG)
 
 
 def test_a_new_session_comes_after_ten_turns():

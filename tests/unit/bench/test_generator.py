@@ -1,4 +1,4 @@
-"""The load generator against a server whose answers come in awkward pieces."""
+"""The load generator against a server whose answers arrive in awkward pieces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def answer_once(listener: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("paced", [False, True])
-def test_a_head_that_ends_with_a_nought_is_not_the_end_of_the_stream(paced):
+def test_a_head_that_ends_with_a_zero_is_not_the_end_of_the_stream(paced):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = threading.Thread(target=answer_once, args=(listener,), daemon=True)
         server.start()

@@ -1,4 +1,4 @@
-"""What is said of the load generator's headroom follows from the rows."""
+"""The load generator's headroom, from the rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def row(subject, per_second, load=0.1, upstream=0.1, name="plain", **more):
     return {"load": name, "at_once": 32, "subject": subject, "per_second": rate, "busy": busy, **more}
 
 
-def test_the_busiest_rows_are_found_without_those_that_are_meant_to_be_busy():
+def test_the_busiest_rows_without_those_that_are_meant_to_be_busy():
     found = find_headroom(
         [
             row("upstream alone", 9000, load=0.99, upstream=0.99),
@@ -26,7 +26,7 @@ def test_the_busiest_rows_are_found_without_those_that_are_meant_to_be_busy():
     assert "at least 3.0 times the rate of any subject (9000/s" in describe_headroom(found)
 
 
-def test_paced_streams_do_not_count_as_how_fast_it_can_be():
+def test_paced_streams_are_not_compared_with_the_upstream_alone():
     found = find_headroom(
         [row("upstream alone", 32, name="paced", first={}), row("this gateway", 32, name="paced", first={})]
     )

@@ -1,4 +1,4 @@
-"""Other people's gateways in the benchmark: what fails of them is told, and what is left of them is ended."""
+"""Other people's gateways in the benchmark: their failures are reported, and all their processes end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from bench import peers
-from bench.bounds import GATEWAY, LITELLM, OPENCLAW, judge
+from bench.bounds import GATEWAY, LITELLM, OPENCLAW, check_bounds
 from bench.loads import PLAIN
 from bench.processes import clean_environment, free_port
 from bench.subjects import Subject
@@ -37,14 +37,14 @@ def start(tmp_path):
         process.stop()
 
 
-def wait_until(is_so):
+def wait_until(condition):
     end = time.monotonic() + 10
-    while not is_so():
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
 
 
-def judged(*rows, idle=None):
+def peer_bounds(*rows, idle=None):
     """The peers' bounds by name, from rows of (at once, subject, CPU of each round)."""
     document = {
         "rows": [
@@ -52,43 +52,47 @@ def judged(*rows, idle=None):
             for at_once, subject, cpu in rows
         ],
         "idle": {name: {"worker_mib": mib} for name, mib in (idle or {}).items()},
-        "crowd": [
+        "many_streams": [
             {"subject": GATEWAY, "errors": [], "streams": 1000, "slowest": 1, "median": 1, "worker_mib": 1}
         ],
         "start": {"idle_worker_mib": 1, "start_seconds": 1},
     }
-    return {bound["name"]: bound for bound in judge(document) if bound["at_least"]}
+    return {bound["name"]: bound for bound in check_bounds(document) if bound["at_least"]}
 
 
-def test_a_peer_is_compared_in_the_middle():
-    bounds = judged((1, LITELLM, [1.0]), (32, LITELLM, [30.0]), (1, GATEWAY, [1.0]), (32, GATEWAY, [2.0]))
+def test_a_peer_is_compared_at_the_middle_number_of_requests():
+    bounds = peer_bounds(
+        (1, LITELLM, [1.0]), (32, LITELLM, [30.0]), (1, GATEWAY, [1.0]), (32, GATEWAY, [2.0])
+    )
     assert bounds["CPU, LiteLLM's proxy, plain, 32 at once"]["value"] == 15.0
 
 
-def test_a_peer_that_answers_but_one_at_once_is_compared_there():
-    bounds = judged((1, OPENCLAW, [300.0]), (32, OPENCLAW, [0.0]), (1, GATEWAY, [1.0]), (32, GATEWAY, [2.0]))
+def test_a_peer_that_answers_one_request_at_once_is_compared_there():
+    bounds = peer_bounds(
+        (1, OPENCLAW, [300.0]), (32, OPENCLAW, [0.0]), (1, GATEWAY, [1.0]), (32, GATEWAY, [2.0])
+    )
     assert bounds["CPU, openclaw, plain, 1 at once"]["met"]
 
 
 def test_a_round_without_an_answer_does_not_count():
-    bounds = judged((32, LITELLM, [0.0, 40.0]), (32, GATEWAY, [1.0, 2.0]))
+    bounds = peer_bounds((32, LITELLM, [0.0, 40.0]), (32, GATEWAY, [1.0, 2.0]))
     assert bounds["CPU, LiteLLM's proxy, plain, 32 at once"]["value"] == 20.0
 
 
-def test_of_a_peer_that_was_not_measured_nothing_is_said():
-    assert judged((32, GATEWAY, [1.0]), idle={GATEWAY: 50.0}) == {}
+def test_a_peer_that_was_not_measured_has_no_bounds():
+    assert peer_bounds((32, GATEWAY, [1.0]), idle={GATEWAY: 50.0}) == {}
 
 
 def test_idle_memory_is_compared():
-    bounds = judged(idle={GATEWAY: 50.0, OPENCLAW: 400.0})
+    bounds = peer_bounds(idle={GATEWAY: 50.0, OPENCLAW: 400.0})
     assert (bounds["idle memory of the worker, openclaw"]["value"]) == 8.0
     assert not bounds["idle memory of the worker, openclaw"]["met"]
 
 
-def test_a_peer_that_is_gone_has_a_row_with_its_error(start):
+def test_a_peer_that_has_ended_has_a_row_with_its_error(start):
     process = start("pass")
     wait_until(lambda: process._process.poll() is not None)
-    figures = peers.measure_any(Subject("gone", process, answers=1), process, PLAIN, 1, 0.1)
+    figures = peers.measure_subject(Subject("gone", process, answers=1), process, PLAIN, 1, 0.1)
     assert (figures.per_second, figures.cpu_ms, len(figures.errors)) == (0.0, 0.0, 1)
 
 
@@ -98,12 +102,12 @@ def test_a_peer_that_does_not_start_is_left_out_and_the_next_one_comes(monkeypat
 
     monkeypatch.setattr(peers, "start_litellm", fail)
     monkeypatch.setattr(peers, "start_openclaw", lambda *_: "openclaw")
-    told = []
-    assert list(peers.start_peers(tmp_path, 1, told.append)) == ["openclaw"]
-    assert told == ["LiteLLM proxy is left out: no network"]
+    messages = []
+    assert list(peers.start_peers(tmp_path, 1, messages.append)) == ["openclaw"]
+    assert messages == ["LiteLLM proxy is left out: no network"]
 
 
-def test_the_helpers_of_a_peer_end_with_it(start):
+def test_a_peers_child_processes_end_with_it(start):
     process = start(PARENT)
     wait_until(lambda: process.log.read_text().strip())
     helper = psutil.Process(int(process.log.read_text()))
@@ -111,7 +115,7 @@ def test_the_helpers_of_a_peer_end_with_it(start):
     wait_until(lambda: not helper.is_running())
 
 
-def test_what_is_installed_is_used_again_and_what_is_half_installed_is_not(monkeypatch, tmp_path):
+def test_a_complete_installation_is_reused_and_a_partial_one_is_not(monkeypatch, tmp_path):
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path))
     numbers = itertools.count()
 

@@ -1,4 +1,4 @@
-"""The page of results: where its tables stand, and that it names every bound."""
+"""The page of results: where its tables are put, and that it has every bound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bench.bounds import AT_MOST
 from bench.publish import BEGIN, END, PAGE, replace_results
 
 
-def test_only_what_stands_between_the_marks_is_replaced():
+def test_only_the_text_between_the_marks_is_replaced():
     page = f"# Title\n\n{BEGIN}\n\nold\n\n{END}\n\nRest.\n"
     once = replace_results(page, "## Bounds\n\nnew")
     assert once == f"# Title\n\n{BEGIN}\n\n### Bounds\n\nnew\n\n{END}\n\nRest.\n"
@@ -21,7 +21,7 @@ def test_a_page_without_the_marks_is_refused(page: str):
         replace_results(page, "new")
 
 
-def test_the_published_page_tells_of_every_bound():
+def test_the_published_page_has_every_bound():
     text = PAGE.read_text("utf-8")
     tables = text.partition(BEGIN)[2].partition(END)[0]
     for name, *_ in AT_MOST:

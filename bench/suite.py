@@ -1,6 +1,6 @@
-"""The whole run: every subject is started once, then all loads go round by round over all of them.
+"""The complete benchmark: every subject is started once, then measured with all loads, round by round.
 
-What is told of memory is measured on a process of its own, that has done nothing before.
+Memory under load is measured on a process of its own that has served no request before.
 """
 
 from __future__ import annotations
@@ -14,71 +14,71 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.bounds import BARE, GATEWAY, judge
+from bench.bounds import BARE, GATEWAY, check_bounds
 from bench.headroom import find_headroom
-from bench.loads import CROWD, LOADS, SILENT, Load
+from bench.idle_connections import measure_idle_connections
+from bench.loads import IDLE_CONNECTIONS, LOADS, MANY_STREAMS, Load
 from bench.machine import describe_machine
-from bench.measure import CrowdFigures, Figures
-from bench.peers import VERSIONS, measure_any, measure_any_crowd, start_peers
+from bench.measure import Figures, ManyStreamsFigures
+from bench.peers import VERSIONS, measure_subject, measure_subject_streams, start_peers
 from bench.processes import Process, allow_many_files
 from bench.sessions import measure_sessions
-from bench.silent import measure_silent
 from bench.start import IDLE_SECONDS, measure_start
 from bench.subjects import Subject, start_bare_stack, start_gateway, start_nginx, start_upstream
 
-Tell = Callable[[str], object]
+Progress = Callable[[str], object]
 FRESH = {BARE: start_bare_stack, GATEWAY: start_gateway}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How much of everything. `seconds` is for one load on one subject in one round."""
+class Suite:
+    """How much is measured. `seconds` is for one load on one subject in one round."""
 
-    rounds: int = 15  # many short ones: what else the machine does comes and goes
+    rounds: int = 15  # many short ones even out what else the machine does
     seconds: float = 0.8
     peer_rounds: int = 3  # they are slow
     starts: int = 5
-    crowd_rounds: int = 2
+    many_streams_rounds: int = 2
     sessions: tuple[int, ...] = (5_000, 20_000, 50_000)
-    silent_seconds: float = 55.0  # a tick, and the second ping: whoever left the first unanswered is closed
+    idle_seconds: float = 55.0  # a tick and two pings: an unanswered ping closes at the next
     peers: bool = False
 
 
-QUICK = Plan(rounds=1, seconds=1.0, starts=1, crowd_rounds=1, sessions=(), silent_seconds=10.0)
+QUICK = Suite(rounds=1, seconds=1.0, starts=1, many_streams_rounds=1, sessions=(), idle_seconds=10.0)
 
 
-def run(plan: Plan, tell: Tell) -> dict[str, Any]:
-    """All figures, as the JSON document has them."""
+def run(suite: Suite, progress: Progress) -> dict[str, Any]:
+    """Measures everything; all figures, as in the JSON document."""
     allow_many_files()
-    tell("start and idle memory")
+    progress("start and idle memory")
     document: dict[str, Any] = {
         "machine": describe_machine(),
-        "plan": {"rounds": plan.rounds, "seconds": plan.seconds},
-        "start": measure_start(plan.starts),
+        "suite": {"rounds": suite.rounds, "seconds": suite.seconds},
+        "start": measure_start(suite.starts),
     }
     with (
         tempfile.TemporaryDirectory(prefix="openclaw-bench-") as name,
-        _subjects(Path(name), plan, tell) as subjects,
+        _subjects(Path(name), suite, progress) as subjects,
     ):
         upstream = subjects[0].process
         document["subjects"] = [subject.name for subject in subjects]
-        document["peers"] = VERSIONS if plan.peers else {}
+        document["peers"] = VERSIONS if suite.peers else {}
         document["idle"] = {one.name: _memory(one) for one in subjects}
-        document["rows"] = _rounds(plan, subjects, upstream, tell)
+        document["rows"] = _rounds(suite, subjects, upstream, progress)
         document["headroom"] = find_headroom(document["rows"])
-        document["crowd"] = _crowds(plan, subjects, tell)
-        document["idle_websockets"] = _silent(plan, upstream, tell)
-        if plan.sessions:
-            tell(f"{plan.sessions[-1]} sessions")
+        document["many_streams"] = _streams_of_all(suite, subjects, progress)
+        document["idle_websockets"] = _idle_connections(suite, upstream, progress)
+        if suite.sessions:
+            progress(f"{suite.sessions[-1]} sessions")
             with _fresh(GATEWAY, upstream) as gateway:
-                document["sessions"] = measure_sessions(gateway, plan.sessions, tell)
-    document["bounds"] = judge(document)
+                document["sessions"] = measure_sessions(gateway, suite.sessions, progress)
+    document["bounds"] = check_bounds(document)
     return document
 
 
 @contextmanager
-def _subjects(folder: Path, plan: Plan, tell: Tell) -> Iterator[list[Subject]]:
-    """The upstream first; whatever was started is stopped."""
+def _subjects(folder: Path, suite: Suite, progress: Progress) -> Iterator[list[Subject]]:
+    """All subjects, the upstream first. They are stopped at the end, also if one does not start."""
     subjects = [start_upstream(folder)]
     port = subjects[0].process.port
     try:
@@ -86,23 +86,27 @@ def _subjects(folder: Path, plan: Plan, tell: Tell) -> Iterator[list[Subject]]:
             subjects.append(nginx)
         subjects.append(start_bare_stack(folder, port))
         subjects.append(start_gateway(folder, port))
-        for peer in start_peers(folder, port, tell) if plan.peers else ():
-            subjects.append(peer)  # one by one: what was started is stopped if the next fails
+        for peer in start_peers(folder, port, progress) if suite.peers else ():
+            subjects.append(peer)  # one by one, so that it is stopped if the next one fails
         yield subjects
     finally:
         for subject in reversed(subjects):
             subject.process.stop()
 
 
-def _rounds(plan: Plan, subjects: Sequence[Subject], upstream: Process, tell: Tell) -> list[dict[str, Any]]:
+def _rounds(
+    suite: Suite, subjects: Sequence[Subject], upstream: Process, progress: Progress
+) -> list[dict[str, Any]]:
     measured: dict[tuple[Load, int, str], list[Figures]] = {}
-    for number in range(plan.rounds):
+    for number in range(suite.rounds):
         for load in LOADS:
-            tell(f"round {number + 1} of {plan.rounds}: {load.name}")
+            progress(f"round {number + 1} of {suite.rounds}: {load.name}")
             for at_once in load.at_once:
                 for subject in subjects:
-                    if subject.takes(load, at_once) and not (subject.answers and number >= plan.peer_rounds):
-                        figures = measure_any(subject, upstream, load, at_once, plan.seconds)
+                    if subject.supports(load, at_once) and not (
+                        subject.answers and number >= suite.peer_rounds
+                    ):
+                        figures = measure_subject(subject, upstream, load, at_once, suite.seconds)
                         measured.setdefault((load, at_once, subject.name), []).append(figures)
     return [
         {"load": load.name, "at_once": at_once, "subject": name, **_row(rounds)}
@@ -123,32 +127,32 @@ def _row(rounds: Sequence[Figures]) -> dict[str, Any]:
     return row
 
 
-def _crowds(plan: Plan, subjects: Sequence[Subject], tell: Tell) -> list[dict[str, Any]]:
+def _streams_of_all(suite: Suite, subjects: Sequence[Subject], progress: Progress) -> list[dict[str, Any]]:
     rows = []
     for subject in subjects:
-        if subject.in_crowd:
-            tell(f"{CROWD.name}: {subject.name}")
-            count = 1 if subject.answers else plan.crowd_rounds
-            rounds = [_crowd(subject, subjects[0].process) for _ in range(count)]
+        if subject.many_streams:
+            progress(f"{MANY_STREAMS.name}: {subject.name}")
+            count = 1 if subject.answers else suite.many_streams_rounds
+            rounds = [_streams(subject, subjects[0].process) for _ in range(count)]
             worst = max(rounds, key=lambda one: one.slowest / max(one.median, 1e-9))
             rows.append({"subject": subject.name, **worst.as_json()})
     return rows
 
 
-def _crowd(subject: Subject, upstream: Process) -> CrowdFigures:
+def _streams(subject: Subject, upstream: Process) -> ManyStreamsFigures:
     with _fresh(subject.name, upstream) if subject.name in FRESH else nullcontext(subject) as one:
-        return measure_any_crowd(one, CROWD, CROWD.at_once[0])
+        return measure_subject_streams(one, MANY_STREAMS, MANY_STREAMS.at_once[0])
 
 
-def _silent(plan: Plan, upstream: Process, tell: Tell) -> dict[str, Any]:
-    tell(f"{SILENT} idle WebSockets")
+def _idle_connections(suite: Suite, upstream: Process, progress: Progress) -> dict[str, Any]:
+    progress(f"{IDLE_CONNECTIONS} idle WebSockets")
     with _fresh(GATEWAY, upstream) as gateway:
-        return measure_silent(gateway, SILENT, plan.silent_seconds).as_json()
+        return measure_idle_connections(gateway, IDLE_CONNECTIONS, suite.idle_seconds).as_json()
 
 
 @contextmanager
 def _fresh(name: str, upstream: Process) -> Iterator[Subject]:
-    """Another process of that subject, with a folder and a database of its own, for one measurement."""
+    """A new process of that subject for one measurement, with a folder and a database of its own."""
     with tempfile.TemporaryDirectory(prefix="openclaw-bench-") as folder:
         subject = FRESH[name](Path(folder), upstream.port)
         try:
@@ -164,5 +168,5 @@ def _memory(subject: Subject) -> dict[str, float]:
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:
-    """All rounds, in their order, so that subjects can be compared within each."""
+    """`all` is in the order of the rounds, so that subjects can be compared round by round."""
     return {"median": statistics.median(values), "low": min(values), "high": max(values), "all": list(values)}

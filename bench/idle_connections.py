@@ -1,4 +1,4 @@
-"""Open connections of the Gateway protocol on which nothing is asked, and what they cost."""
+"""Open connections of the Gateway protocol without requests, and what they cost."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.frames import PING, PONG, masked, open_socket, request, split
+from app.client.errors import ClientError
+from app.client.frames import PING, PONG, RawFrame, encode_frame, encode_request, split_frames
 from bench.generator import READ_SIZE
 from bench.subjects import Subject
+from bench.websocket import connect
 
+CHECK = "check"  # the id of the last request
 ANSWER_SECONDS = 10.0
 SETTLE_SECONDS = 1.0
 KIB = 1024
 
 
 @dataclass(slots=True)
-class SilentFigures:
+class IdleFigures:
     """MiB of the worker before the first is opened and while all are open; CPU of the whole subject."""
 
     connections: int
@@ -36,36 +39,37 @@ class SilentFigures:
         return asdict(self)
 
 
-def measure_silent(subject: Subject, count: int, seconds: float) -> SilentFigures:
-    process, silent = subject.process, Silent()
+def measure_idle_connections(subject: Subject, count: int, seconds: float) -> IdleFigures:
+    """What `count` connections cost while they are opened, and in `seconds` of being open."""
+    process, idle = subject.process, IdleConnections()
     before, cpu_before = process.worker_memory().worker, process.cpu_seconds()
     try:
         for _ in range(count):
-            silent.open(process.port)
-        silent.listen(SETTLE_SECONDS)
+            idle.open(process.port)
+        idle.listen(SETTLE_SECONDS)
         cpu_open, begin = process.cpu_seconds(), time.monotonic()
-        silent.listen(seconds)
+        idle.listen(seconds)
         lasted = time.monotonic() - begin
         cpu_idle, worker = process.cpu_seconds() - cpu_open, process.worker_memory().worker
-        silent.ask_all(ANSWER_SECONDS)
+        idle.check_all(ANSWER_SECONDS)
     finally:
-        silent.close()
-    return SilentFigures(
-        connections=silent.answers,
+        idle.close()
+    return IdleFigures(
+        connections=idle.answers,
         seconds=lasted,
         before_mib=before,
         worker_mib=worker,
         kib_each=(worker - before) * KIB / count,
         open_cpu_ms=(cpu_open - cpu_before) * 1000 / count,
         cpu_per_second=cpu_idle / lasted,
-        ticks=silent.ticks,
-        pings=silent.pings,
-        errors=silent.errors,
+        ticks=idle.ticks,
+        pings=idle.pings,
+        errors=idle.errors,
     )
 
 
-class Silent:
-    """Open connections that ask nothing, and answer what they must."""
+class IdleConnections:
+    """Sends no requests, and answers pings."""
 
     def __init__(self) -> None:
         self._poll = select.epoll()
@@ -77,24 +81,26 @@ class Silent:
         return len(self._open)
 
     def open(self, port: int) -> None:
+        """One more connection; a failure is noted in `errors`."""
         try:
-            sock, rest = open_socket(port)
-        except OSError as error:
+            sock, rest = connect(port)
+        except (OSError, ClientError) as error:
             self.errors.append(str(error))
             return
         self._open[sock.fileno()] = sock, rest
         self._poll.register(sock, select.EPOLLIN)
 
     def listen(self, seconds: float) -> None:
+        """Reads what arrives within so many seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             for fd, _ in self._poll.poll(left):
                 self._read(fd)
 
-    def ask_all(self, seconds: float) -> None:
-        """Ask each for something small, to see that it is there; those that do not answer are errors."""
+    def check_all(self, seconds: float) -> None:
+        """Sends each a small request; those without an answer within `seconds` are errors."""
         for sock, _ in self._open.values():
-            sock.sendall(request("there?", "last-heartbeat", {}))
+            sock.sendall(encode_request(CHECK, "last-heartbeat", {}))
         until, due = time.monotonic() + seconds, len(self._open)
         while self.answers < due and time.monotonic() < until:
             self.listen(0.05)
@@ -111,21 +117,22 @@ class Silent:
             data = sock.recv(READ_SIZE)
         except OSError:
             data = b""
-        frames, rest = split(rest + data)
+        frames, rest = split_frames(rest + data)
         self._open[fd] = sock, rest
-        for opcode, payload in frames:
-            self._note(sock, opcode, payload)
+        for frame in frames:
+            self._count(sock, frame)
         if not data:
             self.errors.append(f"closed: {frames[-1:]}")
             self._poll.unregister(sock)
             self._open.pop(fd)
             sock.close()
 
-    def _note(self, sock: socket.socket, opcode: int, payload: bytes) -> None:
+    def _count(self, sock: socket.socket, frame: RawFrame) -> None:
+        opcode, payload = frame
         if opcode == PING:
             self.pings += 1
-            sock.sendall(masked(payload, PONG))
+            sock.sendall(encode_frame(payload, PONG))
         elif b'"event":"tick"' in payload:
             self.ticks += 1
-        elif b'"id":"there?"' in payload and b'"ok":true' in payload:
+        elif b'"id":"%s"' % CHECK.encode() in payload and b'"ok":true' in payload:
             self.answers += 1

@@ -1,4 +1,4 @@
-"""The figures as one picture: CPU for an answer, latency, memory. Subjects keep their colour throughout."""
+"""The figures as one chart: CPU for an answer, latency, memory. Each subject has one colour throughout."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LEFT_OUT = ("upstream alone",)
 WIDTH = 0.84  # of the bars of one group
 
 
-def write_picture(document: dict[str, Any], path: Path) -> Path:
+def write_chart(document: dict[str, Any], path: Path) -> Path:
     figure = plt.figure(figsize=(18, 11))
     grid = figure.add_gridspec(2, 4, height_ratios=(5, 4))
     _cpu(figure.add_subplot(grid[0, :]), document)
     _latency(figure.add_subplot(grid[1, 0]), document)
     _idle(figure.add_subplot(grid[1, 1]), document)
     steps = document.get("sessions")
-    _crowd(figure.add_subplot(grid[1, 2] if steps else grid[1, 2:]), document)
+    _many_streams(figure.add_subplot(grid[1, 2] if steps else grid[1, 2:]), document)
     if steps:
         _sessions(figure.add_subplot(grid[1, 3]), steps)
     machine = document["machine"]
@@ -84,13 +84,13 @@ def _idle(axes: Axes, document: dict[str, Any]) -> None:
     axes.set_title("Idle memory, all processes (MiB)", fontsize=10)
 
 
-def _crowd(axes: Axes, document: dict[str, Any]) -> None:
-    rows = document["crowd"]
-    told = {"before": "before_mib", "at most": "worker_mib"}
+def _many_streams(axes: Axes, document: dict[str, Any]) -> None:
+    rows = document["many_streams"]
+    series = {"before": "before_mib", "at most": "worker_mib"}
     _pairs(
         axes,
         [row["subject"] for row in rows],
-        {label: [row[which] for row in rows] for label, which in told.items()},
+        {label: [row[which] for row in rows] for label, which in series.items()},
     )
     axes.set_title("Memory of the worker,\n1,000 paced streams (MiB)", fontsize=10)
 
@@ -125,5 +125,5 @@ def _colour(document: dict[str, Any], subject: str) -> str:
 
 
 def _short(value: float) -> str:
-    """Two digits that count."""
+    """Two significant digits."""
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
