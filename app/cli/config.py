@@ -17,16 +17,16 @@ from app.errors import ConfigError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, run, text in (
-        ("check", check, "say whether the configuration is good, and exit 78 if it is not"),
-        ("show", show, "print the configuration that is in force, without secrets"),
+        ("check", check, "check the configuration, and exit with 78 if it is wrong"),
+        ("show", show, "print the configuration that is used, without secrets"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--json", action="store_true", help="for a program to read")
+        command.add_argument("--json", action="store_true", help="print a JSON object")
         command.set_defaults(run=run)
 
 
 def check(args: argparse.Namespace) -> int:
-    """Prints `ok` and the notes, or every mistake on stderr."""
+    """Prints `ok` and the notes, or every problem on standard error."""
     try:
         settings = load_settings(os.environ)
     except ConfigError as error:
@@ -42,7 +42,7 @@ def check(args: argparse.Namespace) -> int:
 
 
 def show(args: argparse.Namespace) -> int:
-    """Prints what is in force as JSON; `--json` puts it on one line."""
+    """Prints the configuration as JSON; with `--json` on one line."""
     try:
         settings = load_settings(os.environ)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""`python -m app health`: does the gateway answer, and what does it serve?"""
+"""`python -m app health`: does the gateway answer, and which agents does it have?"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
     sent_at = time.monotonic()
     health = client.call("health", timeout=args.timeout)
     took = (time.monotonic() - sent_at) * 1000
-    well = bool(health.get("ok"))
+    healthy = bool(health.get("ok"))
     if args.json:
         print_json(health)
     else:
@@ -31,10 +31,10 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
         ]
         print_facts(
             [
-                ("health", "ok" if well else "not ok"),
+                ("health", "ok" if healthy else "not ok"),
                 ("gateway", f"{client.url} answered in {took:.0f} ms"),
                 ("agents", ", ".join(agents)),
                 ("sessions", str((health.get("sessions") or {}).get("count", ""))),
             ]
         )
-    return EXIT_OK if well else EXIT_FAILED
+    return EXIT_OK if healthy else EXIT_FAILED

@@ -16,7 +16,7 @@ from app.errors import ConfigError
 # the parser: a function from the parsed arguments to an exit code.
 COMMANDS = {
     "agent": "Send a message to an agent and print its answer",
-    "health": "Ask whether the gateway is well",
+    "health": "Check whether the gateway answers and works",
     "status": "Show the gateway, its model and its newest sessions",
     "sessions": "List the stored sessions, newest first",
     "logs": "Show the gateway's log",

@@ -11,7 +11,7 @@ from app.cli.output import ago, model_name, print_json, print_table
 from app.cli.remote import over_gateway
 from app.client.client import GatewayClient
 
-HEADS = ("session", "updated", "model", "tokens", "label")
+HEADINGS = ("session", "updated", "model", "tokens", "label")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
     if args.json:
         print_json(listed)
     else:
-        print_table(HEADS, [_row(session) for session in listed.get("sessions") or []])
+        print_table(HEADINGS, [_row(session) for session in listed.get("sessions") or []])
     return EXIT_OK
 
 

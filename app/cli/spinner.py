@@ -1,4 +1,4 @@
-"""A sign of life on a terminal while there is nothing to show; silent anywhere else."""
+"""A spinner on a terminal while there is nothing to print; nothing is printed anywhere else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLEAR = "\r\x1b[2K"
 
 
 class Spinner:
-    """Spins on standard error from `with` until `stop`."""
+    """Spins on standard error from `with` until `stop`, in a thread of its own."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -31,17 +31,17 @@ class Spinner:
         self.stop()
 
     def stop(self) -> None:
-        """Ends the spinning and leaves a clean line. May be called again."""
+        """Stops the thread and clears the line. May be called more than once."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     def _spin(self) -> None:
-        turn = 0
+        count = 0
         while not self._stopped.wait(SECONDS_A_FRAME):
-            sys.stderr.write(f"\r{FRAMES[turn % len(FRAMES)]} {self._text}")
+            sys.stderr.write(f"\r{FRAMES[count % len(FRAMES)]} {self._text}")
             sys.stderr.flush()
-            turn += 1
+            count += 1
         sys.stderr.write(CLEAR)
         sys.stderr.flush()

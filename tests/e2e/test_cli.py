@@ -1,4 +1,4 @@
-"""The commands that talk to a running gateway: what they print, and what they exit with."""
+"""The commands that ask a running gateway: what they print, and their exit codes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def start(gateway: GatewayProcess, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.fixture
 def fresh(start_gateway: StartGateway) -> GatewayProcess:
-    """A gateway that nobody else has sessions in."""
+    """A gateway without sessions of other tests."""
     return start_gateway()
 
 
@@ -56,14 +56,12 @@ def test_the_run_is_the_gateways(fresh: GatewayProcess, provider: ScriptedProvid
         assert watcher.until("chat", state="final")["sessionKey"] == "agent:main:main"
 
 
-def test_by_itself_the_main_session_is_gone_on_with(
-    fresh: GatewayProcess, provider: ScriptedProvider
-) -> None:
+def test_by_default_the_main_session_is_continued(fresh: GatewayProcess, provider: ScriptedProvider) -> None:
     fresh.command("agent", "-m", "one")
     fresh.command("agent", "-m", "two", "--session-key", "main")
-    assert [said for _, said in provider.messages()][1:] == ["one", "echo: one", "two"]
+    assert [content for _, content in provider.messages()][1:] == ["one", "echo: one", "two"]
     fresh.command("agent", "-m", "three", "--session-key", "another")
-    assert [said for _, said in provider.messages()][1:] == ["three"]
+    assert [content for _, content in provider.messages()][1:] == ["three"]
     fresh.command("agent", "-m", "four", "--agent", "beta")
     assert provider.messages() == [("system", "You are beta."), ("user", "four")]
 
@@ -101,7 +99,7 @@ def test_a_stream_as_json(gateway: GatewayProcess, provider: ScriptedProvider) -
     assert final["type"] == "final"
 
 
-def test_a_stream_comes_as_it_is_said(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_a_stream_is_printed_as_it_arrives(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([text("first "), pause(5), *says("second")])
     with start(gateway, "agent", "-m", "hi", "--stream") as command:
         assert command.stdout is not None
@@ -150,7 +148,7 @@ def test_failures(
     code: int,
     local: tuple[str, ...],
 ) -> None:
-    """The same exit codes whoever answers."""
+    """The same exit codes from a gateway and with --local."""
     if script is not None:
         provider.always(script)
     done = gateway.command("agent", "-m", "hi", "--json", *words, *local)
@@ -190,9 +188,7 @@ def test_ctrl_c_stops_the_run(gateway: GatewayProcess, provider: ScriptedProvide
     provider.wait_for_leaving()
 
 
-def test_ctrl_c_stops_a_run_that_waits_for_its_turn(
-    gateway: GatewayProcess, provider: ScriptedProvider
-) -> None:
+def test_ctrl_c_stops_a_run_that_is_queued(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([text("half"), hang()], says("never"))
     session = ("--session-key", "queue")
     with operator(gateway) as watcher, start(gateway, "agent", "-m", "first", "--stream", *session) as first:
@@ -262,20 +258,20 @@ def facts(done: subprocess.CompletedProcess[str]) -> list[list[str]]:
 
 
 def test_health(gateway: GatewayProcess) -> None:
-    told = dict(facts(gateway.command("health")))
-    assert told["health"] == "ok"
-    assert told["gateway"].startswith(f"ws://127.0.0.1:{gateway.port}/ answered in ")
-    assert told["agents"] == "main (default), beta"
+    shown = dict(facts(gateway.command("health")))
+    assert shown["health"] == "ok"
+    assert shown["gateway"].startswith(f"ws://127.0.0.1:{gateway.port}/ answered in ")
+    assert shown["agents"] == "main (default), beta"
 
 
 def test_status(fresh: GatewayProcess) -> None:
     fresh.command("agent", "-m", "hi", "--session-key", "notes")
-    told = dict(facts(fresh.command("status")))
-    assert told["gateway"] == f"ws://127.0.0.1:{fresh.port}/"
-    assert told["version"].endswith(", protocol 4")
-    assert told["model"] == "test/test"
-    assert told["sessions"] == "1"
-    assert told["recent"].startswith("agent:main:notes (")
+    shown = dict(facts(fresh.command("status")))
+    assert shown["gateway"] == f"ws://127.0.0.1:{fresh.port}/"
+    assert shown["version"].endswith(", protocol 4")
+    assert shown["model"] == "test/test"
+    assert shown["sessions"] == "1"
+    assert shown["recent"].startswith("agent:main:notes (")
     (document,) = lines(fresh.command("status", "--json"))
     assert document["gateway"]["url"] == f"ws://127.0.0.1:{fresh.port}/"
     assert document["gateway"]["protocol"] == 4
@@ -296,10 +292,11 @@ def test_sessions(fresh: GatewayProcess) -> None:
 
 def test_logs(fresh: GatewayProcess) -> None:
     fresh.command("agent", "-m", "hi", "--session-key", "notes")
-    told = fresh.command("logs", "--limit", "100")
-    assert told.returncode == OK
+    shown = fresh.command("logs", "--limit", "100")
+    assert shown.returncode == OK
     assert any(
-        "run finished" in line and "session_key=agent:main:notes" in line for line in told.stdout.splitlines()
+        "run finished" in line and "session_key=agent:main:notes" in line
+        for line in shown.stdout.splitlines()
     )
     as_json = lines(fresh.command("logs", "--json"))
     assert any(line["message"] == "run finished" for line in as_json)
@@ -312,17 +309,17 @@ def test_logs_follow(fresh: GatewayProcess) -> None:
         assert command.stderr is not None
         command.stdout.readline()
         fresh.command("agent", "-m", "hi", "--session-key", "followed")
-        told = ""
-        while "run finished" not in told:
-            told = command.stdout.readline()
-            assert told, command.stderr.read()
-        assert "agent:main:followed" in told
+        line = ""
+        while "run finished" not in line:
+            line = command.stdout.readline()
+            assert line, command.stderr.read()
+        assert "agent:main:followed" in line
         command.send_signal(signal.SIGINT)
         assert command.wait(10) == INTERRUPTED
         assert command.stderr.read() == ""
 
 
-def test_a_reader_that_has_had_enough(fresh: GatewayProcess) -> None:
+def test_a_reader_that_closes_the_pipe(fresh: GatewayProcess) -> None:
     environment = clean_environment(HOME=str(fresh.folder), OPENCLAW_CONFIG_PATH=str(fresh.config_path))
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m app logs --limit 5000 | head -n 1"],
@@ -336,7 +333,7 @@ def test_a_reader_that_has_had_enough(fresh: GatewayProcess) -> None:
 
 
 def test_call(gateway: GatewayProcess) -> None:
-    read = gateway.command("call", "chat.history", "--params", '{"sessionKey": "unheard-of"}')
+    read = gateway.command("call", "chat.history", "--params", '{"sessionKey": "new"}')
     assert read.returncode == OK
     assert len(read.stdout.splitlines()) > 1
     assert json.loads(read.stdout)["messages"] == []
@@ -362,7 +359,7 @@ def test_wrong_calls(gateway: GatewayProcess, words: tuple[str, ...]) -> None:
     assert done.stderr
 
 
-# Which gateway, and being let in
+# Which gateway, and authentication
 
 COMMANDS = [("agent", "-m", "hi"), ("health",), ("status",), ("sessions",), ("logs",), ("call", "health")]
 
@@ -394,7 +391,7 @@ def test_no_token(gateway: GatewayProcess, tmp_path: Path) -> None:
 
 
 def away(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command on another machine, as far as its configuration goes."""
+    """A command with no configuration but this environment, as on another machine."""
     return subprocess.run(
         [sys.executable, "-m", "app", *arguments],
         cwd=ROOT,
@@ -430,7 +427,7 @@ def test_a_gateway_with_a_password(start_gateway: StartGateway, provider: Script
     assert gateway.command("health", "--password", "wrong").returncode == CONFIG
 
 
-def test_a_server_that_is_no_gateway(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_a_server_that_is_not_a_gateway(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     done = gateway.command("health", "--url", provider.url, "--token", TOKEN)
     assert done.returncode == TRY_AGAIN
     assert "Is it a gateway?" in done.stderr

@@ -1,4 +1,4 @@
-"""`python -m app agent --local`: what it prints where, and what it exits with."""
+"""`python -m app agent --local`: what it prints where, and its exit codes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ CONFIG = {
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty home with the configuration above; the process's logging is as it was afterwards."""
+    """An empty home with the configuration above; the process's logging is restored afterwards."""
     for name in list(os.environ):
         if name.startswith(("OPENCLAW_", "CLAWDBOT_")) or name.endswith("_API_KEY"):
             monkeypatch.delenv(name)
@@ -77,7 +77,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root.setLevel(level)
 
 
-class Ran:
+class Result:
     """A command's exit code, and what it printed."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], *words: str) -> None:
@@ -91,13 +91,13 @@ class Ran:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Any:
-    return lambda *words: Ran(capsys, *words)
+    return lambda *words: Result(capsys, *words)
 
 
 @pytest.mark.parametrize("words", [("-m", "hi"), ("--message", "hi"), ("-m", "hi", "--stream")])
 def test_the_answer_and_nothing_else_is_printed(run: Any, words: tuple[str, ...]):
-    ran = run(*words)
-    assert (ran.code, ran.out, ran.err) == (EXIT_OK, "You said: hi (1)\n", "")
+    result = run(*words)
+    assert (result.code, result.out, result.err) == (EXIT_OK, "You said: hi (1)\n", "")
 
 
 def test_an_empty_answer_is_an_empty_line(run: Any):
@@ -105,9 +105,9 @@ def test_an_empty_answer_is_an_empty_line(run: Any):
 
 
 def test_an_answer_as_json(run: Any):
-    ran = run("-m", "hï", "--json", "--agent", "USAGE")
-    (document,) = ran.lines
-    assert ran.code == EXIT_OK
+    result = run("-m", "hï", "--json", "--agent", "USAGE")
+    (document,) = result.lines
+    assert result.code == EXIT_OK
     assert document.pop("runId").startswith("run_")
     assert document.pop("sessionKey").startswith("agent:usage:openai:")
     assert document == {
@@ -124,7 +124,7 @@ def test_a_stream_as_json_is_one_object_a_line(run: Any):
     assert (final["type"], final["text"], final["usage"]["estimated"]) == ("final", "You said: hi (1)", True)
 
 
-def test_a_session_is_gone_on_with_only_if_it_is_named(run: Any):
+def test_a_session_is_continued_only_if_it_is_named(run: Any):
     for count in (1, 3, 5):
         assert run("-m", "hi", "--session-key", "chat").out == f"You said: hi ({count})\n"
     assert run("-m", "hi", "--session-key", "main").out == "You said: hi (1)\n"
@@ -136,10 +136,10 @@ def test_a_session_is_gone_on_with_only_if_it_is_named(run: Any):
 def test_without_a_model_the_demonstration_answers(run: Any, home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("app.providers.local.weights.installed", lambda: False)
     (home / "openclaw.json").write_text("{}")
-    ran = run("-m", "hello there")
-    assert ran.code == EXIT_OK
-    assert "demonstration" in ran.out
-    assert "hello there" in ran.out
+    result = run("-m", "hello there")
+    assert result.code == EXIT_OK
+    assert "demonstration" in result.out
+    assert "hello there" in result.out
 
 
 # Standard input
@@ -156,18 +156,18 @@ def test_a_dash_reads_the_message(run: Any, monkeypatch: pytest.MonkeyPatch, tex
 
 
 @pytest.mark.parametrize("data", [b"", b" \n", b"\xff\xfe"])
-def test_a_message_that_is_none_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch, data: bytes):
+def test_an_empty_or_invalid_message_is_refused(run: Any, monkeypatch: pytest.MonkeyPatch, data: bytes):
     type_in(monkeypatch, data)
-    ran = run("-m", "-")
-    assert (ran.code, ran.out) == (EXIT_USAGE, "")
-    assert ran.err.startswith("error: The message is ")
+    result = run("-m", "-")
+    assert (result.code, result.out) == (EXIT_USAGE, "")
+    assert result.err.startswith("error: The message is ")
 
 
 @pytest.mark.parametrize("message", ["", "  ", "\udcff", "a\udcffb"])
-def test_so_is_one_among_the_arguments(run: Any, message: str):
-    ran = run("-m", message, "--json")
-    assert ran.code == EXIT_USAGE
-    assert set(ran.lines[0]["error"]) == {"code", "message"}
+def test_an_invalid_message_argument_is_refused(run: Any, message: str):
+    result = run("-m", message, "--json")
+    assert result.code == EXIT_USAGE
+    assert set(result.lines[0]["error"]) == {"code", "message"}
 
 
 # Failures
@@ -184,37 +184,37 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("words", "code", "error"), FAILURES)
-def test_a_failure_is_told_on_standard_error(run: Any, words: tuple[str, ...], code: int, error: str):
-    ran = run("-m", "hi", *words)
-    assert (ran.code, ran.out) == (code, "")
-    assert ran.err.startswith("error: ")
-    assert len(ran.err.splitlines()) == 1
+def test_a_failure_is_printed_on_standard_error(run: Any, words: tuple[str, ...], code: int, error: str):
+    result = run("-m", "hi", *words)
+    assert (result.code, result.out) == (code, "")
+    assert result.err.startswith("error: ")
+    assert len(result.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("words", "code", "error"), FAILURES)
 @pytest.mark.parametrize("stream", [(), ("--stream",)])
 def test_a_failure_as_json(run: Any, words: tuple[str, ...], code: int, error: str, stream: tuple[str, ...]):
-    ran = run("-m", "hi", "--json", *words, *stream)
-    assert ran.code == code
-    assert ran.lines[-1]["error"]["code"] == error
-    assert ran.lines[-1]["error"]["message"] in ran.err
+    result = run("-m", "hi", "--json", *words, *stream)
+    assert result.code == code
+    assert result.lines[-1]["error"]["code"] == error
+    assert result.lines[-1]["error"]["message"] in result.err
 
 
 def test_what_was_printed_before_a_failure_stays_on_a_line_of_its_own(run: Any):
-    ran = run("-m", "hi", "--agent", "half", "--stream")
-    assert (ran.code, ran.out) == (EXIT_FAILED, "half\n")
+    result = run("-m", "hi", "--agent", "half", "--stream")
+    assert (result.code, result.out) == (EXIT_FAILED, "half\n")
 
 
 @pytest.mark.parametrize("text", ["{", '{"agents": 5}', '{"nonsense": 1}'])
 def test_a_wrong_configuration(run: Any, home: Path, text: str):
     (home / "openclaw.json").write_text(text)
-    ran = run("-m", "hi")
-    assert (ran.code, ran.out) == (EXIT_CONFIG, "")
-    assert "openclaw.json" in ran.err
+    result = run("-m", "hi")
+    assert (result.code, result.out) == (EXIT_CONFIG, "")
+    assert "openclaw.json" in result.err
 
 
 @pytest.mark.parametrize("words", [(), ("-m",), ("-m", "hi", "--nonsense"), ("hi",)])
-def test_wrong_words(run: Any, words: tuple[str, ...]):
+def test_wrong_arguments(run: Any, words: tuple[str, ...]):
     with pytest.raises(SystemExit) as caught:
         run(*words)
     assert caught.value.code == EXIT_USAGE
@@ -235,15 +235,15 @@ def test_an_interrupt_stops_the_run(run: Any):
 
     threading.Thread(target=interrupt, daemon=True).start()
     start = time.monotonic()
-    ran = run("-m", "hi", "--agent", "hang", "--session-key", "chat", "--stream")
-    assert (ran.code, ran.out) == (EXIT_INTERRUPTED, "half")
+    result = run("-m", "hi", "--agent", "hang", "--session-key", "chat", "--stream")
+    assert (result.code, result.out) == (EXIT_INTERRUPTED, "half")
     assert time.monotonic() - start < 10
 
 
 def test_verbose_logs_to_standard_error(run: Any):
-    ran = run("-m", "hi", "--verbose")
-    assert ran.out == "You said: hi (1)\n"
-    assert "run finished" in ran.err
+    result = run("-m", "hi", "--verbose")
+    assert result.out == "You said: hi (1)\n"
+    assert "run finished" in result.err
 
 
 @pytest.mark.parametrize(

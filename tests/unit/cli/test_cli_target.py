@@ -34,7 +34,7 @@ def find(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 REMOTE = {"mode": "remote", "remote": {"url": "wss://far.example.com/gw", "token": "far-token"}}
 
 
-def test_the_address_by_itself_is_this_machines(find: Any):
+def test_the_default_address_is_this_machine(find: Any):
     assert find().url == "ws://127.0.0.1:18789/"
     assert find(config={"port": 4000}).url == "ws://127.0.0.1:4000/"
     assert find(config={"port": 4000, "bind": "lan"}).url == "ws://127.0.0.1:4000/"
@@ -43,7 +43,7 @@ def test_the_address_by_itself_is_this_machines(find: Any):
     assert find(OPENCLAW_GATEWAY_PORT="4001").url == "ws://127.0.0.1:4001/"
 
 
-def test_an_option_wins_over_the_environment_and_that_over_the_configuration(find: Any):
+def test_an_option_takes_precedence_over_the_environment_and_that_over_the_configuration(find: Any):
     assert find(config=REMOTE).url == "wss://far.example.com/gw"
     named = {"OPENCLAW_GATEWAY_URL": "ws://env.example.com"}
     assert find(config=REMOTE, **named).url == "ws://env.example.com/"
@@ -51,7 +51,7 @@ def test_an_option_wins_over_the_environment_and_that_over_the_configuration(fin
     assert find(CLAWDBOT_GATEWAY_URL="ws://older.example.com").url == "ws://older.example.com/"
 
 
-def test_a_remote_counts_only_in_remote_mode(find: Any):
+def test_the_remote_is_used_in_remote_mode_only(find: Any):
     assert find(config={**REMOTE, "mode": "local"}).url == "ws://127.0.0.1:18789/"
 
 
@@ -72,7 +72,7 @@ def test_addresses(text: str, url: str):
 @pytest.mark.parametrize(
     "text", ["h", "127.0.0.1:18789", "ftp://h", "ws://", "ws://me:secret@h", "ws://h:99999"]
 )
-def test_what_is_no_address(text: str):
+def test_invalid_addresses(text: str):
     with pytest.raises(WrongUse) as caught:
         normal_url(text)
     assert "address" in caught.value.message
@@ -98,15 +98,15 @@ def test_secrets(
     assert find(*words, config=config, **environ).auth == auth
 
 
-def test_the_configurations_secrets_go_only_where_the_configuration_says(find: Any):
+def test_the_configurations_secrets_are_sent_only_to_the_gateways_it_names(find: Any):
     config = {**REMOTE, "auth": {"token": "file"}}
     assert find(config=config).auth == {"token": "far-token"}
-    assert find("--url", "ws://stranger.example.com", config=config).auth == {}
+    assert find("--url", "ws://other.example.com", config=config).auth == {}
     assert find("--url", "ws://127.0.0.1:1", config=config).auth == {}
     assert find("--url", "ws://localhost:18789", config=config).auth == {"token": "file"}
 
 
-def test_where_a_secret_comes_from_is_known(find: Any):
+def test_the_source_of_a_secret_is_known(find: Any):
     file = {"auth": {"password": "file"}}
     assert find("--token", "x").source == "the command's options"
     assert find(config=file).source == "the configuration (gateway.auth)"
@@ -114,10 +114,10 @@ def test_where_a_secret_comes_from_is_known(find: Any):
     assert find(config=REMOTE).source == "the configuration (gateway.remote)"
 
 
-def test_the_secret_is_not_shown(find: Any):
+def test_the_secret_is_not_in_the_representation(find: Any):
     assert "mine" not in repr(find("--token", "mine"))
 
 
-def test_with_address_and_secret_the_configuration_does_not_matter(find: Any):
+def test_with_address_and_secret_the_configuration_is_not_read(find: Any):
     target = find("--url", "ws://h", "--token", "mine", config="{ nonsense")
     assert target.auth == {"token": "mine"}

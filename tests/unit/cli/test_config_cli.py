@@ -1,3 +1,5 @@
+"""`python -m app config check` and `config show`."""
+
 from __future__ import annotations
 
 import argparse
@@ -43,7 +45,7 @@ def test_check_without_a_file(
     assert capsys.readouterr().out.startswith("ok: built-in defaults\n")
 
 
-def test_check_names_every_mistake_on_stderr(file: Path, capsys: pytest.CaptureFixture[str]):
+def test_check_prints_every_mistake_on_standard_error(file: Path, capsys: pytest.CaptureFixture[str]):
     file.write_text("{gateway: {port: 0}, nonsense: 1}")
     assert run("check") == EXIT_CONFIG == 78
     shown = capsys.readouterr()
@@ -55,7 +57,7 @@ def test_check_names_every_mistake_on_stderr(file: Path, capsys: pytest.CaptureF
     ]
 
 
-def test_check_for_a_program(file: Path, capsys: pytest.CaptureFixture[str]):
+def test_check_as_json(file: Path, capsys: pytest.CaptureFixture[str]):
     file.write_text("{}")
     assert run("check", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"ok": True, "file": str(file), "notes": []}
@@ -66,7 +68,7 @@ def test_check_for_a_program(file: Path, capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.parametrize("words", [("show",), ("show", "--json")])
-def test_show_prints_what_is_in_force_without_secrets(
+def test_show_prints_the_configuration_without_secrets(
     file: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ):
     file.write_text("{gateway: {auth: {token: 'canary-token'}}}")

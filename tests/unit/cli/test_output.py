@@ -1,3 +1,5 @@
+"""What commands print, and which arguments they refuse."""
+
 from __future__ import annotations
 
 import json
@@ -17,7 +19,7 @@ Screen = Callable[[Callable[[], object]], str]
 
 @pytest.fixture
 def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """What is printed on a terminal, or on what passes for one."""
+    """What a function prints when standard output is a terminal."""
 
     def run(show: Callable[[], object]) -> str:
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -35,7 +37,7 @@ def test_a_table_in_a_pipe_is_cells_between_tabs(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "agent:main:main\t3 s ago\nagent:beta:x\t\n"
 
 
-def test_a_table_on_a_terminal_has_heads_and_columns(terminal: Screen):
+def test_a_table_on_a_terminal_has_headings_and_columns(terminal: Screen):
     assert terminal(lambda: print_table(("session", "updated"), ROWS)).splitlines() == [
         "SESSION          UPDATED",
         "agent:main:main  3 s ago",
@@ -51,7 +53,7 @@ def test_facts(terminal: Screen):
     assert terminal(lambda: print_facts([("up", "1 h"), ("model", "a/b")])) == "up     1 h\nmodel  a/b\n"
 
 
-def test_what_others_wrote_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]):
+def test_text_of_others_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]):
     assert one_line("a\x1b[2Jb\nc") == "a\\x1b[2Jb\\x0ac"
     print_table(("label",), [["\x1b]0;title\x07"]])
     assert "\x1b" not in capsys.readouterr().out
@@ -91,7 +93,7 @@ def test_a_log_line_is_made_readable(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize(
     "text", ["09:28:02 INFO app: hi", "{", "[]", "{}", '{"ts": 5}', '{"ts": "never"}', "5"]
 )
-def test_any_other_line_stays(text: str):
+def test_any_other_line_is_printed_as_it_is(text: str):
     assert readable(text) == text
 
 
@@ -107,14 +109,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize("words", WRONG)
-def test_wrong_words(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
+def test_wrong_arguments(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as caught:
         build_parser(words).parse_args(words)
     assert caught.value.code == 2
     assert capsys.readouterr().err
 
 
-def test_local_goes_with_no_address(capsys: pytest.CaptureFixture[str]):
+def test_local_cannot_be_combined_with_an_address(capsys: pytest.CaptureFixture[str]):
     words = ["agent", "-m", "hi", "--local", "--url", "ws://h", "--token", "x"]
     args = build_parser(words).parse_args(words)
     assert args.run(args) == 2
