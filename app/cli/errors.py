@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CommandError(Exception):
-    """The root. `code` is for programs, `message` tells a person what to do."""
+    """The root. `code` is for programs, `message` for people: what to do."""
 
     code = "failed"
 

@@ -69,7 +69,7 @@ class ProtocolMismatch(ClientError):
 class RequestRefused(ClientError):
     """`code` is the most specific code of the response (`details.code`), `error_code` its general one.
 
-    `run_failed` tells a run that was started and failed from a request that was not accepted at all.
+    `run_failed`: the request was accepted and started a run, which failed.
     """
 
     def __init__(
