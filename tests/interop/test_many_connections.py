@@ -6,16 +6,16 @@ import asyncio
 import base64
 import json
 import os
-import struct
 import uuid
 from typing import Any
 
 import psutil
 import pytest
 
+from app.client.frames import PING, PONG, TEXT, Frame, RawFrame, encode_frame, encode_request, split_frames
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import GatewayProcess
-from tests.support.operator import Frame, connect_params
+from tests.support.operator import connect_params
 from tests.support.provider import ScriptedProvider, Step, done, finish, pause, text
 
 IDLE, FOLLOWING, CHUNKS = 800, 200, 40
@@ -24,36 +24,30 @@ TICK_SECONDS = 30
 
 
 class Follower:
-    """As little of a WebSocket client as it takes, so that a thousand fit in a test."""
+    """A client small enough that a thousand of them fit into a test."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.frames: list[Frame] = []
         self.ticks = 0
+        self.waiting: list[RawFrame] = []
+        self.rest = b""  # the beginning of the frame after `waiting`
 
     def send(self, method: str, params: Frame) -> None:
-        frame = {"type": "req", "id": str(uuid.uuid4()), "method": method, "params": params}
-        self._put(0x81, json.dumps(frame).encode())
-
-    def _put(self, opcode: int, data: bytes) -> None:
-        mask = os.urandom(4)
-        size = bytes((0x80 | len(data),)) if len(data) < 126 else b"\xfe" + struct.pack(">H", len(data))
-        masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data))
-        self.writer.write(bytes((opcode,)) + size + mask + masked)
+        self.writer.write(encode_request(str(uuid.uuid4()), method, params))
 
     async def receive(self) -> Frame:
-        """The next text frame; pings are answered on the way."""
+        """The next text frame; pings before it are answered."""
         while True:
-            opcode, size = await self.reader.readexactly(2)
-            if size == 126:
-                (size,) = struct.unpack(">H", await self.reader.readexactly(2))
-            elif size == 127:
-                (size,) = struct.unpack(">Q", await self.reader.readexactly(8))
-            data = await self.reader.readexactly(size)
-            if opcode == 0x89:
-                self._put(0x8A, data)
-            elif opcode == 0x81:
-                frame: Frame = json.loads(data)
+            while not self.waiting:
+                data = await self.reader.read(65536)
+                assert data, "the connection was closed"
+                self.waiting, self.rest = split_frames(self.rest + data)
+            opcode, payload = self.waiting.pop(0)
+            if opcode == PING:
+                self.writer.write(encode_frame(payload, PONG))
+            elif opcode == TEXT:
+                frame: Frame = json.loads(payload)
                 if frame.get("event") == "tick":
                     self.ticks += 1
                 else:
