@@ -26,7 +26,7 @@ class GatewayRequest(Request):
     started_at: float = 0.0
     principal: Principal
     run: Run | None = None
-    stranger: str | None = None  # the address of a WebSocket client that has not yet shown who it is
+    unauthenticated_address: str | None = None  # of a WebSocket client, until it has authenticated
 
 
 class GatewayResponse(Response):

@@ -1,1 +1,1 @@
-"""Pictures from outside: what they are, and fetching them without being led into the local network."""
+"""Images in requests: their types and limits, and fetching them without access to the local network."""

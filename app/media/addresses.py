@@ -1,8 +1,8 @@
-"""Is an IP address on the public internet? Pure, and by a table of our own.
+"""Whether an IP address is on the public internet, by a table of our own. Pure.
 
 The standard library's `is_global` differs between Python releases and passes multicast, 6to4 and NAT64.
-An address is refused unless there is no doubt: IPv6 outside of global unicast is refused whole, and with it
-every way of writing an IPv4 address as an IPv6 one.
+In doubt an address is refused: all of IPv6 outside of global unicast, which includes every way of writing an
+IPv4 address as an IPv6 one. The ranges are those of IANA's special-purpose registries (RFC 6890).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NOT_PUBLIC_V4 = tuple(
 )
 
 # Outside of it: loopback, v4-mapped, NAT64, unique local (AWS's metadata service), link-local, site-local,
-# multicast, and what nobody has been given yet.
+# multicast, and unallocated ranges.
 GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
 NOT_PUBLIC_V6 = tuple(
     IPv6Network(network)
@@ -46,7 +46,7 @@ NOT_PUBLIC_V6 = tuple(
 
 
 def is_public(address: str) -> bool:
-    """Whether the gateway may connect to `address`; False for what is no IP address at all."""
+    """Whether the gateway may connect to `address`; False for anything that is not an IP address."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,6 +1,6 @@
-"""An HTTP connection to one address that has been checked, under one deadline for everything it does.
+"""An HTTP connection to one IP address that was checked before, with one deadline for all that it does.
 
-Above it is `fetch.py`, which decides where to connect. Never resolves a name and reads no environment.
+`fetch.py` decides where to connect. Nothing here resolves a name or reads the environment (proxies).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from app.media.target import Target
 
 
 class Deadline:
-    """The time that is left of a number of seconds."""
+    """Ends `seconds` from now."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
-        """Raises TimeoutError when there is none."""
+        """The seconds that are left. Raises TimeoutError if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError
@@ -30,7 +30,7 @@ class Deadline:
 
 
 class PinnedConnection(http.client.HTTPConnection):
-    """Connects to `address`, whatever the name says; with TLS the certificate must be the name's."""
+    """Connects to `address`, not to the name; with TLS the certificate must be valid for the name."""
 
     def __init__(
         self, target: Target, address: str, deadline: Deadline, tls: ssl.SSLContext | None = None
@@ -42,7 +42,7 @@ class PinnedConnection(http.client.HTTPConnection):
         self._raw: socket.socket | None = None
 
     def open(self, seconds: float) -> None:
-        """Connect within `seconds`. Raises OSError."""
+        """Connect within `seconds`, and do the TLS handshake before the deadline. Raises OSError."""
         self._raw = socket.create_connection((self._address, self.port), timeout=seconds)
         if self._tls is not None:
             self._raw.settimeout(self._deadline.left())
@@ -50,18 +50,18 @@ class PinnedConnection(http.client.HTTPConnection):
         self.sock: Any = _TimedSocket(self._raw, self._deadline)
 
     def connect(self) -> None:
-        """Called by http.client when it finds no socket: one that is lost must not be replaced."""
+        """http.client calls this when it has no socket: a lost connection must not be replaced by another."""
         raise http.client.NotConnected
 
     def hang_up(self) -> None:
-        """Close for good. http.client's own `close` comes while the body is still to be read."""
+        """Close the socket. http.client calls `close` itself, while the body is still to be read."""
         self.close()
         if self._raw is not None:
             self._raw.close()
 
 
 class _TimedSocket:
-    """What http.client wants of a socket; every wait ends at the deadline, however slowly bytes drip."""
+    """The part of a socket that http.client uses. Each wait ends at the deadline, even for a trickle."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
@@ -75,7 +75,7 @@ class _TimedSocket:
         return io.BufferedReader(_TimedReader(self._sock, self._deadline))
 
     def close(self) -> None:
-        """Nothing: `hang_up` closes."""
+        """Does nothing: `hang_up` closes."""
 
 
 class _TimedReader(io.RawIOBase):

@@ -1,8 +1,9 @@
-"""Fetch an image that a request names by URL, and never anything of the local network.
+"""Fetch an image that a request names by URL, without access to the local network (docs/images.md#by-url).
 
-A name is resolved once, every address it has must be public, and the connection goes to the address that
-was checked, so that a name which changes its mind in between gains nothing. Redirects are followed by hand,
-each with the same checks. No proxy, no cookies, no credentials.
+This is the defence against server-side request forgery (SSRF). A name is resolved once, all its addresses
+must be public, and the connection goes to the address that was checked, so that a name which resolves
+differently a second time (DNS rebinding) gains nothing. Redirects are followed here, with the same checks. No
+proxy, no cookies, no credentials are used.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ def resolve(host: str, port: int) -> list[str]:
 
 @cache
 def trusted_tls() -> ssl.SSLContext:
-    """Made once: reading the certificate authorities holds up every other request for some 30 ms."""
+    """Made once: loading the certificate authorities blocks the event loop for some 30 ms."""
     return ssl.create_default_context(cafile=certifi.where())
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How names become addresses, which of these may be reached, and whose certificates count."""
+    """How names are resolved, which addresses may be connected to, and the TLS context; replaced in tests."""
 
     resolve: Callable[[str, int], Sequence[str]] = resolve
     is_public: Callable[[str], bool] = is_public
@@ -120,7 +121,7 @@ def _headers(target: Target, limits: ImageSettings) -> dict[str, str]:
 
 
 def _connect(target: Target, network: Network, deadline: Deadline) -> PinnedConnection:
-    """A connection to the first address that takes one; all were checked before the first was tried."""
+    """A connection to the first address that accepts one. All are checked before the first is tried."""
     addresses = _checked_addresses(target, network)[:MAX_ADDRESSES]
     tls = network.tls() if target.tls else None
     failure: OSError | None = None
@@ -156,17 +157,17 @@ def _next_url(response: http.client.HTTPResponse, target: Target) -> str:
     location = response.headers.get("Location")
     if not location:
         raise Unfetchable("its host redirects to nowhere")
-    # Header bytes come as latin-1 letters; those beyond ASCII are sent on percent-encoded.
+    # http.client decodes header bytes as Latin-1; those beyond ASCII are percent-encoded again.
     ascii_only = quote(location.encode("latin-1", "replace"), safe="".join(map(chr, range(33, 127))))
     try:
-        # A URL that names a scheme stands for itself; urljoin would mend `http:///x` into one that works.
+        # A URL with a scheme is absolute; urljoin would turn a malformed `http:///x` into one that works.
         return ascii_only if urlsplit(ascii_only).scheme else urljoin(target.url, ascii_only)
     except ValueError as error:
         raise Unfetchable("its host redirects to a malformed URL") from error
 
 
 def _read(response: http.client.HTTPResponse, most: int) -> bytes:
-    """The body, however it is sent and whatever its headers promise, if it has at most `most` bytes."""
+    """The body, of at most `most` bytes, whatever its headers say. Raises Unfetchable."""
     if response.status != 200:
         raise Unfetchable(f"its host answered with status {response.status}")
     if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):

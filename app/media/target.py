@@ -1,6 +1,6 @@
-"""A URL -> where to connect and what to ask for, or a refusal. Pure: nothing is looked up here.
+"""A URL -> where to connect and what to request, or a refusal. Pure: nothing is resolved here.
 
-A URL that two readers could read differently is refused rather than read our way.
+A URL that two parsers could understand differently is refused.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import SplitResult, quote, urlsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-FIRST_FREE_PORT = 1024
+FIRST_UNPRIVILEGED_PORT = 1024
 _UNFIT = re.compile(r"[\x00-\x20\x7f\\]")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})*", re.ASCII)
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
@@ -21,12 +21,12 @@ _URL_LETTERS = "!#$%&'()*+,/:;=?@[]~"
 
 
 class Unfetchable(Exception):
-    """Why an image cannot be had, as the end of a sentence. Never names an address the caller did not."""
+    """Why an image cannot be fetched, as the end of a sentence. Has no address but those the caller sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`host` is lower-case ASCII, an IPv6 address without its brackets; `path` is ready to be sent."""
+    """`host` is lower-case ASCII, an IPv6 address without brackets; `path` is percent-encoded."""
 
     tls: bool
     host: str
@@ -45,7 +45,10 @@ class Target:
 
 
 def load_target(url: str, allowlist: Sequence[str]) -> Target:
-    """Raises Unfetchable for anything but a plain http(s) URL to a host on the list (any if it is empty)."""
+    """The target of an http(s) URL. Raises Unfetchable for any other, or a host that is not on the allowlist.
+
+    An empty allowlist allows all hosts.
+    """
     split = _split(url)
     host = load_host(split.hostname or "")
     if allowlist and not any(_matches(host, entry) for entry in allowlist):
@@ -57,7 +60,7 @@ def load_target(url: str, allowlist: Sequence[str]) -> Target:
 
 
 def load_host(host: str) -> str:
-    """A host name or IP address in its one spelling. Raises Unfetchable for every other spelling."""
+    """A host name or IP address in canonical form. Raises Unfetchable for an ambiguous or malformed one."""
     if ":" in host:
         return _ipv6(host)
     name = _ascii(host).removesuffix(".")
@@ -85,13 +88,13 @@ def _split(url: str) -> SplitResult:
 
 
 def _port(split: SplitResult) -> int:
-    """Web servers' ports and the unprivileged ones: mail, SSH and the like are no place for images."""
+    """80, 443 and the unprivileged ports: on the others are mail servers, SSH and the like."""
     try:
         given = split.port
     except ValueError as error:
         raise Unfetchable("the URL's port is malformed") from error
     port = DEFAULT_PORTS[split.scheme] if given is None else given
-    if port < FIRST_FREE_PORT and port not in DEFAULT_PORTS.values():
+    if port < FIRST_UNPRIVILEGED_PORT and port not in DEFAULT_PORTS.values():
         raise Unfetchable(f"images are not fetched from port {port}")
     return port
 
@@ -106,7 +109,7 @@ def _ascii(host: str) -> str:
 
 
 def _ipv4(host: str) -> str:
-    # `127.1`, `0x7f.1` and `2130706433` are loopback to some resolvers: four plain numbers or nothing.
+    # Some resolvers take `127.1`, `0x7f.1` and `2130706433` for 127.0.0.1, so only four decimal numbers pass.
     try:
         return str(IPv4Address(host))
     except AddressValueError as error:
@@ -124,7 +127,7 @@ def _ipv6(host: str) -> str:
 
 
 def _matches(host: str, entry: str) -> bool:
-    """`example.com` is that host alone, `*.example.com` every host below it."""
+    """`example.com` is that host only, `*.example.com` every subdomain of it."""
     below = entry.startswith("*.")
     name = entry[2:] if below else entry
     try:

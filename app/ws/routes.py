@@ -84,7 +84,7 @@ def refuse_upgrade() -> None:
     check_handshake(request)
     address = request.remote_addr or ""
     protocol.connections.admit_stranger(address)
-    request.stranger = address
+    request.unauthenticated_address = address
     # Never negotiated: a small compressed frame may unfold into a very large one.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     request.environ["gunicorn.socket"] = BufferedSocket(request.environ["gunicorn.socket"])
@@ -141,7 +141,7 @@ def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path w
 
 def forget_stranger(_error: BaseException | None = None) -> None:
     request = current_request()
-    address, request.stranger = request.stranger, None
+    address, request.unauthenticated_address = request.unauthenticated_address, None
     if address is not None:
         current_protocol().connections.forget_stranger(address)
 

@@ -1,4 +1,7 @@
-"""What the gateway answers, for the document only: answers are written by hand, and a test compares them."""
+"""Schemas of answers, for the OpenAPI document only.
+
+Answers are built without them; tests/unit/http/openapi compares the two.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,22 @@ from app.http.openapi.message_schemas import ToolCall, ref
 REASONS = ("stop", "length", "tool_calls", "content_filter")
 
 
-def whole(doc: str | None = None) -> fields.Integer:
+def count(doc: str | None = None) -> fields.Integer:
     metadata = {"description": doc} if doc else {}
     return fields.Integer(required=True, validate=Range(min=0), metadata=metadata)
 
 
-def literal(text: str) -> fields.String:
-    return fields.String(required=True, validate=Equal(text))
+def literal(value: str) -> fields.String:
+    """A required string that is always `value`."""
+    return fields.String(required=True, validate=Equal(value))
 
 
-def said(doc: str) -> fields.String:
+def text(doc: str) -> fields.String:
     return fields.String(required=True, metadata={"description": doc})
 
 
 class ErrorDetail(Schema):
-    message = said("What is wrong and what to do about it.")
+    message = text("What is wrong and what to do about it.")
     type = fields.String(required=True, validate=OneOf(sorted({one.type for one in HTTP_ERRORS.values()})))
     param = fields.String(
         required=True, allow_none=True, metadata={"description": "The field or header that is wrong."}
@@ -45,17 +49,17 @@ class Error(Schema):
 
 
 class PromptDetails(Schema):
-    cached_tokens = whole()
+    cached_tokens = count()
 
 
 class CompletionDetails(Schema):
-    reasoning_tokens = whole()
+    reasoning_tokens = count()
 
 
 class Usage(Schema):
-    prompt_tokens = whole()
-    completion_tokens = whole()
-    total_tokens = whole()
+    prompt_tokens = count()
+    completion_tokens = count()
+    total_tokens = count()
     prompt_tokens_details = fields.Nested(PromptDetails, required=True)
     completion_tokens_details = fields.Nested(CompletionDetails, required=True)
 
@@ -76,10 +80,10 @@ class Choice(Schema):
 
 
 class ChatCompletion(Schema):
-    id = said("Also the id of the run.")
+    id = text("Also the id of the run.")
     object = literal("chat.completion")
-    created = whole("Seconds since 1970.")
-    model = said("The request's `model` as it was written.")
+    created = count("Seconds since 1970.")
+    model = text("The request's `model` as it was written.")
     choices = fields.List(fields.Nested(Choice), required=True, validate=Length(equal=1))
     usage = fields.Nested(Usage, required=True)
 
@@ -90,7 +94,7 @@ class ToolCallFunctionDelta(Schema):
 
 
 class ToolCallDelta(Schema):
-    index = whole("Which call the piece belongs to.")
+    index = count("Which call the piece belongs to.")
     id = fields.String(metadata={"description": "With the first piece of a call."})
     type = fields.String(validate=Equal("function"))
     function = fields.Nested(ToolCallFunctionDelta, required=True)
@@ -111,10 +115,10 @@ class ChunkChoice(Schema):
 class ChatCompletionChunk(Schema):
     """The JSON of one `data:` line of a stream."""
 
-    id = said("The same in all chunks; also the id of the run.")
+    id = text("The same in all chunks; also the id of the run.")
     object = literal("chat.completion.chunk")
-    created = whole("The same in all chunks.")
-    model = said("The request's `model` as it was written.")
+    created = count("The same in all chunks.")
+    model = text("The request's `model` as it was written.")
     choices = fields.List(
         fields.Nested(ChunkChoice),
         required=True,
@@ -146,9 +150,9 @@ STREAM_EVENT: dict[str, Any] = {
 
 
 class Model(Schema):
-    id = said("What to send as `model`.")
+    id = text("What to send as `model`.")
     object = literal("model")
-    created = whole("When the gateway started.")
+    created = count("When the gateway started.")
     owned_by = literal("openclaw")
 
 
@@ -169,7 +173,7 @@ class Readiness(Schema):
         required=True,
         metadata={"description": "Why it is not ready."},
     )
-    uptimeMs = whole("Milliseconds since the start.")  # noqa: N815
+    uptimeMs = count("Milliseconds since the start.")  # noqa: N815
     config = fields.String(
         validate=OneOf(("current", "stale")),
         metadata={

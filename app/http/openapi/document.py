@@ -1,4 +1,4 @@
-"""The document itself: components from the schemas, and one operation for each route."""
+"""Builds the document: components from the schemas, and one operation for each route."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from app.metrics import CONTENT_TYPE
 
 COMMON = (401, 403, 404, 405, 429, 500)
 CHAT = (400, 401, 402, 403, 404, 405, 408, 413, 415, 429, 500, 502, 503, 504)
-OPEN = (403, 405, 500)  # what a route without a secret may refuse
+OPEN = (403, 405, 500)  # errors of routes that need no secret
 
 DESCRIPTION = """\
 Agents behind the OpenAI API. The endpoints under `/v1` are there when \
@@ -32,16 +32,17 @@ STREAM = """\
 With `"stream": true`: lines `data: ` + a `ChatCompletionChunk`, each followed by an empty line. First the \
 role, then the pieces, one chunk with `finish_reason`, one with `usage` if `stream_options.include_usage`, \
 and `data: [DONE]`. A failure after the first byte is `data: ` + an `Error`, then `data: [DONE]`. Lines that \
-begin with `:` are signs of life."""
+begin with `:` are keep-alives."""
 
 
 @cache
 def dump_document() -> bytes:
-    """The document as JSON. Made when it is first asked for; nothing in it depends on the configuration."""
+    """The document as JSON, built at the first request; nothing in it depends on the configuration."""
     return orjson.dumps(build_document())
 
 
 def build_document() -> dict[str, Any]:
+    """The document as plain Python objects."""
     plugin = MarshmallowPlugin()
     spec = APISpec(
         "OpenClaw Gateway",
@@ -73,7 +74,7 @@ def _add_components(spec: APISpec) -> None:
     for name, parameter in request_headers().items():
         components.parameter(name, "header", parameter)
     for schema in (*request_schemas.COMPONENTS, *answer_schemas.COMPONENTS):
-        if schema.__name__ not in components.schemas:  # a nested one has come with its owner
+        if schema.__name__ not in components.schemas:  # a nested one was added with its parent
             components.schema(schema.__name__, request_schemas.RULES.get(schema), schema=schema)
     components.schema("StreamEvent", answer_schemas.STREAM_EVENT)
     for name, union in message_schemas.unions().items():
@@ -109,17 +110,17 @@ def _add_operations(spec: APISpec) -> None:
 
 def _add_open_operations(spec: APISpec) -> None:
     for path in ("/health", "/healthz"):
-        health = _get("Alive?", path[1:], "Health", OPEN)
+        health = _get("Liveness", path[1:], "Health", OPEN)
         spec.path(path, operations={"get": {**health, "security": []}})
     verbose = {"name": "verbose", "in": "query", "schema": {"type": "string"}, "allowEmptyValue": True}
     for path in ("/ready", "/readyz"):
-        ready = _get("Fit for work?", path[1:], "Readiness", OPEN)
+        ready = _get("Readiness", path[1:], "Readiness", OPEN)
         ready["responses"]["503"] = {
             **ready["responses"]["200"],
             "description": "Not now; `failing` says why.",
         }
         spec.path(path, operations={"get": {**ready, "security": [], "parameters": [verbose]}})
-    metrics = _get("Counts for Prometheus", "metrics", "Error", COMMON)
+    metrics = _get("Metrics for Prometheus", "metrics", "Error", COMMON)
     metrics["responses"]["200"]["content"] = {CONTENT_TYPE.partition(";")[0]: {"schema": {"type": "string"}}}
     metrics["security"] = [{"bearer": []}, {}]  # none with gateway.metrics.public
     spec.path("/metrics", operations={"get": metrics})

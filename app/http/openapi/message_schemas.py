@@ -1,5 +1,7 @@
-"""What a message of a request may be, for the document only: `chat_completions/messages.py` reads them by
-hand. A test holds the two together."""
+"""Schemas of a request's messages, for the OpenAPI document only.
+
+They are read by `chat_completions/messages.py`, without these; tests/unit/http/openapi compares the two.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from marshmallow.validate import Length, OneOf
 
 from app.http.chat_completions.messages import ROLES
 
-# Not blank, as Python has it: a few separators count as blanks there and not in ECMA's `\s`.
+# Python's `str.strip` removes a few separators that are not in ECMAScript's `\s`.
 NOT_BLANK = r"[^\s\u001c-\u001f\u0085]"
 IMAGE_URI = r"^data:image/(jpeg|png|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$"
 WEB_URI = r"^https?://"
@@ -21,6 +23,7 @@ IMAGE = ({"type": "string", "pattern": IMAGE_URI}, {"type": "string", "pattern":
 
 
 def ref(name: str) -> dict[str, str]:
+    """A reference to a component."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
@@ -29,11 +32,12 @@ def array(items: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def either(doc: str, *choices: dict[str, Any], required: bool = False, **more: Any) -> fields.Raw:
-    """One of several shapes, which marshmallow has no field for."""
+    """A value of one of several schemas, which marshmallow has no field for."""
     return fields.Raw(required=required, metadata={"description": doc, "anyOf": list(choices), **more})
 
 
 def word(*words: str) -> fields.String:
+    """A required string out of `words`."""
     return fields.String(required=True, validate=OneOf(words))
 
 
@@ -57,7 +61,7 @@ class ImageUrl(Schema):
 
 class ImagePart(Schema):
     type = word("image_url")
-    image_url = either("The picture.", ref("ImageUrl"), *IMAGE, required=True)
+    image_url = either("The image.", ref("ImageUrl"), *IMAGE, required=True)
 
 
 class FunctionCall(Schema):
@@ -83,29 +87,29 @@ class SystemMessage(Schema):
 
 class UserMessage(Schema):
     role = word("user")
-    content = either("What the person says and shows.", TEXT, array(ref("TextOrImagePart")), required=True)
+    content = either("What the user says and shows.", TEXT, array(ref("TextOrImagePart")), required=True)
     name = fields.String(allow_none=True, metadata={"description": NAME})
 
 
 class AssistantMessage(Schema):
     role = word("assistant")
-    content = either("What the assistant said.", TEXT, TEXTS, required=True)
+    content = either("The assistant's text.", TEXT, TEXTS, required=True)
     name = fields.String(allow_none=True, metadata={"description": NAME})
-    tool_calls = either("None, or what it asked for beside its words.", array(ref("ToolCall")), NULL)
+    tool_calls = either("Tool calls, besides the text.", array(ref("ToolCall")), NULL)
     function_call = either("The older form.", ref("FunctionCall"), NULL, deprecated=True)
 
 
 class AssistantCalls(Schema):
     role = word("assistant")
-    content = either("Words beside the calls.", TEXT, TEXTS, NULL)
+    content = either("Text besides the calls.", TEXT, TEXTS, NULL)
     name = fields.String(allow_none=True, metadata={"description": NAME})
     tool_calls = fields.List(fields.Nested(ToolCall), required=True, validate=Length(min=1))
-    function_call = fields.Raw(metadata={"type": "null", "description": "Not beside `tool_calls`."})
+    function_call = fields.Raw(metadata={"type": "null", "description": "Not together with `tool_calls`."})
 
 
 class AssistantFunctionCall(Schema):
     role = word("assistant")
-    content = either("Words beside the call.", TEXT, TEXTS, NULL)
+    content = either("Text besides the call.", TEXT, TEXTS, NULL)
     name = fields.String(allow_none=True, metadata={"description": NAME})
     function_call = fields.Nested(FunctionCall, required=True, metadata={"deprecated": True})
 
@@ -123,7 +127,7 @@ class FunctionMessage(Schema):
     content = either("The result.", TEXT, TEXTS, NULL)
 
 
-# What `Question` and the unions are made of; the order is that of the document.
+# In the order of the document.
 MESSAGES: tuple[type[Schema], ...] = (
     SystemMessage,
     UserMessage,
@@ -136,7 +140,7 @@ MESSAGES: tuple[type[Schema], ...] = (
 
 
 def unions() -> dict[str, dict[str, Any]]:
-    """The components that are a choice between others."""
+    """The components that are a union of others."""
     text = {"type": "string", "pattern": NOT_BLANK}
     words = {"type": "object", "required": ["text"], "properties": {"text": text}}
     shown = array(ref("TextOrImagePart"), contains={"anyOf": [ref("ImagePart"), words]})

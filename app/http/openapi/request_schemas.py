@@ -1,8 +1,8 @@
-"""The body of a Chat Completions request, for the document only: requests are read by
-`app/http/chat_completions` itself. A test holds the two together.
+"""The schema of a Chat Completions request, for the OpenAPI document only.
 
-An OpenAPI schema can say a little less than the code checks: that the names of tools differ, that a choice
-names one of them, that the bytes of an image are one.
+Requests are read by `app/http/chat_completions`, without this; tests/unit/http/openapi compares the two. A
+few rules cannot be expressed in OpenAPI: that the names of tools differ, that `tool_choice` names one of
+them, that the bytes of an image are an image.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ResponseFormat(Schema):
     type = word("text", "json_object", "json_schema")
 
 
-# The envelope as it is checked, with shapes for what is read by hand.
+# The schema that checks requests, with descriptions of the fields that it leaves to other code.
 ChatCompletionRequest = ChatCompletionSchema.from_dict(
     {
         "model": fields.String(
@@ -76,7 +76,7 @@ ChatCompletionRequest = ChatCompletionSchema.from_dict(
             required=True,
             validate=Length(min=1),
             metadata={
-                "description": "The conversation, with something to answer in it: words or a picture of the "
+                "description": "The conversation, with something to answer in it: text or an image of the "
                 "user's, or a tool's result.",
                 "allOf": [{"contains": ref("Question")}],
             },
@@ -90,7 +90,7 @@ ChatCompletionRequest = ChatCompletionSchema.from_dict(
         "response_format": fields.Nested(ResponseFormat, allow_none=True),
         "tools": either("The caller's own tools, with different names.", array(ref("Tool")), NULL),
         "tool_choice": either(
-            "Only beside `tools`. `none` offers none of them; `required`, or one by name, is 502 if the "
+            "Only with `tools`. `none` offers none of them; `required`, or one by name, is 502 if the "
             "model does not comply.",
             {"type": "string", "enum": list(CHOICES)},
             ref("NamedTool"),
@@ -100,7 +100,7 @@ ChatCompletionRequest = ChatCompletionSchema.from_dict(
     name="ChatCompletionRequest",
 )
 
-# What holds between the fields of a schema.
+# Rules between the fields of a schema.
 RULES: dict[type[MarshmallowSchema], dict[str, Any]] = {
     ChatCompletionRequest: {
         "dependentSchemas": {
@@ -114,7 +114,7 @@ RULES: dict[type[MarshmallowSchema], dict[str, Any]] = {
     }
 }
 
-# Those that others only refer to; what is nested comes with its owner.
+# Schemas that others refer to by name; nested ones are added together with their parent.
 COMPONENTS: tuple[type[MarshmallowSchema], ...] = (
     ChatCompletionRequest,
     *MESSAGES,

@@ -1,4 +1,4 @@
-"""`GET /openapi.json`, for anybody: it tells nothing that the manual does not."""
+"""`GET /openapi.json`, without a secret: it says nothing that docs/http.md does not."""
 
 from __future__ import annotations
 
