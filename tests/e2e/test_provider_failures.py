@@ -1,4 +1,4 @@
-"""What a caller is told when the model's side fails, and what is tried before."""
+"""The error a caller gets when a provider fails, and what is tried before that."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def test_streamed(
     assert error["error"]["code"] == code
     assert set(error["error"]) == {"message", "type", "param", "code"}
     assert all(chunk["choices"][0]["finish_reason"] is None for chunk in chunks)
-    said = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
-    assert said == "".join(step[1]["content"] for step in script if step[0] == "delta")
+    streamed = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+    assert streamed == "".join(step[1]["content"] for step in script if step[0] == "delta")
     assert len(provider.requests) == asked
 
 
@@ -122,17 +122,21 @@ def test_the_providers_own_message_is_passed_on(gateway: GatewayProcess, provide
     assert "temperature is not supported" in gateway.ask("hi").error["message"]
 
 
-def test_a_key_is_never_benched(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_a_key_is_used_again_after_it_was_refused(
+    gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
     provider.plays([respond(401, oops())], says("better now"))
     assert gateway.ask("hi").status == 502
     assert gateway.ask("hi").text == "better now"
 
 
-def test_a_retry_may_succeed_and_nobody_notices(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_a_retry_that_succeeds_cannot_be_seen_in_the_answer(
+    gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
     provider.plays([respond(503, oops())], [cut()], says("fine"))
     answer = gateway.ask("hi", stream=True)
-    said = "".join(event["choices"][0]["delta"].get("content", "") for event in answer.events()[:-1])
-    assert said == "fine"
+    streamed = "".join(event["choices"][0]["delta"].get("content", "") for event in answer.events()[:-1])
+    assert streamed == "fine"
     assert len(provider.requests) == 3
 
 
@@ -153,7 +157,7 @@ def with_fallback(provider: ScriptedProvider) -> dict[str, Any]:
     "script",
     [[respond(500, oops())], [respond(401, oops())], [cut()], [respond(429, oops(), retry_after="60")]],
 )
-def test_fallbacks_before_the_first_word(
+def test_fallbacks_are_tried_before_the_first_output(
     start_gateway: StartGateway, provider: ScriptedProvider, script: list[Step]
 ) -> None:
     gateway = start_gateway(with_fallback(provider))
@@ -163,7 +167,7 @@ def test_fallbacks_before_the_first_word(
     assert b"from the spare" in gateway.ask("hi", stream=True).body
 
 
-def test_no_fallback_after_the_first_word(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_no_fallback_after_the_first_output(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway(with_fallback(provider))
     provider.always([text("half"), cut()])
     assert gateway.ask("hi").error["code"] == "upstream_truncated"
@@ -196,7 +200,7 @@ def test_each_time_limit(start_gateway: StartGateway, provider: ScriptedProvider
     gateway = start_gateway(with_timeouts(provider.url, **limits))
     comments: list[Step] = [step for _ in range(20) for step in (raw(b": thinking\n\n"), pause(0.1))]
     drip: list[Step] = [step for _ in range(40) for step in (text("."), pause(0.1))]
-    for script, said, at_least in (
+    for script, message, at_least in (
         ([hang()], "did not begin to answer within 0.5 s", 0.5),
         (comments, "no first token within 0.5 s", 0.5),
         ([text("x"), hang()], "fell silent for 0.3 s", 0.3),
@@ -205,7 +209,7 @@ def test_each_time_limit(start_gateway: StartGateway, provider: ScriptedProvider
         provider.always(script)
         answer, seconds = timed(gateway)
         assert (answer.status, answer.error["code"]) == (504, "timeout")
-        assert said in answer.error["message"]
+        assert message in answer.error["message"]
         assert at_least <= seconds < at_least + 1
     wait_until(lambda: provider.open == 0, 2, "end of all calls")
 

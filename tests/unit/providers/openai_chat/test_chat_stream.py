@@ -87,28 +87,28 @@ def test_an_ordinary_stream():
         ("STOP", "stop"),
     ],
 )
-def test_reasons(given: str, reason: Any):
+def test_finish_reasons(given: str, reason: Any):
     assert read(delta(content="x"), delta(given)) == [TextDelta("x"), ModelFinished(reason)]
 
 
 @pytest.mark.parametrize("chunks", [[STOP], [STOP, DONE], [delta(content=""), DONE], [DONE]])
-def test_a_reason_or_done_is_an_end(chunks: list[Any]):
+def test_a_finish_reason_or_done_ends_the_answer(chunks: list[Any]):
     assert read(*chunks) == [END]
 
 
 @pytest.mark.parametrize(
     "chunks", [[], [delta(content="ha")], [{"choices": []}], [{"usage": {"prompt_tokens": 1}}]]
 )
-def test_neither_is_a_cut(chunks: list[Any]):
+def test_an_answer_with_neither_is_truncated(chunks: list[Any]):
     assert type(failure(*chunks)) is UpstreamTruncated
 
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-def test_thinking_by_either_name(name: str):
+def test_reasoning_has_either_of_two_names(name: str):
     assert read(delta(**{name: "hm"}), STOP) == [ReasoningDelta("hm"), END]
 
 
-def test_begun_and_done_tell_how_far_it_is():
+def test_begun_and_done_show_how_far_the_answer_is():
     stream = ChatStream()
     for chunk in (delta(role="assistant", content=""), {"choices": []}, delta(content=None)):
         list(stream.read(raw(chunk)))
@@ -120,7 +120,7 @@ def test_begun_and_done_tell_how_far_it_is():
 
 
 @pytest.mark.parametrize("begins", [{"content": "x"}, {"reasoning": "x"}, {"tool_calls": [{"index": 0}]}])
-def test_any_output_begins_it(begins: dict[str, Any]):
+def test_any_output_counts_as_begun(begins: dict[str, Any]):
     stream = ChatStream()
     list(stream.read(raw(delta(**begins))))
     assert stream.begun
@@ -244,7 +244,7 @@ def test_text_may_come_beside_tool_calls():
         {"id": "x", "object": "keepalive"},
     ],
 )
-def test_odd_chunks_say_nothing(odd: dict[str, Any]):
+def test_malformed_parts_of_a_chunk_are_ignored(odd: dict[str, Any]):
     assert read(delta(content="a"), odd, delta(content="b"), STOP) == [TextDelta("a"), TextDelta("b"), END]
 
 
@@ -258,7 +258,7 @@ def test_odd_chunks_say_nothing(odd: dict[str, Any]):
         ({"completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": "x"}}, Usage(0, 2)),
     ],
 )
-def test_odd_usage_counts_for_nothing(usage: dict[str, Any], expected: Usage):
+def test_malformed_usage_counts_as_zero(usage: dict[str, Any], expected: Usage):
     assert read({"choices": [], "usage": usage}, STOP) == [ModelFinished("stop", expected)]
 
 
@@ -271,7 +271,7 @@ def test_the_last_usage_counts():
 
 
 @pytest.mark.parametrize("garbage", [b"<html>", b"{", b"", b"NaN", b"[]", b'"text"', b"5", b"null", b"\xff"])
-def test_what_is_no_chunk_is_the_providers_failure(garbage: bytes):
+def test_what_is_not_a_chunk_is_the_providers_failure(garbage: bytes):
     error = failure(delta(content="ha"), garbage)
     assert type(error) is UpstreamError
     assert "html" not in error.message
@@ -303,7 +303,7 @@ def test_an_error_in_the_stream(error: Any, expected: type[GatewayError]):
 @pytest.mark.parametrize(
     "kind", ["invalid_request_error", "server_error", "rate_limit_error", "authentication"]
 )
-def test_an_error_in_the_stream_keeps_the_secret(kind: str):
+def test_an_error_in_the_stream_does_not_reveal_the_key(kind: str):
     assert SECRET not in failure({"error": {"message": f"bad key {SECRET}", "type": kind}}).message
 
 
@@ -350,7 +350,7 @@ def test_many_tool_calls_with_one_index_get_indexes_of_their_own():
 
 
 @given(JSON)
-def test_whatever_comes_is_read_or_is_the_providers_failure(chunk: Any):
+def test_any_json_is_read_or_is_the_providers_failure(chunk: Any):
     for document in (
         chunk,
         {"choices": [chunk]},
@@ -369,7 +369,7 @@ def test_whatever_comes_is_read_or_is_the_providers_failure(chunk: Any):
                 assert isinstance(event.name, str | None)
 
 
-# In one piece, though a stream was asked for
+# One JSON document, though a stream was asked for
 
 
 def whole(document: Any) -> list[ModelEvent]:
@@ -383,7 +383,7 @@ def message(reason: Any = "stop", **message: Any) -> dict[str, Any]:
     }
 
 
-def test_an_answer_in_one_piece():
+def test_an_answer_that_is_one_document():
     assert whole(message(content="Hello")) == [TextDelta("Hello"), ModelFinished("stop", Usage(7))]
     calls = [{"id": "c1", "type": "function", "function": {"name": "up", "arguments": "{}"}}]
     assert whole(message("tool_calls", content=None, tool_calls=calls)) == [
@@ -395,11 +395,11 @@ def test_an_answer_in_one_piece():
 @pytest.mark.parametrize(
     "document", [{}, {"choices": None}, {"choices": "x"}, {"object": "list", "data": []}, [], 5, b"<html>"]
 )
-def test_json_that_is_no_completion(document: Any):
+def test_json_that_is_not_a_completion(document: Any):
     with pytest.raises(UpstreamError):
         whole(document)
 
 
-def test_an_error_in_one_piece():
+def test_an_error_that_is_one_document():
     with pytest.raises(UpstreamRateLimited):
         whole({"error": {"message": "slow down", "code": 429}})
