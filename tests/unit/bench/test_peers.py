@@ -11,7 +11,9 @@ import pytest
 
 from bench import peers
 from bench.bounds import GATEWAY, LITELLM, OPENCLAW, check_bounds
+from bench.install import install_once
 from bench.loads import PLAIN
+from bench.peer_process import Peer
 from bench.processes import clean_environment, free_port
 from bench.subjects import Subject
 
@@ -29,7 +31,7 @@ def start(tmp_path):
 
     def begin(program):
         command = [sys.executable, "-c", program]
-        started.append(peers.Peer("peer", command, free_port(), tmp_path, clean_environment(), tmp_path))
+        started.append(Peer("peer", command, free_port(), tmp_path, clean_environment(), tmp_path))
         return started[-1]
 
     yield begin
@@ -124,9 +126,9 @@ def test_a_complete_installation_is_reused_and_a_partial_one_is_not(monkeypatch,
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        peers._installed("a-1.0", install, print)
-    assert peers._installed("a-1.0", install, print) == tmp_path / "a-1.0"
-    peers._installed("a-1.0", install, print)
+        install_once("a-1.0", install, print)
+    assert install_once("a-1.0", install, print) == tmp_path / "a-1.0"
+    install_once("a-1.0", install, print)
     assert next(numbers) == 2
 
 
