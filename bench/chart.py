@@ -18,6 +18,7 @@ WIDTH = 0.84  # of the bars of one group
 
 
 def write_chart(document: dict[str, Any], path: Path) -> Path:
+    """Writes the chart as an image; its path."""
     figure = plt.figure(figsize=(18, 11))
     grid = figure.add_gridspec(2, 4, height_ratios=(5, 4))
     _cpu(figure.add_subplot(grid[0, :]), document)

@@ -33,6 +33,7 @@ def configuration(port: int, upstream: str, models: tuple[str, ...]) -> dict[str
 
 
 def environment(folder: Path) -> dict[str, str]:
+    """The environment of a gateway whose configuration and state are in `folder`."""
     return clean_environment(
         HOME=str(folder),
         PYTHONPATH=str(ROOT),
@@ -42,11 +43,13 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def write_configuration(folder: Path, port: int, upstream: str, models: tuple[str, ...]) -> None:
+    """The configuration file that `environment` names."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "openclaw.json").write_text(json.dumps(configuration(port, upstream, models)))
 
 
 def spawn_gateway(folder: Path, upstream: str, models: tuple[str, ...]) -> Process:
+    """Starts a gateway with that upstream; the caller waits for it and stops it."""
     port = free_port()
     write_configuration(folder, port, upstream, models)
     return Process("gateway", START_COMMAND, port, folder, environment(folder))

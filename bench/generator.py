@@ -41,6 +41,8 @@ class Result:
 
 
 class Connection:
+    """One client over HTTP: its socket, and what has arrived of the current answer."""
+
     def __init__(self, port: int, requests: Iterator[bytes]) -> None:
         self.requests = requests
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)

@@ -37,6 +37,7 @@ def find_headroom(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def describe_headroom(headroom: dict[str, Any]) -> str:
+    """The figures as one sentence."""
     if not headroom:
         return "Headroom of the load generator: nothing was answered."
     load, upstream, ahead = headroom["load"], headroom["upstream"], headroom["least_ahead"]

@@ -51,6 +51,7 @@ def count_all() -> dict[str, dict[str, float]]:
 
 
 def describe_counts(counts: dict[str, dict[str, float]]) -> str:
+    """The counts as a Markdown table."""
     rows = [(name, load, f"{count:.0f}") for name, loads in counts.items() for load, count in loads.items()]
     return table(("subject", "load", "1000 instructions each"), rows)
 

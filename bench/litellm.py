@@ -25,6 +25,7 @@ LOGGING = {
 
 
 def start_litellm(folder: Path, upstream: int, progress: Progress) -> Subject:
+    """Installs it if necessary, and starts it before the upstream at that port. Raises RuntimeError."""
     home = make_home(folder, "litellm")
     programs = _install(progress) / "bin"
     port = free_port()
@@ -48,6 +49,8 @@ def start_litellm(folder: Path, upstream: int, progress: Progress) -> Subject:
 
 
 def configuration(upstream: int) -> dict[str, Any]:
+    """One model for each of the upstream, with a key, without telemetry."""
+
     def model(name: str) -> dict[str, Any]:
         way = {"model": f"openai/{name}", "api_base": base_url(upstream), "api_key": "a-key"}
         return {"model_name": name, "litellm_params": way}

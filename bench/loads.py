@@ -43,6 +43,7 @@ MANY_STREAMS = Load("1,000 paced streams", "slow", (1000,), stream=True)
 
 
 def body_of(load: Load, model: str, user: str | None = None) -> bytes:
+    """The JSON body of one request."""
     body: dict[str, Any] = {"model": model, "messages": _messages(load.messages), "stream": load.stream}
     if user is not None:
         body["user"] = user
@@ -60,6 +61,7 @@ def _messages(count: int) -> list[dict[str, str]]:
 
 
 def post(body: bytes, headers: dict[str, str]) -> bytes:
+    """A complete HTTP request for chat completions."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

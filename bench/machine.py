@@ -21,6 +21,7 @@ PACKAGES = (
 
 
 def describe_machine() -> dict[str, object]:
+    """As in the JSON document. `load_before` is the load average of the last minute."""
     return {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "cpu": _cpu(),

@@ -42,6 +42,7 @@ class Figures:
 
 
 def measure(subject: Subject, upstream: Process, load: Load, at_once: int, seconds: float) -> Figures:
+    """Runs one load on one subject for so many seconds, or until it has given its `answers`."""
     model = MODELS[load.model]
     paced = load.stream and model.every > 0
     generator = _generator(subject, load, at_once, paced=paced)
@@ -144,6 +145,7 @@ def measure_many_streams(subject: Subject, load: Load, at_once: int, ramp: float
 
 
 def quantiles(values: Sequence[float]) -> dict[str, float]:
+    """Median and 99th percentile; empty with fewer than two values."""
     if len(values) < 2:
         return {}
     cuts = statistics.quantiles(values, n=100)

@@ -21,6 +21,7 @@ VERSION, NODE_VERSION = "2026.9.6", "24.21.0"
 
 
 def start_openclaw(folder: Path, upstream: int, progress: Progress) -> Subject:
+    """Installs it if necessary, and starts it before the upstream at that port. Raises RuntimeError."""
     home = make_home(folder, "openclaw")
     packages = _install(progress) / "node_modules"
     port, configured = free_port(), home / "openclaw.json"

@@ -23,6 +23,7 @@ POLL_SECONDS = 0.005
 
 
 def free_port() -> int:
+    """A loopback port that nothing listened on just now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -133,6 +134,7 @@ class Process:
 
 
 def gunicorn(*arguments: str) -> list[str]:
+    """The command that runs this environment's gunicorn."""
     return [sys.executable, "-m", "gunicorn", *arguments]
 
 

@@ -14,6 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def write_json(document: dict[str, Any]) -> Path:
+    """Writes `bench/results/latest.json`; its path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / "latest.json"
     path.write_text(json.dumps(document, indent=1))
@@ -53,6 +54,7 @@ def describe(document: dict[str, Any]) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns."""
     lines = [head, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
 

@@ -53,6 +53,7 @@ def _command_cpu_seconds() -> float:
 
 
 def describe_start(figures: dict[str, Any]) -> str:
+    """The figures as lines of text."""
     spread = figures["start_seconds_all"]
     return (
         f"command to the first 200 of /health: {figures['start_seconds']:.2f} s "

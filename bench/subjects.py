@@ -65,12 +65,14 @@ class Subject:
 
 
 def start_upstream(folder: Path) -> Subject:
+    """The model itself, asked directly."""
     port = free_port()
     command = [sys.executable, "-m", "bench.upstream", str(port)]
     return _ready(Subject("upstream alone", Process("upstream", command, port, folder, clean_environment())))
 
 
 def start_nginx(folder: Path, upstream: int) -> Subject | None:
+    """nginx before the model at that port; None where it is not installed."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if found is None:
         return None
@@ -91,6 +93,7 @@ def start_bare_stack(folder: Path, upstream: int) -> Subject:
 
 
 def start_gateway(folder: Path, upstream: int) -> Subject:
+    """This gateway before the model at that port."""
     process = spawn_gateway(folder / "gateway", base_url(upstream), tuple(MODELS))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     names = "openclaw:{}".format
@@ -98,6 +101,7 @@ def start_gateway(folder: Path, upstream: int) -> Subject:
 
 
 def base_url(port: int) -> str:
+    """The base URL of the upstream's API."""
     return f"http://127.0.0.1:{port}/v1"
 
 

@@ -113,6 +113,8 @@ class Client:
 
 
 class Upstream:
+    """The server: one epoll loop, and the paced pieces in a heap by the time they are due."""
+
     def __init__(self, port: int) -> None:
         self._listener = socket.create_server(("127.0.0.1", port), backlog=BACKLOG)
         self._listener.setblocking(False)

@@ -22,6 +22,8 @@ from app.routing.resolve import resolve_agent, resolve_session
 from app.runs.request import RunRequest
 from app.runs.run import Run
 
+ABORT_SECONDS = 5.0
+
 
 def run(args: argparse.Namespace, text: str) -> int:
     """Starts a run and prints its answer; an exit code. Raises ConfigError."""
@@ -45,7 +47,7 @@ def _answer(args: argparse.Namespace, gateway: Gateway, text: str) -> int:
             _show(gateway, started, AnswerPrinter(args, spinner))
     except KeyboardInterrupt:
         started.abort(RunAborted("Interrupted."))
-        gateway.drain(5.0)
+        gateway.drain(ABORT_SECONDS)
         return EXIT_INTERRUPTED
     return EXIT_OK
 
@@ -61,7 +63,7 @@ def _request(args: argparse.Namespace, gateway: Gateway, text: str) -> RunReques
 def _show(gateway: Gateway, run: Run, printer: AnswerPrinter) -> None:
     """Prints the answer, whole or piece by piece. Raises the run's error."""
     for batch in run.follow(wake_every=1.0):
-        gateway.runs.stop_overdue()  # in a gateway the housekeeping does it
+        gateway.runs.stop_overdue()  # in a running gateway its maintenance does it
         for event in batch:
             match event:
                 case TextDelta(text):

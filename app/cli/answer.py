@@ -24,6 +24,7 @@ class AnswerPrinter:
         return "".join(self._pieces)
 
     def print_piece(self, text: str) -> None:
+        """Keeps a piece, and prints it if the answer is streamed."""
         self._pieces.append(text)
         if not self._stream:
             return

@@ -21,11 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Connects with the scope that the method needs; an exit code. Raises ConfigError."""
     return over_gateway(show, args.method)(args)
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
-    """Indented, for reading; with `--json` on one line."""
+    """Prints the answer, with `--json` on one line; an exit code. Raises ClientError."""
     print_json(client.call(args.method, args.params, args.timeout), indent=not args.json)
     return EXIT_OK
 

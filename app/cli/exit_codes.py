@@ -38,6 +38,7 @@ WRONG_REQUEST = ("INVALID_REQUEST", "FORBIDDEN")  # of the Gateway protocol: rep
 
 
 def exit_code(error: GatewayError | ClientError | CommandError) -> int:
+    """What a command exits with after this error."""
     if isinstance(error, RequestRefused):
         return _refused(error)
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), EXIT_FAILED)

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
+    """Prints the answer; an exit code. Raises ClientError."""
     sent_at = time.monotonic()
     health = client.call("health", timeout=args.timeout)
     took = (time.monotonic() - sent_at) * 1000

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
-    """With `--json` each line as the gateway has it: one JSON object. Raises ClientError."""
+    """Prints lines, with `--json` as the gateway writes them, each a JSON object. Raises ClientError."""
     tail = client.call("logs.tail", {"limit": args.limit}, args.timeout)
     _print(args, tail)
     while args.follow:

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def list_models(args: argparse.Namespace) -> int:
+    """Prints the models; an exit code. Raises ConfigError."""
     load = partial(load_settings, os.environ)
     settings = load()
     gateway = build_gateway(settings, load)

@@ -16,6 +16,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def print_json(document: Any, indent: bool = False) -> None:
+    """On one line unless `indent`; flushed, for programs that read along."""
     print(orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else 0).decode(), flush=True)
 
 

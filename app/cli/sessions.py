@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
+    """Prints the answer; an exit code. Raises ClientError."""
     given = {"limit": args.limit, "activeMinutes": args.active, "agentId": args.agent}
     params = {name: value for name, value in given.items() if value is not None}
     listed = client.call("sessions.list", params, args.timeout)

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:
+    """Prints the answer; an exit code. Raises ClientError."""
     status = client.call("status", timeout=args.timeout)
     gateway = describe_gateway(client)
     if args.json:

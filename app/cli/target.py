@@ -60,6 +60,7 @@ def configured_url(settings: GatewaySettings) -> str:
 
 
 def local_url(settings: GatewaySettings) -> str:
+    """The address of the gateway that these settings start on this machine."""
     host = settings.host if settings.bind == "custom" else "127.0.0.1"
     return f"ws://[{host}]:{settings.port}/" if ":" in host else f"ws://{host}:{settings.port}/"
 

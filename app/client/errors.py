@@ -26,6 +26,8 @@ class ClientError(Exception):
 
 
 class CannotConnect(ClientError):
+    """No connection, or nothing on it that speaks the Gateway protocol."""
+
     code = "cannot_connect"
 
 
@@ -49,6 +51,8 @@ class ConnectionLost(ClientError):
 
 
 class NoAnswer(ClientError):
+    """The gateway did not respond, or not close the connection, within the time limit."""
+
     code = "no_answer"
 
 
@@ -63,6 +67,8 @@ class NotAuthenticated(ClientError):
 
 
 class ProtocolMismatch(ClientError):
+    """The gateway speaks none of the protocol versions that the client offered."""
+
     code = "protocol_mismatch"
 
 
