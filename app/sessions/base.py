@@ -2,7 +2,7 @@
 
 Runs know `RunStore` alone. What an operator sees and sets is apart from it, so that a store for runs can be
 written without it. All methods raise StorageUnavailable; each is one transaction. Times are milliseconds
-since 1970 unless something else is said.
+since 1970 unless it says otherwise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A message as JSON text, and back again without loss. The role has its own column."""
+"""Messages as JSON text in the database, and back without loss. The role has its own column."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.messages import ImagePart, Message, Role, TextPart, ToolCall
 
 
 def dump_message(message: Message) -> str:
+    """The message without its role, as JSON."""
     body: dict[str, Any] = {"content": _dump_content(message)}
     if message.tool_calls:
         body["tool_calls"] = [[call.id, call.name, call.arguments] for call in message.tool_calls]
@@ -21,10 +22,11 @@ def dump_message(message: Message) -> str:
 
 
 def load_message(role: Role, text: str) -> Message:
+    """The message that `dump_message` was given."""
     body = orjson.loads(text)
     content = body["content"]
     if len(body) == 1 and isinstance(content, str):
-        return Message(role, content)  # nearly all
+        return Message(role, content)  # nearly always
     return Message(
         role,
         content if isinstance(content, str) else tuple(_load_part(part) for part in content),

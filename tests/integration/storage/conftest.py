@@ -26,12 +26,12 @@ def database(url: str) -> Iterator[SqliteDatabase]:
 
 
 @pytest.fixture
-def owner(database: SqliteDatabase) -> Iterator[WorkerLock]:
-    owner = WorkerLock(database.directory)
-    yield owner
-    owner.close()
+def worker(database: SqliteDatabase) -> Iterator[WorkerLock]:
+    worker = WorkerLock(database.directory)
+    yield worker
+    worker.close()
 
 
 @pytest.fixture
-def store(database: SqliteDatabase, owner: WorkerLock) -> SessionStore:
-    return SqlSessionStore(database, owner)
+def store(database: SqliteDatabase, worker: WorkerLock) -> SessionStore:
+    return SqlSessionStore(database, worker)

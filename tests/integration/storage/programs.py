@@ -1,4 +1,4 @@
-"""Other processes on the same files: small programs with the store, patched as a worker is or not."""
+"""Other processes on the same files: small programs with a store, patched by gevent like a worker or not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ store = SqlSessionStore(database, WorkerLock(database.directory))
 
 
 def start(program: str, path: Path, *args: str, patched: bool = False) -> subprocess.Popen[str]:
-    """Let the program run beside the test; it has `path`, `database` and `store`, and `sys.argv`."""
+    """Run the program beside the test; it has `path`, `database` and `store`, and `sys.argv`."""
     text = (PATCH if patched else "") + START + textwrap.dedent(program)
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", text, str(path), *args],
@@ -37,7 +37,7 @@ def start(program: str, path: Path, *args: str, patched: bool = False) -> subpro
 
 
 def output(process: subprocess.Popen[str]) -> str:
-    """What it printed, once it has ended well."""
+    """What it printed, after it has ended without an error."""
     printed, complaints = process.communicate(timeout=60)
     assert process.returncode == 0, complaints
     return printed
@@ -58,7 +58,9 @@ raw.close()
 
 
 def hold_lock(path: Path, until: str = "ask") -> subprocess.Popen[str]:
-    """Another process that has the database locked for writing: for so many seconds, or until told."""
+    """Another process that has the database locked for writing: for so many seconds, or until it reads a
+    line.
+    """
     process = start(HOLD_LOCK, path, until)
     assert process.stdout is not None
     assert process.stdout.readline() == "locked\n"

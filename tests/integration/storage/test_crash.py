@@ -11,7 +11,7 @@ from tests.integration.storage.programs import output, run, start
 
 
 @pytest.mark.parametrize("patched", [False, True])
-def test_a_turn_survives_kill_9(tmp_path, store, database, patched):
+def test_an_accepted_run_survives_kill_9(tmp_path, store, database, patched):
     path = database.directory / "gateway.sqlite"
     child = start(
         """
@@ -31,8 +31,8 @@ sys.stdin.readline()
     assert store.maintenance.interrupt_orphans() == 1
     assert list((database.directory / "owners").iterdir()) == []
     store.runs.accept("next", "k", "main", None, "http", [Message("user", "third")])
-    told = [(one.message.text, one.run_state) for one in store.runs.history("k", "next")]
-    assert told == [("first", "finished"), ("answer", "finished"), ("second", "interrupted")]
+    history = [(one.message.text, one.run_state) for one in store.runs.history("k", "next")]
+    assert history == [("first", "finished"), ("answer", "finished"), ("second", "interrupted")]
 
 
 def test_a_write_killed_in_the_middle_leaves_nothing(tmp_path):
@@ -63,7 +63,7 @@ database.write(die)
 def test_two_processes_write_at_once(tmp_path, patched):
     path = tmp_path / "gateway.sqlite"
     run("database.ping(); database.close()", path)
-    talk = """
+    program = """
 sys.stdin.readline()
 for number in range(150):
     run_id = f"{sys.argv[2]} {number}"
@@ -73,7 +73,7 @@ for number in range(150):
 print("done")
 database.close()
 """
-    children = [start(talk, path, name, patched=patched) for name in ("one", "two", "three")]
+    children = [start(program, path, name, patched=patched) for name in ("one", "two", "three")]
     for child in children:
         child.stdin.write("\n")
         child.stdin.flush()
@@ -86,7 +86,7 @@ database.close()
     assert run(count, path) == "900 450 450\n"
 
 
-def test_what_a_transaction_has_read_stays_true_until_it_writes(tmp_path):
+def test_nothing_changes_between_a_transactions_read_and_its_write(tmp_path):
     path = tmp_path / "gateway.sqlite"
     table = "CREATE TABLE counter AS SELECT 0 AS n"
     run(f"database.write(lambda c: c.exec_driver_sql({table!r})); database.close()", path)

@@ -1,4 +1,4 @@
-"""Transactions on a real SQLite file, and what the operator is told when they fail."""
+"""Transactions on a real SQLite file, and what they report to the operator when they fail."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_new_files_are_for_their_owner_alone(database):
 
 
 @pytest.mark.parametrize("bulky", [False, True])
-def test_a_transaction_is_stored_whole_or_not_at_all(database, bulky):
+def test_a_transaction_is_stored_completely_or_not_at_all(database, bulky):
     def fail(connection: Connection) -> None:
         add(connection)
         raise ZeroDivisionError
@@ -99,12 +99,12 @@ def test_a_prepared_statement_reads_what_is_stored(database):
     assert keys(database) == [("bulky",), ("k",)]
 
 
-def test_only_reading_statements_do_without_a_transaction(database):
+def test_rows_takes_only_statements_that_read(database):
     with pytest.raises(AssertionError):
         database.rows(database.prepare(sessions.delete()), {})
 
 
-def test_no_thread_reads_what_another_has_not_finished(database):
+def test_no_thread_reads_an_unfinished_transaction_of_another(database):
     database.ping()
     found: list[object] = []
     reader = threading.Thread(target=lambda: found.extend(keys(database)))
@@ -137,7 +137,7 @@ def test_the_log_does_not_grow_without_end(database):
     assert log.stat().st_size < 2 * size
 
 
-def test_a_file_that_was_removed_is_made_anew(database):
+def test_a_file_that_was_removed_is_created_again(database):
     database.write(add)
     for path in database.directory.glob("gateway.sqlite*"):
         path.unlink()
@@ -145,7 +145,7 @@ def test_a_file_that_was_removed_is_made_anew(database):
     assert count(database) == 1
 
 
-def test_our_own_mistakes_are_not_called_the_storages(database):
+def test_a_violated_constraint_is_not_reported_as_a_storage_failure(database):
     database.write(add)
     with pytest.raises(IntegrityError) as failure:
         database.write(add)
@@ -167,15 +167,15 @@ class TestLocked:
         assert keys(database) == [("k",)]
         other.communicate("\n")
 
-    def test_reading_waits_for_one_who_has_the_file_to_himself(self, database):
+    def test_reading_waits_for_a_process_with_exclusive_access(self, database):
         database.write(add)
-        database.close()  # while others are there, nobody can have it to himself
+        database.close()  # no other process gets exclusive access while we have it open
         other = start(HOLD_FILE, database.directory / "gateway.sqlite")
         assert other.stdout.readline() == "locked\n"
         assert keys(database) == [("k",)]
         output(other)
 
-    def test_a_write_gives_up_at_last(self, database, monkeypatch):
+    def test_a_write_fails_after_the_busy_timeout(self, database, monkeypatch):
         monkeypatch.setattr(sqlite, "BUSY_TIMEOUT", 0.2)
         database.ping()
         other = hold_lock(database.directory / "gateway.sqlite")
@@ -198,11 +198,11 @@ class TestFailures:
 
         with pytest.raises(StorageUnavailable, match="is full") as failure:
             database.write(fill, bulky=bulky)
-        assert_tells_no_secret(failure.value, database)
+        assert_no_secret_in(failure.value, database)
         assert count(database) == 0
         database.ping()
 
-    def test_a_disk_that_takes_no_more(self, tmp_path):
+    def test_a_file_size_limit(self, tmp_path):
         shown = run(
             """
             import resource
@@ -252,14 +252,14 @@ class TestFailures:
         directory.chmod(0o755)
         assert shown.count("cannot be opened or written") == 2
 
-    def test_a_directory_that_cannot_be(self, tmp_path):
+    def test_a_directory_that_cannot_be_created(self, tmp_path):
         (tmp_path / "file").touch()
         database = SqliteDatabase(f"sqlite:///{tmp_path}/file/state/gateway.sqlite")
         with pytest.raises(StorageUnavailable, match="state directory") as failure:
             database.ping()
         with pytest.raises(StorageUnavailable):
             count(database)
-        assert_tells_no_secret(failure.value, database)
+        assert_no_secret_in(failure.value, database)
         database.close()
 
     def test_a_damaged_file(self, database):
@@ -267,10 +267,10 @@ class TestFailures:
         (database.directory / "gateway.sqlite").write_bytes(b"this is not a database at all" * 100)
         with pytest.raises(StorageUnavailable, match="is damaged") as failure:
             database.ping()
-        assert_tells_no_secret(failure.value, database)
+        assert_no_secret_in(failure.value, database)
 
 
-def assert_tells_no_secret(error: StorageUnavailable, database: SqliteDatabase) -> None:
+def assert_no_secret_in(error: StorageUnavailable, database: SqliteDatabase) -> None:
     for secret in (SECRET, "INSERT", "sessions", "PRAGMA", str(database.directory)):
         assert secret not in str(error)
     assert error.__cause__ is None
@@ -279,7 +279,7 @@ def assert_tells_no_secret(error: StorageUnavailable, database: SqliteDatabase) 
 
 class TestUrl:
     @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-    def test_postgresql_is_refused_in_words(self, scheme):
+    def test_postgresql_is_refused_by_name(self, scheme):
         with pytest.raises(ConfigError, match="PostgreSQL") as refusal:
             SqliteDatabase(f"{scheme}://user:hunter2@host/db")
         assert "hunter2" not in str(refusal.value)
@@ -287,7 +287,7 @@ class TestUrl:
     @pytest.mark.parametrize(
         "url", ["", "sqlite://", "sqlite:///:memory:", "mysql://u:hunter2@h/d", "hunter2"]
     )
-    def test_so_is_what_names_no_file(self, url):
+    def test_a_url_without_a_file_is_refused(self, url):
         with pytest.raises(ConfigError, match=r"storage\.url") as refusal:
             SqliteDatabase(url)
         assert "hunter2" not in str(refusal.value)

@@ -1,4 +1,4 @@
-"""The way from nothing to the newest tables."""
+"""From no file, or an older version of the tables, to the newest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_alembic_finds_the_same_versions():
     assert sorted(script.revision for script in scripts.walk_revisions()) == known_versions()
 
 
-def test_the_migrations_make_the_tables_that_the_code_uses(database):
+def test_the_migrations_create_the_tables_that_the_code_uses(database):
     differences = database.write(
         lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)
     )
@@ -68,7 +68,7 @@ database.close()
     assert run("print(len(store.transcripts.messages('k'))); database.close()", path) == "6\n"
 
 
-def test_a_database_of_a_newer_gateway_is_left_alone(database, url):
+def test_a_database_of_a_newer_gateway_is_not_touched(database, url):
     database.write(
         lambda connection: connection.exec_driver_sql("UPDATE alembic_version SET version_num='9999'")
     )
@@ -93,7 +93,7 @@ FIRST_VERSION = (
 )
 
 
-def test_what_the_first_version_stored_is_all_there(url, tmp_path):
+def test_nothing_of_a_first_version_database_is_lost(url, tmp_path):
     path = database_path(url)
     make_file(path)
     connection = connect_writer(path, foreign_keys=False)
@@ -102,8 +102,8 @@ def test_what_the_first_version_stored_is_all_there(url, tmp_path):
         for statement in FIRST_VERSION:
             connection.exec_driver_sql(statement)
     connection.close()
-    database, owner = SqliteDatabase(url), WorkerLock(tmp_path)
-    store = SqlSessionStore(database, owner)
+    database, worker = SqliteDatabase(url), WorkerLock(tmp_path)
+    store = SqlSessionStore(database, worker)
     found = store.index.describe("k")
     assert (found.session_id, found.label, found.run_count) == ("id-1", "Ann", 1)
     assert (found.revision, found.settings, found.title) == (0, {}, "hi")
@@ -112,4 +112,4 @@ def test_what_the_first_version_stored_is_all_there(url, tmp_path):
     assert store.index.reset("k")
     assert store.runs.accept("r2", "k", "main", None, "http", []) == 2
     database.close()
-    owner.close()
+    worker.close()

@@ -1,4 +1,4 @@
-"""The database in a worker's process, where one waiting call could stop every stream."""
+"""The database in a process patched by gevent, where one blocking call would stop every stream."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def longest_stall(*works):
 """
 
 
-def test_the_hub_goes_on_while_a_write_waits_for_another_process(tmp_path):
+def test_other_greenlets_run_while_a_write_waits_for_another_process(tmp_path):
     path = tmp_path / "gateway.sqlite"
     run("database.ping(); database.close()", path)
     other = hold_lock(path, "1")
@@ -40,7 +40,7 @@ print(stall < 0.1 or stall)
     assert shown == "read 0\nwritten 1 True\nTrue\n"
 
 
-def test_writes_that_wait_together_do_not_add_up_their_patience(tmp_path):
+def test_writes_that_wait_in_a_queue_do_not_add_up_their_timeouts(tmp_path):
     path = tmp_path / "gateway.sqlite"
     run("database.ping(); database.close()", path)
     other = hold_lock(path)
@@ -72,8 +72,8 @@ def test_many_greenlets_write_and_nothing_is_lost(tmp_path):
         WATCH
         + """
 def write(number):
-    for turn in range(20):
-        database.write(lambda connection: add(connection, f"{number} {turn}"), bulky=turn % 3 == 0)
+    for attempt in range(20):
+        database.write(lambda connection: add(connection, f"{number} {attempt}"), bulky=attempt % 3 == 0)
 
 gevent.joinall([gevent.spawn(write, number) for number in range(50)], raise_error=True)
 print(count(database))
@@ -85,16 +85,16 @@ database.close()
     assert shown == "1000\n"
 
 
-def test_a_store_serves_greenlets_in_the_order_they_came(tmp_path):
-    """Places in a lane are taken before a run is stored: the turns must have the same order."""
+def test_runs_are_stored_in_the_order_of_the_calls(tmp_path):
+    """Tickets of a lane are taken before a run is stored: the numbers of the runs must have the same order."""
     shown = run(
         """
 import gevent, threading
-started, turns = [], {}
+started, numbers = [], {}
 
 def accept(number):
     started.append(number)
-    turns[number] = store.runs.accept(f"run {number}", "k", "main", None, "http", [Message("user", "hi")])
+    numbers[number] = store.runs.accept(f"run {number}", "k", "main", None, "http", [Message("user", "hi")])
 
 blocker = sqlite3.connect(path, isolation_level=None) if database.ping() is None else None
 blocker.execute("BEGIN IMMEDIATE")
@@ -104,7 +104,7 @@ blocker.execute("COMMIT")
 blocker.close()
 late = [gevent.spawn(accept, number) for number in range(30, 60)]
 gevent.joinall(jobs + late, raise_error=True)
-print(started == list(range(60)), [turns[number] for number in started] == list(range(1, 61)))
+print(started == list(range(60)), [numbers[number] for number in started] == list(range(1, 61)))
 database.close()
 """,
         tmp_path / "gateway.sqlite",

@@ -1,4 +1,4 @@
-"""Which sessions there are, what is set for them, and how they begin anew."""
+"""Which sessions there are, what is set for them, and how they are reset."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TestShown:
         assert store.runs.settings_of("k") == {}
         assert (store.index.sessions(10), store.index.count()) == ([], 0)
 
-    def test_what_its_last_run_told(self, store):
+    def test_the_usage_of_its_newest_run_that_has_one(self, store):
         run(store, "r1")
         store.runs.accept("r2", "k", "main", None, "http", [Message("user", "more")])
         store.runs.finish("r2", "failed", [], error_code="upstream_error")
@@ -40,7 +40,7 @@ class TestShown:
         assert (found.model, found.prompt_tokens, found.completion_tokens) == ("openai/x", 3, 4)
         assert (found.total_tokens, found.run_count, found.revision, found.settings) == (7, 2, 0, {})
 
-    def test_how_it_began_and_what_was_said_last(self, store):
+    def test_title_and_preview(self, store):
         run(store, "r1", question="  What\nis\t this?", answer="A test.")
         run(store, "r2", question="x" * 500, answer="y" * 500)
         found = store.index.describe("k")
@@ -50,11 +50,11 @@ class TestShown:
         assert (listed.title, listed.preview) == (None, None)
         assert store.index.sessions(10, with_texts=True) == [found]
 
-    def test_a_long_beginning_is_cut(self, store):
+    def test_a_long_title_is_cut(self, store):
         run(store, "r1", question="x" * 500)
         assert store.index.describe("k").title == "x" * (MAX_TITLE - 1) + "…"
 
-    def test_a_picture_is_not_read_for_it(self, store):
+    def test_an_image_is_not_read_for_the_title(self, store):
         photo = Message("user", (TextPart("look"), ImagePart("image/png", "x" * 1_000_000)))
         store.runs.accept("r1", "k", "main", None, "http", [photo])
         assert store.index.describe("k").title is None
@@ -72,7 +72,7 @@ class TestFound:
         assert store.index.count(SessionFilter(**where)) == len(found)  # type: ignore[arg-type]
         return [one.key.rpartition(":")[2] for one in found]
 
-    def test_by_what_they_are(self, store):
+    def test_by_exact_values(self, store):
         assert self.keys(store) == ["k2", "k1", "k0"]
         assert self.keys(store, agent_id="main") == ["k1", "k0"]
         assert self.keys(store, label="Chat_1") == ["k1"]
@@ -118,7 +118,7 @@ class TestPatch:
         store.index.patch("k", "main", dict.fromkeys(given))
         assert store.runs.settings_of("k") == {}
 
-    def test_is_a_use_of_the_session(self, store):
+    def test_counts_as_a_use_of_the_session(self, store):
         first = store.index.patch("k", "main", {})
         time.sleep(0.002)
         assert store.index.patch("k", "main", {}).updated_at > first.updated_at
@@ -129,7 +129,7 @@ class TestPatch:
         assert store.index.patch("k", "main", {"model": "a/b"}).label == "Mine"
         assert store.index.patch("k", "main", {"label": None}).label is None
 
-    def test_no_two_sessions_are_given_one_label(self, store):
+    def test_no_two_sessions_can_be_given_one_label(self, store):
         store.index.patch("one", "main", {"label": "Mine"})
         with pytest.raises(InvalidRequest, match=r"^label already in use: Mine$"):
             store.index.patch("other", "main", {"label": "Mine", "model": "a/b"})
@@ -140,14 +140,14 @@ class TestPatch:
             store.runs.accept(key, key, "main", "Ann", "http", [])
         assert store.index.count(SessionFilter(label="Ann")) == 2
 
-    def test_what_an_operator_named_keeps_its_name(self, store):
+    def test_a_label_set_by_an_operator_stays(self, store):
         store.index.patch("k", "main", {"label": "Mine"})
         store.runs.accept("r1", "k", "main", "Ann", "http", [])
         assert store.index.describe("k").label == "Mine"
 
 
 class TestReset:
-    def test_what_was_said_is_forgotten_and_the_settings_stay(self, store):
+    def test_the_messages_go_and_the_settings_stay(self, store):
         store.index.patch("k", "main", {"model": "openai/x", "label": "Mine"})
         run(store, "r1")
         before = store.index.describe("k")
@@ -161,20 +161,20 @@ class TestReset:
         )
         assert (before.revision, after.revision) == (0, 1)
 
-    def test_the_next_run_begins_anew(self, store):
+    def test_the_next_run_has_no_history(self, store):
         run(store, "r1")
         store.index.reset("k")
         store.runs.accept("r2", "k", "main", None, "http", [Message("user", "hi")])
         assert store.runs.history("k", "r2") == []
 
-    def test_a_run_that_goes_on_leaves_nothing_behind(self, store):
+    def test_a_run_that_goes_on_stores_nothing_more(self, store):
         store.runs.accept("r1", "k", "main", None, "http", [Message("user", "hi")])
         store.index.reset("k")
         store.runs.reconcile("r1", [], [Message("user", "hi")])
         assert not store.runs.finish("r1", "finished", [(Message("assistant", "late"), "complete")])
         assert store.transcripts.messages("k") == []
 
-    def test_other_sessions_are_left_alone(self, store):
+    def test_other_sessions_do_not_change(self, store):
         run(store, "r1")
         run(store, "r2", key="other")
         store.index.reset("k")

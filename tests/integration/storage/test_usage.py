@@ -45,14 +45,14 @@ def test_runs_are_added_up_by_session_and_model(store):
     assert first.first_at <= first.last_at
 
 
-def test_only_those_of_the_time_asked_for(store):
+def test_only_runs_of_the_given_time_count(store):
     run(store, "r1", usage=Usage(1, 2))
     now = int(time.time() * 1000)
     assert store.usage.totals(now + DAY, now + 2 * DAY) == []
     assert len(store.usage.totals(now - DAY, now + DAY)) == 1
 
 
-def test_days_begin_where_the_caller_lives(store, database):
+def test_days_begin_in_the_time_zone_of_the_caller(store, database):
     run(store, "r1", usage=Usage(1, 2))
     hour = DAY // 24
     late = 20_000 * DAY + 23 * hour
@@ -64,13 +64,13 @@ def test_days_begin_where_the_caller_lives(store, database):
     assert [row.day for row in store.usage.totals(*EVER, -2 * hour)] == [20_000]
 
 
-def test_what_was_put_in_by_hand_is_nobodys_use(store):
+def test_an_injected_message_is_no_usage(store):
     run(store, "r1", usage=Usage(1, 2))
     store.transcripts.inject("k", "By the way.")
     assert [row.runs for row in store.usage.totals(*EVER)] == [1]
 
 
-def test_what_was_said_is_counted_by_role(store):
+def test_messages_are_counted_by_role(store):
     run(store, "r1", usage=Usage(1, 2))
     run(store, "r2", usage=Usage(1, 2))
     assert {row.role: row.count for row in store.usage.message_counts(*EVER)} == {"user": 2, "assistant": 2}

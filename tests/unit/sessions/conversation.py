@@ -1,4 +1,4 @@
-"""A stored conversation that grows by reconciled requests, as the gateway's does."""
+"""A stored conversation that grows by reconciled requests, as the gateway's do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def assistant(text: str) -> Message:
 
 
 def stored(*messages: Message) -> list[StoredMessage]:
-    """Turns that went well: a question each, and what followed it."""
+    """Runs that were finished: each has a question, and what followed it."""
     run_number, kept = 0, []
     for number, message in enumerate(messages, start=1):
         run_number += message.role == "user"
@@ -32,7 +32,7 @@ class Conversation:
     run_number: int = 0
     last_id: int = 0
 
-    def told(self, incoming: Sequence[Message]) -> list[Message]:
+    def seen(self, incoming: Sequence[Message]) -> list[Message]:
         """What the model would see for this request."""
         result = reconcile(self.kept, incoming)
         assert result.kept + result.replaced == tuple(one.id for one in self.kept)
@@ -41,8 +41,8 @@ class Conversation:
         return [one.message for one in self.kept if one.id in set(result.kept)] + list(result.new)
 
     def run(self, incoming: Sequence[Message], answer: str | None, state: RunState) -> list[Message]:
-        """Answer a request, wholly or in part (`aborted`) or not at all. Returns what the model saw."""
-        told = self.told(incoming)
+        """Answer a request: completely, in part (`aborted`), or not at all. Returns what the model saw."""
+        seen = self.seen(incoming)
         result = reconcile(self.kept, incoming)
         self.run_number += 1
         self.kept = [one for one in self.kept if one.id in set(result.kept)]
@@ -50,7 +50,7 @@ class Conversation:
             self._add(message, state)
         if answer is not None:
             self._add(assistant(answer), state)
-        return told
+        return seen
 
     def _add(self, message: Message, state: RunState) -> None:
         self.last_id += 1

@@ -1,4 +1,6 @@
-"""Clients of all kinds talk for a while; the model never sees a turn twice, nor another conversation."""
+"""Clients with different habits go through random conversations; the model never sees a message twice, nor
+one
+that the client does not have."""
 
 from __future__ import annotations
 
@@ -18,13 +20,13 @@ Habit = Literal["as it was", "trimmed", "windows"]
 
 @dataclass(frozen=True)
 class Step:
-    """What the client does next, and what becomes of it."""
+    """What the client does next, and how its run ends."""
 
     act: Literal["say", "again", "edit"]
     outcome: Outcome
     where: int  # which question is edited
     blank: bool  # whether the answer is empty
-    drops_cut: bool  # whether the client forgets an answer that was cut short
+    drops_cut: bool  # whether the client drops an answer that was cut short
 
 
 steps = st.lists(
@@ -48,7 +50,7 @@ class Client:
 
     habit: Habit
     view: list[Message] = field(default_factory=list)
-    said: int = 0
+    asked: int = 0
 
     def prepare(self, step: Step) -> None:
         """Change the view so that it ends with the question to ask."""
@@ -57,25 +59,25 @@ class Client:
             del self.view[questions[-1] + 1 :]
         elif step.act == "edit" and questions and self._can_cut(questions[step.where % len(questions)]):
             del self.view[questions[step.where % len(questions)] :]
-            self._say()
+            self._ask()
         else:
-            self._say()
+            self._ask()
 
-    def take(self, step: Step, answer: str | None) -> None:
+    def receive(self, step: Step, answer: str | None) -> None:
         if answer is None or not answer.strip() or (step.outcome == "aborted" and step.drops_cut):
             return
         seen = answer[:-1] if step.outcome == "aborted" else answer
-        self.view.append(assistant(self._in_my_form(seen)))
+        self.view.append(assistant(self._as_kept(seen)))
 
-    def _say(self) -> None:
-        self.said += 1
-        self.view.append(user(f"  question {self.said}.\r\n"))
+    def _ask(self) -> None:
+        self.asked += 1
+        self.view.append(user(f"  question {self.asked}.\r\n"))
 
     def _can_cut(self, place: int) -> bool:
-        # Without an answer in front of it, a question again is not to be told from a new one.
+        # Without an answer before it, a repeated question cannot be distinguished from a new one.
         return any(message.role == "assistant" for message in self.view[:place])
 
-    def _in_my_form(self, text: str) -> str:
+    def _as_kept(self, text: str) -> str:
         if self.habit == "trimmed":
             return text.strip()
         return text.replace("\n", "\r\n") if self.habit == "windows" else text
@@ -100,47 +102,47 @@ def whole_answers_in(messages: Sequence[Message]) -> list[str]:
 
 @settings(deadline=None)  # a loaded machine is not a fault
 @given(steps, habits)
-def test_whoever_resends_everything_is_shown_as_it_sees_itself(script, habit):
+def test_for_a_client_that_resends_everything_the_model_sees_what_the_client_shows(script, habit):
     talk, client = Conversation(), Client(habit)
     for number, step in enumerate(script):
         client.prepare(step)
         answer = answer_of(number, step)
-        told = talk.run(client.view, answer, step.outcome)
-        assert questions_in(told) == questions_in(client.view)
-        assert set(whole_answers_in(client.view)) <= set(whole_answers_in(told))
-        assert all(whole_answers_in(told).count(text) == 1 for text in whole_answers_in(told))
-        client.take(step, answer)
+        seen = talk.run(client.view, answer, step.outcome)
+        assert questions_in(seen) == questions_in(client.view)
+        assert set(whole_answers_in(client.view)) <= set(whole_answers_in(seen))
+        assert all(whole_answers_in(seen).count(text) == 1 for text in whole_answers_in(seen))
+        client.receive(step, answer)
 
 
 @settings(deadline=None)
 @given(steps, habits)
-def test_a_request_that_failed_is_told_the_same_way_again(script, habit):
+def test_a_failed_request_that_is_sent_again_looks_the_same_to_the_model(script, habit):
     talk, client = Conversation(), Client(habit)
     for number, step in enumerate(script):
         client.prepare(step)
         first = talk.run(client.view, None, "failed")
-        assert talk.told(client.view) == first
+        assert talk.seen(client.view) == first
         answer = answer_of(number, step)
         assert talk.run(client.view, answer, step.outcome) == first
-        client.take(step, answer)
+        client.receive(step, answer)
 
 
 @settings(deadline=None)
 @given(steps)
-def test_whoever_sends_only_the_newest_message_is_remembered(script):
-    talk, said = Conversation(), []
+def test_for_a_client_that_sends_only_the_newest_message_all_questions_are_seen(script):
+    talk, asked = Conversation(), []
     again = False
     for number, step in enumerate(script):
         if not again:
-            said.append(f"question {number}")
-        told = talk.run([user(said[-1])], answer_of(number, step), step.outcome)
-        assert questions_in(told) == said
+            asked.append(f"question {number}")
+        seen = talk.run([user(asked[-1])], answer_of(number, step), step.outcome)
+        assert questions_in(seen) == asked
         again = step.outcome != "finished" and step.act == "again"
 
 
 @settings(deadline=None)
 @given(steps, st.integers(2, 6), habits)
-def test_whoever_sends_a_window_loses_nothing_and_repeats_nothing(script, size, habit):
+def test_a_client_that_sends_a_window_loses_nothing_and_repeats_nothing(script, size, habit):
     talk, client = Conversation(), Client(habit)
     for number, step in enumerate(script):
         client.prepare(Step("say", step.outcome, 0, step.blank, step.drops_cut))
@@ -148,19 +150,19 @@ def test_whoever_sends_a_window_loses_nothing_and_repeats_nothing(script, size, 
         if not any(message.role == "assistant" for message in window):
             window = client.view[-1:]
         answer = answer_of(number, step)
-        told = talk.run(window, answer, step.outcome)
-        assert questions_in(told) == questions_in(client.view)
-        client.take(step, answer)
+        seen = talk.run(window, answer, step.outcome)
+        assert questions_in(seen) == questions_in(client.view)
+        client.receive(step, answer)
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=10), st.data())
-def test_whatever_is_sent_nothing_new_is_lost(texts, data):
-    """Few words and any order of roles: what comes last is always told last, and told once."""
+def test_the_newest_message_is_always_seen_last(texts, data):
+    """With few different texts and any order of roles."""
     talk = Conversation()
     roles = st.sampled_from(["user", "assistant", "tool"])
     for text in texts:
         before = data.draw(st.lists(st.builds(Message, roles, st.sampled_from("abc")), max_size=5))
         newest = Message(data.draw(roles), text)
-        told = talk.run([*before, newest], "b", data.draw(st.sampled_from(["finished", "failed"])))
-        assert told[-1] == newest
+        seen = talk.run([*before, newest], "b", data.draw(st.sampled_from(["finished", "failed"])))
+        assert seen[-1] == newest

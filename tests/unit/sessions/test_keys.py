@@ -1,4 +1,4 @@
-"""Session keys: made, read and refused."""
+"""Session keys: built, parsed and refused."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def refusal(text: str) -> str:
         ("k" * MAX_KEY, "agent:main:" + "k" * MAX_KEY),
     ],
 )
-def test_keys_are_made_canonical(text: str, key: str):
+def test_keys_become_canonical(text: str, key: str):
     assert asked(text) == key
 
 
@@ -134,7 +134,7 @@ def test_any_text_gives_a_canonical_key_or_a_refusal(text: str):
 
 
 @given(ANY_TEXT)
-def test_any_user_gives_a_valid_key_that_stays(text: str):
+def test_any_user_gives_a_valid_key_that_is_always_the_same(text: str):
     key = user_key("main", "openai", text)
     assert key == user_key("main", "openai", text)
     assert asked(key) == key
@@ -154,7 +154,7 @@ def test_agents_and_surfaces_keep_users_apart():
     assert len(keys) == 4
 
 
-def test_stateless_keys_are_valid_and_never_the_same():
+def test_stateless_keys_are_valid_and_different():
     keys = {stateless_key("main", "openai") for _ in range(100)}
     assert len(keys) == 100
     assert all(asked(key) == key for key in keys)
@@ -169,7 +169,7 @@ def test_agent_ids(text: str, is_one: bool):
     assert is_agent_id(text) is is_one
 
 
-class TestOperatorsKeys:
+class TestOperatorKeys:
     """What a client may name over WebSocket."""
 
     @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ class TestOperatorsKeys:
             ("k" * MAX_KEY, "agent:alpha:" + "k" * MAX_KEY),
         ],
     )
-    def test_are_made_canonical(self, text: str, key: str):
+    def test_become_canonical(self, text: str, key: str):
         assert operator_key(text, "alpha", "home") == key
         if len(key) <= MAX_KEY:
             assert operator_key(key, "alpha", "home") == key
@@ -222,7 +222,7 @@ class TestOperatorsKeys:
         with pytest.raises(InvalidSessionKey, match=r"^malformed session key "):
             operator_key(text, "alpha", "home")
 
-    def test_the_refusal_quotes_the_key_harmlessly(self):
+    def test_the_refusal_quotes_the_key_as_json(self):
         with pytest.raises(InvalidSessionKey) as caught:
             operator_key("agent::x\n", "alpha", "home")
         assert caught.value.message == 'malformed session key "agent::x\\n"'

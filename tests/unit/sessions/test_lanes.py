@@ -1,4 +1,4 @@
-"""Lanes with real threads: order, room, and places given up."""
+"""Lanes with real threads: order, limits, and tickets that are given back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def in_thread(fn: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_a_free_lane_is_entered_at_once():
+def test_in_an_empty_lane_a_ticket_is_active_at_once():
     lanes = Lanes()
     with lanes.join("a") as ticket:
         ticket.wait(Cancel())
@@ -27,7 +27,7 @@ def test_a_free_lane_is_entered_at_once():
     assert lanes.active == 0
 
 
-def test_turns_come_in_the_order_of_joining():
+def test_tickets_become_active_in_the_order_of_joining():
     lanes, order = Lanes(cap=50), []
 
     def run(number: int) -> None:
@@ -45,7 +45,7 @@ def test_turns_come_in_the_order_of_joining():
     assert lanes.active == 0
 
 
-def test_only_one_is_in_a_lane_and_other_lanes_are_free():
+def test_one_ticket_of_a_lane_is_active_and_lanes_are_independent():
     lanes, inside, most = Lanes(cap=50), set(), []
 
     def run(key: str) -> None:
@@ -75,14 +75,14 @@ def test_a_full_lane_refuses():
     assert lanes.waiting("a") == 2
 
 
-def test_mode_reject_lets_nobody_wait():
+def test_in_mode_reject_no_ticket_waits():
     lanes = Lanes(cap=20, mode="reject")
     with lanes.join("a"), pytest.raises(SessionBusy):
         lanes.join("a")
     lanes.join("a").leave()
 
 
-def test_who_is_cancelled_in_the_queue_gives_the_place_up():
+def test_a_run_that_is_cancelled_in_the_queue_leaves_it():
     lanes, cancel, seen = Lanes(), Cancel(), []
     first, second, third = (lanes.join("a") for _ in range(3))
 
@@ -104,7 +104,7 @@ def test_who_is_cancelled_in_the_queue_gives_the_place_up():
     assert lanes.active == 0
 
 
-def test_who_was_cancelled_before_waiting_does_not_block_the_lane():
+def test_a_run_that_was_cancelled_before_it_waits_does_not_block_the_lane():
     lanes, cancel = Lanes(), Cancel()
     cancel.cancel(RunAborted("stopped"))
     with pytest.raises(RunAborted):
@@ -112,7 +112,7 @@ def test_who_was_cancelled_before_waiting_does_not_block_the_lane():
     lanes.join("a").wait(Cancel())
 
 
-def test_leaving_twice_or_without_a_turn_harms_nobody():
+def test_leaving_twice_or_before_being_active_changes_nothing_for_others():
     lanes = Lanes()
     first, second, third = (lanes.join("a") for _ in range(3))
     second.leave()

@@ -1,4 +1,4 @@
-"""The search for rows of numbers, against the plainest way to do it."""
+"""The search in sequences of numbers, against the simplest way to do it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_shared_start(request_row, stored_row):
 
 @settings(deadline=None)
 @given(requests, rows)
-def test_shared_seam_is_the_longest(request_row, stored_row):
+def test_overlap_is_the_longest(request_row, stored_row):
     fits = [
         length
         for length in range(min(len(request_row), len(stored_row)) + 1)

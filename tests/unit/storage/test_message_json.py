@@ -1,4 +1,4 @@
-"""A stored message is the message that was stored."""
+"""Messages come back from JSON as they went in."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ messages = st.builds(
 
 @settings(deadline=None)  # a loaded machine is not a fault
 @given(messages)
-def test_nothing_is_lost_on_the_way(message):
+def test_any_message_survives_the_round_trip(message):
     assert load_message(message.role, dump_message(message)) == message
 
 
 @pytest.mark.parametrize("text", ["", "nul \x00", "\u2028", "🦞", '"quoted"\\'])
-def test_nor_any_odd_character(text):
+def test_unusual_characters_survive_the_round_trip(text):
     message = Message("user", (TextPart(text), ImagePart("image/png", "aGk=")))
     assert load_message("user", dump_message(message)) == message

@@ -1,4 +1,4 @@
-"""What operators set for a session, and how often it began anew."""
+"""What operators set for a session, and how often it was reset."""
 
 from __future__ import annotations
 

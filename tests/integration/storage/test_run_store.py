@@ -1,80 +1,52 @@
-"""What a session remembers, and what it forgets."""
+"""Runs and messages: stored, read, replaced and deleted."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import pytest
 
 from app.messages import ImagePart, Message, TextPart, ToolCall, Usage
-from app.sessions.base import SessionStore
-from app.sessions.history import StoredMessage, reconcile
-from app.sessions.store import SqlSessionStore
-from app.storage.sqlite.worker_lock import WorkerLock
-
-HI, HELLO, MORE, THERE = (
-    Message("user", "hi"),
-    Message("assistant", "hello"),
-    Message("user", "more"),
-    Message("assistant", "there"),
-)
-DAY = 86400.0
+from app.sessions.history import reconcile
+from tests.integration.storage.runs import HELLO, HI, MORE, THERE, accept, answer, column, messages_in
 
 
-def accept(store: SessionStore, run_id: str, *messages: Message, key: str = "k") -> int:
-    return store.runs.accept(run_id, key, "main", None, "http", messages or [HI])
-
-
-def answer(store: SessionStore, run_id: str, *messages: Message) -> bool:
-    return store.runs.finish(run_id, "finished", [(message, "complete") for message in messages or [HELLO]])
-
-
-def said(kept: Sequence[StoredMessage]) -> list[Message]:
-    return [one.message for one in kept]
-
-
-def column(database, name: str, run_id: str) -> object:
-    query = f"SELECT {name} FROM runs WHERE id = ?"
-    return database.read(lambda connection: connection.exec_driver_sql(query, (run_id,)).scalar())
-
-
-class TestTurns:
-    def test_an_accepted_turn_is_stored_at_once(self, store):
+class TestRuns:
+    def test_an_accepted_run_is_stored_at_once(self, store):
         assert accept(store, "r1") == 1
-        assert said(store.transcripts.messages("k")) == [HI]
+        assert messages_in(store.transcripts.messages("k")) == [HI]
         assert store.transcripts.messages("k")[0].run_state == "running"
 
-    def test_turns_count_up_in_each_session(self, store):
+    def test_runs_are_numbered_in_each_session(self, store):
         assert [accept(store, "a"), accept(store, "b"), accept(store, "c", key="other")] == [1, 2, 1]
 
-    def test_history_is_what_was_said_before(self, store):
+    def test_history_has_the_messages_of_earlier_runs(self, store):
         accept(store, "r1")
         answer(store, "r1")
         accept(store, "r2", MORE)
-        assert said(store.runs.history("k", "r2")) == [HI, HELLO]
+        assert messages_in(store.runs.history("k", "r2")) == [HI, HELLO]
         answer(store, "r2", THERE)
         accept(store, "r3")
-        assert said(store.runs.history("k", "r3")) == [HI, HELLO, MORE, THERE]
+        assert messages_in(store.runs.history("k", "r3")) == [HI, HELLO, MORE, THERE]
         assert [one.run_number for one in store.runs.history("k", "r3")] == [1, 1, 2, 2]
 
-    def test_history_leaves_out_what_goes_on_and_what_came_later(self, store):
+    def test_history_has_no_messages_of_running_or_later_runs(self, store):
         accept(store, "r1")
         accept(store, "r2", MORE)
         accept(store, "r3")
         store.runs.finish("r3", "aborted", [])
         assert store.runs.history("k", "r2") == []
         answer(store, "r1")
-        assert said(store.runs.history("k", "r2")) == [HI, HELLO]
+        assert messages_in(store.runs.history("k", "r2")) == [HI, HELLO]
 
-    def test_sessions_are_apart(self, store):
+    def test_sessions_are_separate(self, store):
         accept(store, "r1")
         answer(store, "r1")
         accept(store, "r2", key="other")
         assert store.runs.history("other", "r2") == []
 
     @pytest.mark.parametrize("state", ["failed", "aborted", "interrupted"])
-    def test_a_turn_without_a_whole_answer_is_kept_and_marked(self, store, state):
+    def test_an_incomplete_answer_is_kept_and_marked(self, store, state):
         accept(store, "r1")
         store.runs.finish(
             "r1", state, [(Message("assistant", "hel"), "partial")], error_code="upstream_error"
@@ -93,14 +65,14 @@ class TestTurns:
         ]
         accept(store, "r1", *messages)
         answer(store, "r1", *messages)
-        assert said(store.transcripts.messages("k")) == messages * 2
+        assert messages_in(store.transcripts.messages("k")) == messages * 2
 
-    def test_a_picture_of_many_megabytes_is_kept(self, store):
+    def test_an_image_of_many_megabytes_is_kept(self, store):
         photo = Message("user", (ImagePart("image/png", "x" * 10_000_000),))
         accept(store, "r1", photo)
-        assert said(store.transcripts.messages("k")) == [photo]
+        assert messages_in(store.transcripts.messages("k")) == [photo]
 
-    def test_the_end_of_a_run_is_told(self, store, database):
+    def test_the_end_of_a_run_is_stored(self, store, database):
         accept(store, "r1")
         store.runs.finish(
             "r1", "failed", [], None, "upstream_error", "It broke.", "openai/x", Usage(3, 4, estimated=True)
@@ -113,8 +85,8 @@ class TestTurns:
             "completion_tokens",
             "usage_estimated",
         )
-        told = [column(database, name, "r1") for name in names]
-        assert told == ["upstream_error", "It broke.", "openai/x", 3, 4, 1]
+        values = [column(database, name, "r1") for name in names]
+        assert values == ["upstream_error", "It broke.", "openai/x", 3, 4, 1]
         assert column(database, "ended_at", "r1") >= column(database, "started_at", "r1")
 
     def test_a_run_ends_once(self, store):
@@ -122,9 +94,9 @@ class TestTurns:
         assert answer(store, "r1")
         assert not answer(store, "r1", THERE)
         assert not answer(store, "unknown")
-        assert said(store.transcripts.messages("k")) == [HI, HELLO]
+        assert messages_in(store.transcripts.messages("k")) == [HI, HELLO]
 
-    def test_a_run_whose_session_was_deleted_ends_quietly(self, store):
+    def test_a_run_whose_session_was_deleted_ends_without_an_error(self, store):
         accept(store, "r1")
         assert store.index.delete("k")
         store.runs.reconcile("r1", [], [HI])
@@ -133,7 +105,7 @@ class TestTurns:
 
 
 class TestReconcile:
-    def test_what_was_replaced_is_told_no_more(self, store):
+    def test_replaced_messages_are_no_longer_read(self, store):
         accept(store, "r1")
         answer(store, "r1")
         accept(store, "r2", MORE)
@@ -144,9 +116,9 @@ class TestReconcile:
         result = reconcile(store.runs.history("k", "r3"), request)
         store.runs.reconcile("r3", result.replaced, result.new)
         answer(store, "r3", THERE)
-        assert said(store.transcripts.messages("k")) == [HI, HELLO, edited, THERE]
+        assert messages_in(store.transcripts.messages("k")) == [HI, HELLO, edited, THERE]
 
-    def test_what_was_replaced_is_still_there(self, store, database):
+    def test_replaced_messages_are_still_stored(self, store, database):
         accept(store, "r1")
         answer(store, "r1")
         accept(store, "r2")
@@ -158,7 +130,7 @@ class TestReconcile:
         accept(store, "r1", HI, MORE)
         store.runs.reconcile("r1", [], [MORE])
         answer(store, "r1", THERE)
-        assert said(store.transcripts.messages("k")) == [MORE, THERE]
+        assert messages_in(store.transcripts.messages("k")) == [MORE, THERE]
 
 
 class TestSessions:
@@ -179,7 +151,7 @@ class TestSessions:
         assert again.updated_at > first.updated_at
         assert (again.label, again.run_count, again.agent_id) == ("Ann", 2, "main")
 
-    def test_a_deleted_session_begins_anew(self, store):
+    def test_a_deleted_session_starts_empty(self, store):
         accept(store, "r1")
         (first,) = store.index.sessions(10)
         assert store.index.delete("k")
@@ -189,65 +161,16 @@ class TestSessions:
         assert store.index.sessions(10)[0].session_id != first.session_id
 
 
-class TestPrune:
-    def test_old_sessions_go_with_all_that_was_said(self, store, database):
-        accept(store, "r1")
-        answer(store, "r1")
-        assert store.maintenance.prune(time.time() + DAY, 2 * DAY, 100) == 0
-        assert store.maintenance.prune(time.time() + 3 * DAY, 2 * DAY, 100) == 1
-        for table in ("sessions", "runs", "messages"):
-            query = f"SELECT count(*) FROM {table}"
-            assert database.read(lambda connection, q=query: connection.exec_driver_sql(q).scalar()) == 0
+def test_a_run_costs_little(store):
+    """A limit that holds on a busy machine, too; usually each call takes a tenth of a millisecond."""
 
-    def test_the_oldest_of_too_many_go(self, store):
-        for number in range(120):
-            accept(store, f"r{number}", key=f"k{number}")
-            answer(store, f"r{number}")
-        time.sleep(0.002)
-        accept(store, "again", key="k0")
-        answer(store, "again")
-        assert store.maintenance.prune(time.time(), DAY, 3) == 117
-        assert [session.key for session in store.index.sessions(10)] == ["k0", "k119", "k118"]
-
-    def test_a_session_with_a_run_going_on_stays(self, store):
-        accept(store, "r1")
-        assert store.maintenance.prune(time.time() + 3 * DAY, DAY, 0) == 0
-
-    def test_unless_its_owner_is_gone(self, store, database):
-        gone = WorkerLock(database.directory)
-        accept(SqlSessionStore(database, gone), "r1")
-        gone.close()
-        assert store.maintenance.prune(time.time() + 3 * DAY, DAY, 100) == 1
-
-
-def test_an_owner_that_is_gone_has_its_runs_interrupted(store, database):
-    gone = WorkerLock(database.directory)
-    other = SqlSessionStore(database, gone)
-    accept(other, "r1")
-    accept(other, "r2", key="other")
-    accept(store, "mine", MORE)
-    assert store.maintenance.interrupt_orphans() == 0
-    gone.close()
-    assert store.maintenance.interrupt_orphans() == 2
-    assert store.maintenance.interrupt_orphans() == 0
-    assert [one.run_state for one in store.transcripts.messages("k")] == ["interrupted", "running"]
-    assert column(database, "ended_at", "r1") is not None
-
-
-def test_ping_says_whether_something_can_be_stored(store):
-    store.maintenance.ping()
-
-
-def test_a_turn_costs_little(store):
-    """A bound that a machine under load keeps too; the real figure is a tenth of a millisecond each."""
-
-    def turn(number: int) -> None:
+    def run(number: int) -> None:
         accept(store, f"r{number}")
         store.runs.history("k", f"r{number}")
         answer(store, f"r{number}")
 
-    turn(0)
+    run(0)
     start = time.process_time()
     for number in range(1, 21):
-        turn(number)
+        run(number)
     assert (time.process_time() - start) / 20 < 0.005

@@ -1,0 +1,33 @@
+"""Short runs on a store, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.messages import Message
+from app.sessions.base import SessionStore
+from app.sessions.history import StoredMessage
+
+HI, HELLO, MORE, THERE = (
+    Message("user", "hi"),
+    Message("assistant", "hello"),
+    Message("user", "more"),
+    Message("assistant", "there"),
+)
+
+
+def accept(store: SessionStore, run_id: str, *messages: Message, key: str = "k") -> int:
+    return store.runs.accept(run_id, key, "main", None, "http", messages or [HI])
+
+
+def answer(store: SessionStore, run_id: str, *messages: Message) -> bool:
+    return store.runs.finish(run_id, "finished", [(message, "complete") for message in messages or [HELLO]])
+
+
+def messages_in(kept: Sequence[StoredMessage]) -> list[Message]:
+    return [one.message for one in kept]
+
+
+def column(database, name: str, run_id: str) -> object:
+    query = f"SELECT {name} FROM runs WHERE id = ?"
+    return database.read(lambda connection: connection.exec_driver_sql(query, (run_id,)).scalar())

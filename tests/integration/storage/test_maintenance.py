@@ -1,0 +1,60 @@
+"""What happens to old sessions and to the runs of dead workers."""
+
+from __future__ import annotations
+
+import time
+
+from app.sessions.store import SqlSessionStore
+from app.storage.sqlite.worker_lock import WorkerLock
+from tests.integration.storage.runs import MORE, accept, answer, column
+
+DAY = 86400.0
+
+
+class TestPrune:
+    def test_old_sessions_are_deleted_with_runs_and_messages(self, store, database):
+        accept(store, "r1")
+        answer(store, "r1")
+        assert store.maintenance.prune(time.time() + DAY, 2 * DAY, 100) == 0
+        assert store.maintenance.prune(time.time() + 3 * DAY, 2 * DAY, 100) == 1
+        for table in ("sessions", "runs", "messages"):
+            query = f"SELECT count(*) FROM {table}"
+            assert database.read(lambda connection, q=query: connection.exec_driver_sql(q).scalar()) == 0
+
+    def test_the_oldest_of_too_many_are_deleted(self, store):
+        for number in range(120):
+            accept(store, f"r{number}", key=f"k{number}")
+            answer(store, f"r{number}")
+        time.sleep(0.002)
+        accept(store, "again", key="k0")
+        answer(store, "again")
+        assert store.maintenance.prune(time.time(), DAY, 3) == 117
+        assert [session.key for session in store.index.sessions(10)] == ["k0", "k119", "k118"]
+
+    def test_a_session_with_a_run_going_on_stays(self, store):
+        accept(store, "r1")
+        assert store.maintenance.prune(time.time() + 3 * DAY, DAY, 0) == 0
+
+    def test_unless_its_worker_is_dead(self, store, database):
+        dead = WorkerLock(database.directory)
+        accept(SqlSessionStore(database, dead), "r1")
+        dead.close()
+        assert store.maintenance.prune(time.time() + 3 * DAY, DAY, 100) == 1
+
+
+def test_the_runs_of_a_dead_worker_become_interrupted(store, database):
+    dead = WorkerLock(database.directory)
+    other = SqlSessionStore(database, dead)
+    accept(other, "r1")
+    accept(other, "r2", key="other")
+    accept(store, "mine", MORE)
+    assert store.maintenance.interrupt_orphans() == 0
+    dead.close()
+    assert store.maintenance.interrupt_orphans() == 2
+    assert store.maintenance.interrupt_orphans() == 0
+    assert [one.run_state for one in store.transcripts.messages("k")] == ["interrupted", "running"]
+    assert column(database, "ended_at", "r1") is not None
+
+
+def test_ping_says_whether_something_can_be_stored(store):
+    store.maintenance.ping()
