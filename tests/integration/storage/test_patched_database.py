@@ -86,7 +86,7 @@ database.close()
 
 
 def test_runs_are_stored_in_the_order_of_the_calls(tmp_path):
-    """Tickets of a lane are taken before a run is stored: the numbers of the runs must have the same order."""
+    """Tickets of a lane are taken before runs are stored: the runs must be numbered in the same order."""
     shown = run(
         """
 import gevent, threading
