@@ -1,8 +1,24 @@
-"""The socket under a WebSocket, with what simple-websocket's plain one lacks.
+"""The socket under a WebSocket, with a write queue that simple-websocket's own writing lacks.
 
-Its `send` may write only a part of a frame to a slow reader, and blocks for as long as that reader likes.
-Here `send` only queues: one writer at a time takes the frames out, whole and in order, and a client that
-takes nothing is given up on. Reading waits while the client has too much of its own waiting to be handled.
+simple-websocket writes each frame with a plain `sock.send(frame)`. That is not enough for a server:
+
+* `send` may write only the first part of a frame when the client's receive window is full. The rest is
+  lost, and the next frame starts in the middle of the last one.
+* Several greenlets write to one connection: the reader (pongs, the close frame), the one that handles
+  requests, and those that send events. Their frames could mix.
+* A client that reads nothing would block every greenlet that has an event for it, for as long as it likes.
+
+`BufferedSocket` takes the socket's place in the WSGI environment. `send` only queues a whole frame, so it
+never blocks. One greenlet at a time writes: the first `send` to an idle connection starts it, and it ends
+when the queue is empty, so an idle connection has none. `queued` tells the connection when a client is too
+slow, and `check_write_timeout`, called with each ping, gives up on a client that takes nothing at all.
+
+Reading has the opposite problem: simple-websocket's reader keeps every message in memory, however far the
+client is ahead. `pause_reading` lets the reader wait in `recv`, so that TCP slows the client down.
+
+Closing: the reader ends before what is queued has been written, so `close` closes nothing. `finish` is called
+when the connection's handler is done: it lets the queue drain, sends FIN, and reads what the client still
+sends, because closing a socket with unread input sends a reset that can destroy the last frames on their way.
 """
 
 from __future__ import annotations
@@ -17,83 +33,86 @@ from typing import Any
 
 from app.concurrency.background import spawn
 
-WRITE_SECONDS = 30.0
-FINISH_SECONDS = 5.0
-LINGER_SECONDS = 1.0
-MAX_AT_ONCE = 64 * 1024
+WRITE_SECONDS = 30.0  # that a client may take nothing at all
+FINISH_SECONDS = 5.0  # for the queue to drain at the end
+LINGER_SECONDS = 1.0  # for the client to close its side after ours
+MAX_BLOCK = 64 * 1024  # bytes: smaller frames are written together
 
 
 class BufferedSocket:
-    """Stands in for the connection's socket. `crowded` says whether reading should wait."""
+    """Stands in for a connected socket. `on_broken` is called when the connection is lost while writing."""
 
     def __init__(self, sock: Any) -> None:
         sock.settimeout(None)  # a client may be silent for as long as it likes
         self._sock = sock
         self._queue: deque[bytes] = deque()
-        self._writing = False
-        self._written: threading.Event | None = None
-        self._room = threading.Event()
-        self._room.set()
-        self._unread = threading.Event()  # set once nobody reads any more
-        self._writing_since: float | None = None
-        self.queued = 0  # bytes that the client has not taken
+        self._is_writing = False
+        self._writing_since: float | None = None  # of the block being written, on the monotonic clock
+        self._drained: threading.Event | None = None
+        self._may_read = threading.Event()
+        self._may_read.set()
+        self._reader_ended = threading.Event()
+        self.queued = 0  # bytes that wait to be written
         self.broken = False
         self.on_broken: Callable[[], object] = lambda: None
 
     def send(self, data: bytes) -> int:
-        """Queue `data`. Raises OSError once the connection is lost."""
+        """Queue `data`, a whole frame; its length. Raises OSError once the connection is lost."""
         if self.broken:
             raise BrokenPipeError
         self._queue.append(data)
         self.queued += len(data)
-        if not self._writing:
-            self._writing = True
+        if not self._is_writing:
+            self._is_writing = True
             spawn(self._write)
         return len(data)
 
     sendall = send
 
     def recv(self, size: int) -> bytes:
-        self._room.wait()
+        """Up to `size` bytes from the client, b"" at its end. Waits while reading is paused."""
+        self._may_read.wait()
         data: bytes = self._sock.recv(size)
         return data
 
-    def hold(self) -> None:
-        """Read no more until `go_on`: the client is ahead of us."""
-        self._room.clear()
+    def pause_reading(self) -> None:
+        """Read nothing more until `resume_reading`: the client is ahead of us."""
+        self._may_read.clear()
 
-    def go_on(self) -> None:
-        self._room.set()
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._may_read.set()
 
     def close(self) -> None:
-        """The reader's last word. The socket stays: what is queued must go out, and the server closes it."""
-        self._room.set()
-        self._unread.set()
+        """Called by the reader when it ends. The socket stays open: what is queued must still go out."""
+        self._may_read.set()
+        self._reader_ended.set()
 
     def finish(self) -> None:
-        """Let what is queued go out, and the client read it: closing on unread input would cut it off."""
-        if self._writing:
-            self._written = threading.Event()
-            self._written.wait(FINISH_SECONDS)
+        """Write what is queued and wait for the client to close its side, each for a few seconds at most."""
+        if self._is_writing:
+            self._drained = threading.Event()
+            self._drained.wait(FINISH_SECONDS)
         deadline = time.monotonic() + LINGER_SECONDS
-        self._room.set()
+        self._may_read.set()
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
-            if not self._unread.wait(LINGER_SECONDS):
-                return  # the reader still waits for the client, and a socket has one reader
+            if not self._reader_ended.wait(LINGER_SECONDS):
+                return  # simple-websocket still reads, and a socket has one reader
             while (left := deadline - time.monotonic()) > 0:
                 self._sock.settimeout(left)
-                if not self._sock.recv(MAX_AT_ONCE):
+                if not self._sock.recv(MAX_BLOCK):
                     return
 
-    def check(self) -> None:
-        """Give up on a client that has taken nothing for WRITE_SECONDS. To be called now and then."""
+    def check_write_timeout(self) -> None:
+        """Close the connection if the client has taken nothing for WRITE_SECONDS. To be called regularly."""
         since = self._writing_since
         if since is not None and time.monotonic() - since > WRITE_SECONDS:
-            self._give_up()
+            self._break()
             self._sock.close()
 
     def fileno(self) -> int:
+        """The socket's file descriptor."""
         fd: int = self._sock.fileno()
         return fd
 
@@ -101,28 +120,28 @@ class BufferedSocket:
         try:
             while self._queue:
                 self._writing_since = time.monotonic()
-                self._sock.sendall(self._take())
+                self._sock.sendall(self._next_block())
         except OSError:
-            self._give_up()
+            self._break()
         finally:
-            self._writing = False
+            self._is_writing = False
             self._writing_since = None
-            if self._written is not None:
-                self._written.set()
+            if self._drained is not None:
+                self._drained.set()
 
-    def _take(self) -> bytes:
-        """The next frames in one piece, as far as they are small: one system call for many."""
+    def _next_block(self) -> bytes:
+        """The next frame, or as many small ones as fit: one system call for many."""
         data = self._queue.popleft()
-        if self._queue and len(data) < MAX_AT_ONCE:
+        if self._queue and len(data) < MAX_BLOCK:
             pieces, size = [data], len(data)
-            while self._queue and size < MAX_AT_ONCE:
+            while self._queue and size < MAX_BLOCK:
                 pieces.append(self._queue.popleft())
                 size += len(pieces[-1])
             data = b"".join(pieces)
         self.queued -= len(data)
         return data
 
-    def _give_up(self) -> None:
+    def _break(self) -> None:
         self.broken = True
         self._queue.clear()
         self.queued = 0

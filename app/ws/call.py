@@ -1,4 +1,4 @@
-"""One request of a client, on its way to a method: who asks, what, and through which connection."""
+"""A request as a method gets it: the parameters, the gateway, and the connection it came from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.ws.params import Params
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What a client says of itself in `connect`; all of it may be made up."""
+    """What a client says about itself in `connect`. Nothing of it is verified."""
 
     id: str
     mode: str
@@ -36,17 +36,23 @@ class Peer(Protocol):
     watched: set[str]
 
     def watch_session(self, key: str, written: str | None = None) -> None:
-        """From now on the connection is told what happens in that session.
+        """Send this connection the events of that session's runs from now on.
 
-        `written` is how it writes the key: clients of version 3 know a session by that text alone.
+        `written` is how the client wrote the key: clients of protocol 3 recognize a session by that text
+        alone.
         """
 
-    def send_event(self, event: str, payload: Mapping[str, Any], *, droppable: bool = False) -> None: ...
+    def send_event(self, event: str, payload: Mapping[str, Any], *, droppable: bool = False) -> None:
+        """Send an event to this connection. A slow client may miss a `droppable` one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`reply` sends a response to the request before the one that the method returns."""
+    """`peers` gives the connected operators.
+
+    `reply` sends a first response at once, for methods that have two. `later` makes the response of a method
+    that returns `LATER`.
+    """
 
     params: Params
     gateway: Gateway
@@ -57,7 +63,7 @@ class Call:
 
 
 class Answer(Protocol):
-    """A response that is sent when its time has come, after the method has returned `LATER`."""
+    """A response that is sent after its method has returned `LATER`."""
 
     def succeed(self, payload: Any) -> None: ...
     def fail(self, error: GatewayError, payload: Any = None) -> None: ...

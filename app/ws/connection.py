@@ -1,7 +1,9 @@
-"""One client: handshake, then one request frame in, one response out, and events in between.
+"""One client's connection: the handshake, then a response for each request, and events in between.
 
-The reader is simple-websocket's own thread (a greenlet); this runs on the request's. Whoever sends, sends
-through `BufferedSocket`, which keeps frames whole and in order.
+It runs on the greenlet of the HTTP request that was upgraded. simple-websocket reads on a thread of its own
+(a greenlet, too) and queues messages. Everything that is sent goes through `BufferedSocket`, which keeps
+frames whole and in order. What is used of simple-websocket beyond its documentation (`input_buffer`, `event`,
+`pong_received`, `ws`, `max_message_size`) is proved in tests/unit/ws/test_ws_library_contracts.py.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from wsproto.events import Ping
 
 from app.auth.authenticate import Caller
 from app.auth.principal import Principal
+from app.clock import now_ms
 from app.errors import GatewayError, InvalidRequest
 from app.gateway import Gateway
 from app.logs.lines import log_event
@@ -26,30 +29,37 @@ from app.ws.buffered_socket import BufferedSocket
 from app.ws.call import Client
 from app.ws.connections import Connections
 from app.ws.dispatcher import Dispatcher
-from app.ws.frames import EventFrame, InvalidFrame, RequestFrame, dump_failure, dump_success, load_frame
-from app.ws.handshake import MAX_BUFFERED, MAX_PAYLOAD, ProtocolMismatch, build_hello, shake_hands
+from app.ws.frames import (
+    EventFrame,
+    InvalidFrame,
+    RequestFrame,
+    dump_failure,
+    dump_success,
+    load_frame,
+    text_frame,
+)
+from app.ws.handshake import MAX_BUFFERED, MAX_PAYLOAD, ProtocolMismatch, accept_connect, build_hello
 
 logger = logging.getLogger("app.ws")
 
 HANDSHAKE_SECONDS = 10.0
-STRANGER_PAYLOAD = 64 * 1024
+MAX_UNAUTHENTICATED_PAYLOAD = 64 * 1024  # bytes of a message before `connect` is accepted
 MAX_REASON = 123  # bytes that fit in a close frame
-MAX_WATCHED = 1000
-CROWDED = 32  # requests read ahead of the one being handled
-MISTAKES, MISTAKES_PER_SECOND = 200.0, 20.0
-LEARNS_KEYS = 4  # from this version on, clients expect a session's canonical key, however they wrote it
+MAX_WATCHED_SESSIONS = 1000
+MAX_READ_AHEAD = 32  # requests read ahead of the one being handled
+MAX_FAILURES, FAILURES_PER_SECOND = 200.0, 20.0  # failed requests: at once, and refilled by so many
+CANONICAL_KEYS_SINCE = 4  # older clients only recognize a session's key as they wrote it themselves
 
-NORMAL, MISMATCH, POLICY = 1000, 1002, 1008
-TEXT = 0x81
+NORMAL, MISMATCH, POLICY = 1000, 1002, 1008  # close codes, RFC 6455 section 7.4
 
 
 class Connection:
-    """A client's connection; `Peer` to the methods."""
+    """A client's connection; methods see it as a `Peer`, `Connections` as a `Listener`."""
 
     def __init__(
         self,
-        socket: Server,
-        wire: BufferedSocket,
+        websocket: Server,
+        socket: BufferedSocket,
         gateway: Gateway,
         caller: Caller,
         connections: Connections,
@@ -63,61 +73,66 @@ class Connection:
         self.connected_at = time.time()
         self.watched: set[str] = set()
         self._written: dict[str, str] = {}
+        self._websocket = websocket
         self._socket = socket
-        self._wire = wire
         self._gateway = gateway
         self._caller = caller
         self._connections = connections
         self._dispatcher = dispatcher
         self._seq = 0
-        self._mistakes = MISTAKES
-        self._mistaken_at = time.monotonic()
-        wire.on_broken = self._lost
+        self._failures = MAX_FAILURES
+        self._failed_at = time.monotonic()
+        socket.on_broken = self._lost
 
-    def welcome(self) -> bool:
-        """Challenge, then `connect`. False if the client was turned away or has left."""
-        challenge = {"nonce": str(uuid.uuid4()), "ts": int(time.time() * 1000)}
+    def authenticate(self) -> bool:
+        """Send the challenge and wait for `connect`. False if the client was refused or has left."""
+        challenge = {"nonce": str(uuid.uuid4()), "ts": now_ms()}
         self._send(EventFrame("connect.challenge", challenge).unnumbered())
         try:
-            text = self._socket.receive(timeout=HANDSHAKE_SECONDS)
+            text = self._websocket.receive(timeout=HANDSHAKE_SECONDS)
         except ConnectionClosed:
             return False
         if text is None:
-            self._note_refusal(f"no connect within {HANDSHAKE_SECONDS:g} s")
+            self._log_refusal(f"no connect within {HANDSHAKE_SECONDS:g} s")
             self.close(NORMAL, "")
             return False
         return self._connect(text)
 
     def serve(self) -> None:
-        """Handles requests until the connection ends."""
+        """Handle requests until the connection ends."""
         self._connections.add(self)
         try:
-            while self._socket.connected:  # else what was read ahead of the end would still be done
-                self._pace()
-                self._handle(self._socket.receive())
+            while self._websocket.connected:  # requests read ahead of the end are not handled any more
+                self._limit_reading()
+                self._handle(self._websocket.receive())
         except ConnectionClosed:
             pass
         finally:
             self._connections.remove(self)
 
     def has_cap(self, cap: str) -> bool:
+        """Whether the client named this capability in `connect`."""
         return cap in self.client.caps
 
     def watch_session(self, key: str, written: str | None = None) -> None:
-        if len(self.watched) >= MAX_WATCHED:
-            self._written.pop(self.watched.pop(), None)  # nobody looks at so many; any will do
+        """See `Peer.watch_session`."""
+        if len(self.watched) >= MAX_WATCHED_SESSIONS:
+            self._written.pop(self.watched.pop(), None)  # no client shows so many; any one will do
         self.watched.add(key)
-        if written is not None and self.protocol < LEARNS_KEYS:
+        if written is not None and self.protocol < CANONICAL_KEYS_SINCE:
             self._written[key] = written
 
     def send_event(self, event: str, payload: Mapping[str, Any], *, droppable: bool = False) -> None:
-        self.tell(EventFrame(event, payload), droppable=droppable)
+        self.notify(EventFrame(event, payload), droppable=droppable)
 
-    def tell(self, frame: EventFrame, *, droppable: bool = False) -> None:
-        """Send an event, numbered. One too far behind misses what it can do without, or is closed."""
-        if self._wire.queued > MAX_BUFFERED // 2 and droppable:
+    def notify(self, frame: EventFrame, *, droppable: bool = False) -> None:
+        """Send an event with the connection's next number.
+
+        A slow client misses droppable events; one that is much too slow is disconnected.
+        """
+        if self._socket.queued > MAX_BUFFERED // 2 and droppable:
             return
-        if self._wire.queued > MAX_BUFFERED:
+        if self._socket.queued > MAX_BUFFERED:
             self.close(POLICY, "slow consumer")
             return
         key = frame.session_key
@@ -128,27 +143,29 @@ class Connection:
         self._send(frame.numbered(self._seq))
 
     def respond(self, frame_id: str, payload: Any) -> None:
+        """Send the successful response to the request with that id."""
         self._send(dump_success(frame_id, payload))
 
-    def refuse(self, frame_id: str, error: GatewayError, payload: Any = None) -> None:
+    def respond_error(self, frame_id: str, error: GatewayError, payload: Any = None) -> None:
+        """Send the failed response to the request with that id; `payload` goes along if there is one."""
         self._send(dump_failure(frame_id, error, payload))
 
     def ping(self) -> None:
-        """A ping, unless the one before was never answered: then the client is gone."""
-        self._wire.check()
-        if not self._socket.pong_received:
+        """Send a ping; close the connection if the last one has not been answered. To be called regularly."""
+        self._socket.check_write_timeout()
+        if not self._websocket.pong_received:
             self.close(POLICY, "ping timeout")
             return
-        self._socket.pong_received = False
-        self._put(self._socket.ws.send(Ping()))
+        self._websocket.pong_received = False
+        self._put(self._websocket.ws.send(Ping()))
 
     def close(self, code: int, reason: str) -> None:
-        """Close, once all that was sent before has gone out. May be called again."""
-        if not self._socket.connected:
+        """Close after everything that is queued. Does nothing if the connection is closed already."""
+        if not self._websocket.connected:
             return
         text = reason.encode()[:MAX_REASON].decode("utf-8", "ignore")
         with suppress(OSError):
-            self._socket.close(code, text or None)
+            self._websocket.close(code, text or None)
         self._lost()
 
     def _connect(self, text: str | bytes) -> bool:
@@ -161,78 +178,68 @@ class Connection:
             frame_id = frame.id
             if frame.method != "connect":
                 raise InvalidRequest("invalid handshake: first request must be connect")
-            welcome = shake_hands(frame.params, self._caller, self._gateway)
+            accepted = accept_connect(frame.params, self._caller, self._gateway)
         except InvalidFrame:
-            self._note_refusal("invalid request frame")
+            self._log_refusal("invalid request frame")
             self.close(POLICY, "invalid request frame")
             return False
         except GatewayError as error:
-            self._note_refusal(error.message)
-            self.refuse(frame_id, error)
+            self._log_refusal(error.message)
+            self.respond_error(frame_id, error)
             self.close(MISMATCH if isinstance(error, ProtocolMismatch) else POLICY, error.message)
             return False
-        self.client = welcome.client
-        self.principal = replace(welcome.principal, scopes=frozenset(welcome.scopes))
-        self.protocol, self.role = welcome.protocol, welcome.role
+        self.client = accepted.client
+        self.principal = replace(accepted.principal, scopes=frozenset(accepted.scopes))
+        self.protocol, self.role = accepted.protocol, accepted.role
         names = self._dispatcher.methods
-        self._socket.max_message_size = MAX_PAYLOAD
-        hello = build_hello(welcome, self._gateway, self.id, names, self._dispatcher.presence)
+        self._websocket.max_message_size = MAX_PAYLOAD
+        hello = build_hello(accepted, self._gateway, self.id, names, self._dispatcher.presence)
         self.respond(frame.id, hello)
         return True
 
-    def _note_refusal(self, reason: str) -> None:
+    def _log_refusal(self, reason: str) -> None:
         log_event(logger, logging.INFO, "connection refused", client=self._caller.peer, reason=reason)
 
     def _handle(self, text: str | bytes) -> None:
         try:
             frame = load_frame(text)
         except InvalidFrame as error:
-            self.refuse(error.frame_id, error)
-            self._count_mistake()
+            self.respond_error(error.frame_id, error)
+            self._count_failure()
             return
         if frame is not None and not self._dispatch(frame):
-            self._count_mistake()
+            self._count_failure()
 
     def _dispatch(self, frame: RequestFrame) -> bool:
         return self._dispatcher.dispatch(frame, self)
 
-    def _count_mistake(self) -> None:
-        """A client that does nothing but wrong is closed before it fills the log."""
+    def _count_failure(self) -> None:
+        """Close the connection of a client whose requests keep failing, before it fills the log."""
         now = time.monotonic()
-        refill = (now - self._mistaken_at) * MISTAKES_PER_SECOND
-        self._mistakes = min(MISTAKES, self._mistakes + refill) - 1
-        self._mistaken_at = now
-        if self._mistakes < 0:
+        refill = (now - self._failed_at) * FAILURES_PER_SECOND
+        self._failures = min(MAX_FAILURES, self._failures + refill) - 1
+        self._failed_at = now
+        if self._failures < 0:
             log_event(logger, logging.WARNING, "connection closed: too many failed requests", conn=self.id)
             self.close(POLICY, "too many failed requests")
 
-    def _pace(self) -> None:
-        if len(self._socket.input_buffer) > CROWDED:
-            self._wire.hold()
+    def _limit_reading(self) -> None:
+        if len(self._websocket.input_buffer) > MAX_READ_AHEAD:
+            self._socket.pause_reading()
         else:
-            self._wire.go_on()
+            self._socket.resume_reading()
 
     def _send(self, payload: bytes) -> None:
         self._put(text_frame(payload))
 
     def _put(self, data: bytes) -> None:
-        if self._socket.connected:
+        if self._websocket.connected:
             try:
-                self._wire.send(data)
+                self._socket.send(data)
             except OSError:
                 self._lost()
 
     def _lost(self) -> None:
-        """Wake the handler: closing alone does not."""
-        self._socket.connected = False
-        self._socket.event.set()
-
-
-def text_frame(payload: bytes) -> bytes:
-    """A whole, unmasked text frame (RFC 6455 section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((TEXT, size)) + payload
-    if size < 65536:
-        return bytes((TEXT, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((TEXT, 127)) + size.to_bytes(8, "big") + payload
+        """Wake the handler, which `websocket.close` alone does not."""
+        self._websocket.connected = False
+        self._websocket.event.set()

@@ -1,4 +1,4 @@
-"""All open connections: who is told of what, the tick, and the end."""
+"""All open connections: which ones get an event, the regular tick and ping, and closing them all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol
 
+from app.clock import now_ms
 from app.concurrency.background import spawn
 from app.errors import Overloaded
 from app.ws.call import Peer
@@ -15,31 +16,31 @@ from app.ws.frames import EventFrame
 from app.ws.handshake import TICK_SECONDS
 
 PING_SECONDS = 25.0
-STRANGERS = 128  # connections in all that have not been let in yet
-STRANGERS_EACH = 32  # of them from one address
-BROADCAST_LIMIT = 64  # up to so many connections, each is told of every run; beyond, only of what it watches
-RESTART = (1012, "service restart")
+MAX_UNAUTHENTICATED = 128  # connections whose `connect` has not been accepted yet
+MAX_UNAUTHENTICATED_EACH = 32  # of them from one address
+BROADCAST_LIMIT = 64  # up to so many connections, each gets the events of all runs (docs/websocket.md#events)
+RESTART = (1012, "service restart")  # close code and reason
 ROTATED = (1008, "credentials rotated")
 
 
 class Listener(Peer, Protocol):
-    """An open connection, as far as the registry must know it."""
+    """An open connection as the registry sees it."""
 
     role: str
     watched: set[str]
 
-    def tell(self, frame: EventFrame, *, droppable: bool = False) -> None: ...
+    def notify(self, frame: EventFrame, *, droppable: bool = False) -> None: ...
     def has_cap(self, cap: str) -> bool: ...
     def ping(self) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
 
 
 class Connections:
-    """The registry. A connection is a stranger from its upgrade until its `connect` is accepted."""
+    """The registry. A connection is unauthenticated from its upgrade until its `connect` is accepted."""
 
     def __init__(self) -> None:
         self._open: dict[str, Listener] = {}
-        self._strangers: Counter[str] = Counter()
+        self._unauthenticated: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._ticking = False
 
@@ -47,34 +48,44 @@ class Connections:
         return len(self._open)
 
     def all(self) -> list[Listener]:
+        """The authenticated connections."""
         return list(self._open.values())
 
     def peers(self) -> list[Peer]:
-        """The same, as methods see them."""
+        """Those of operators, as methods see them."""
         return [one for one in self._open.values() if one.role == "operator"]
 
-    def admit_stranger(self, address: str) -> None:
-        """Make room for a connection that is not authenticated yet. Raises Overloaded."""
-        if self._strangers.total() >= STRANGERS or self._strangers[address] >= STRANGERS_EACH:
-            raise Overloaded("Too many connections are waiting to be let in. Try again.", retry_after=1.0)
-        self._strangers[address] += 1
+    def admit_unauthenticated(self, address: str) -> None:
+        """Count a connection that is not authenticated yet. Raises Overloaded: there are too many."""
+        if (
+            self._unauthenticated.total() >= MAX_UNAUTHENTICATED
+            or self._unauthenticated[address] >= MAX_UNAUTHENTICATED_EACH
+        ):
+            raise Overloaded("Too many connections have not sent `connect` yet. Try again.", retry_after=1.0)
+        self._unauthenticated[address] += 1
 
-    def forget_stranger(self, address: str) -> None:
-        self._strangers[address] -= 1
-        if self._strangers[address] <= 0:
-            del self._strangers[address]
+    def forget_unauthenticated(self, address: str) -> None:
+        """The connection counted by `admit_unauthenticated` is authenticated now, or closed."""
+        self._unauthenticated[address] -= 1
+        if self._unauthenticated[address] <= 0:
+            del self._unauthenticated[address]
 
     def add(self, connection: Listener) -> None:
+        """Add an authenticated connection; the first one starts the tick."""
         self._open[connection.id] = connection
         if not self._ticking:
             self._ticking = True
             spawn(self._tick)
 
     def remove(self, connection: Listener) -> None:
+        """Remove a connection that has ended."""
         self._open.pop(connection.id, None)
 
     def audience(self, session_key: str, starter: str | None) -> Iterable[Listener]:
-        """Who is told of a run: who started it, who watches its session; while few are here, everybody."""
+        """The connections that get a run's events: see docs/websocket.md#who-is-told-what.
+
+        `starter` is the id of the connection that started the run.
+        """
         everybody = len(self._open) <= BROADCAST_LIMIT
         return [
             one
@@ -83,17 +94,18 @@ class Connections:
         ]
 
     def announce_stop(self) -> None:
-        """Tell everybody that the gateway is stopping; their runs go on to their end."""
+        """Send `shutdown` to every connection. Runs go on to their end."""
         frame = EventFrame("shutdown", {"reason": "gateway stopping", "restartExpectedMs": None})
         for connection in self.all():
-            connection.tell(frame)
+            connection.notify(frame)
 
     def close_all(self, code: int, reason: str) -> None:
+        """Close every connection, with that close code and reason."""
         for connection in self.all():
             connection.close(code, reason)
 
     def stop(self) -> None:
-        """No more ticks."""
+        """End the tick and the ping."""
         self._stopped.set()
 
     def _tick(self) -> None:
@@ -103,9 +115,9 @@ class Connections:
             now = time.monotonic()
             if now >= next_tick:
                 next_tick += TICK_SECONDS
-                frame = EventFrame("tick", {"ts": int(time.time() * 1000)})
+                frame = EventFrame("tick", {"ts": now_ms()})
                 for connection in self.all():
-                    connection.tell(frame, droppable=True)
+                    connection.notify(frame, droppable=True)
             if now >= next_ping:
                 next_ping += PING_SECONDS
                 for connection in self.all():

@@ -1,4 +1,4 @@
-"""A request frame to its method, and what comes of it back. No sockets here."""
+"""Finds the method of a request frame, checks the scope, and sends the response. No sockets here."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OPERATOR = "operator"
 
 
 class Replier(Peer, Protocol):
-    """A peer that can be answered."""
+    """A peer that can be sent responses."""
 
     role: str
 
     def respond(self, frame_id: str, payload: Any) -> None: ...
-    def refuse(self, frame_id: str, error: GatewayError, payload: Any = None) -> None: ...
+    def respond_error(self, frame_id: str, error: GatewayError, payload: Any = None) -> None: ...
 
 
 class Dispatcher:
@@ -41,25 +41,26 @@ class Dispatcher:
         self.methods = sorted(table)
 
     def dispatch(self, frame: RequestFrame, peer: Replier) -> bool:
-        """Answer one request. False if it was refused."""
+        """Handle one request and send its response. False if that is an error."""
         try:
             handle = self._allowed(frame.method, peer)
             payload = handle(self._call(frame, peer))
         except MissingScope as error:
-            peer.refuse(frame.id, _missing_scope(error, peer.protocol))
+            peer.respond_error(frame.id, _missing_scope(error, peer.protocol))
             return False
         except GatewayError as error:
-            peer.refuse(frame.id, error)
+            peer.respond_error(frame.id, error)
             return False
         except Exception:
             logger.exception("method %s failed on a fault of the gateway", frame.method)
-            peer.refuse(frame.id, InternalError("The gateway failed on this request."))
+            peer.respond_error(frame.id, InternalError("The gateway failed on this request."))
             return False
         if payload is not LATER:
             peer.respond(frame.id, payload)
         return True
 
     def presence(self) -> list[dict[str, Any]]:
+        """An entry for each connected operator."""
         return [describe_peer(peer) for peer in self._peers()]
 
     def _allowed(self, name: str, peer: Replier) -> Handler:
@@ -85,22 +86,22 @@ class Dispatcher:
 
 
 class LaterAnswer:
-    """Answers a request after its method has returned; at most once."""
+    """The response to a request whose method has returned `LATER`. Only the first call sends one."""
 
     def __init__(self, frame_id: str, peer: Replier) -> None:
         self._frame_id = frame_id
         self._peer = peer
-        self._given = False
+        self._sent = False
 
     def succeed(self, payload: Any) -> None:
-        if not self._given:
-            self._given = True
+        if not self._sent:
+            self._sent = True
             self._peer.respond(self._frame_id, payload)
 
     def fail(self, error: GatewayError, payload: Any = None) -> None:
-        if not self._given:
-            self._given = True
-            self._peer.refuse(self._frame_id, error, payload)
+        if not self._sent:
+            self._sent = True
+            self._peer.respond_error(self._frame_id, error, payload)
 
 
 def _missing_scope(error: MissingScope, protocol: int) -> ProtocolError:
@@ -110,7 +111,7 @@ def _missing_scope(error: MissingScope, protocol: int) -> ProtocolError:
 
 
 def describe_peer(peer: Peer) -> dict[str, Any]:
-    """A presence entry (contract, WebSocket section 5)."""
+    """A presence entry: who is connected, and since when (docs/websocket.md#presence)."""
     client = peer.client
     entry = {
         "host": client.display_name or client.id,

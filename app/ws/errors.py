@@ -1,4 +1,4 @@
-"""The one table from our codes to the Gateway protocol's (contract, WebSocket section 2)."""
+"""The one table from our codes to the Gateway protocol's (docs/websocket.md#errors)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ WS_CODES: dict[str, str] = {
 
 
 class ProtocolError(GatewayError):
-    """An error whose `details` the clients react to. `ws_code` is the protocol's own."""
+    """An error whose `details` clients evaluate. `ws_code` is its code in the protocol."""
 
     code = "invalid_request"
 
@@ -59,6 +59,7 @@ class ProtocolError(GatewayError):
 
 
 def dump_error(error: GatewayError) -> dict[str, Any]:
+    """The `error` of a response."""
     if isinstance(error, ProtocolError):
         return {"code": error.ws_code, "message": error.message, "details": error.details}
     fields: dict[str, Any] = {"code": WS_CODES[error.code], "message": error.message or error.code}

@@ -12,7 +12,7 @@ from app.events.types import RunStarted
 from app.runs.run import Run
 from app.runs.service import RunService
 from app.ws.connections import Connections
-from app.ws.encoder import RunEncoder, Told
+from app.ws.encoder import OutgoingEvent, RunEncoder
 from app.ws.frames import EventFrame
 
 
@@ -57,21 +57,21 @@ class Feed:
             assert isinstance(started, RunStarted)
             encoder = RunEncoder(run_id, started.agent_id, started.session_key)
             for batch in log.follow():
-                for told in encoder.encode(batch):
-                    self._send(started, told)
+                for event in encoder.encode(batch):
+                    self._send(started, event)
         finally:
             for then in self._followed.pop(run_id, ()):
                 then()
 
-    def _send(self, run: RunStarted, told: Told) -> None:
+    def _send(self, run: RunStarted, event: OutgoingEvent) -> None:
         audience = self._connections.audience(run.session_key, run.starter)
-        cap = told.only_starter_with
+        cap = event.only_starter_with
         if cap is not None:
             audience = [one for one in audience if one.id == run.starter and one.has_cap(cap)]
         if audience:
-            frame = EventFrame(told.event, told.payload)
+            frame = EventFrame(event.event, event.payload)
             for connection in audience:
-                connection.tell(frame, droppable=told.droppable)
+                connection.notify(frame, droppable=event.droppable)
 
 
 def _call_at_end(run: Run, then: Callable[[], object]) -> None:

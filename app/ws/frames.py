@@ -1,4 +1,4 @@
-"""Frames of the Gateway protocol: text, one JSON object each (contract, WebSocket section 2). Pure."""
+"""Frames of the Gateway protocol: text messages, one JSON object each (docs/websocket.md#frames). Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from app.errors import GatewayError, InvalidRequest
 from app.ws.errors import dump_error
 
 _INVALID_ID = "invalid"
+_TEXT = 0x81  # first byte of a text frame that is a whole message, RFC 6455 section 5.2
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFrame:
+    """A client's request; `params` is empty if it gave none."""
+
     id: str
     method: str
     params: Mapping[str, Any]
 
 
 class InvalidFrame(InvalidRequest):
-    """`frame_id` is the request's id where it has one, for the answer."""
+    """`frame_id` is the id to answer under: the request's own, or `invalid`."""
 
     def __init__(self, why: str, frame_id: str = _INVALID_ID) -> None:
         super().__init__(f"invalid request frame: {why}")
@@ -30,7 +33,7 @@ class InvalidFrame(InvalidRequest):
 
 
 def load_frame(text: str | bytes) -> RequestFrame | None:
-    """A client's frame; None for what is no JSON and is ignored. Raises InvalidFrame."""
+    """The request in a message; None for one that is not JSON, which is ignored. Raises InvalidFrame."""
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -52,10 +55,12 @@ def load_frame(text: str | bytes) -> RequestFrame | None:
 
 
 def dump_success(frame_id: str, payload: Any) -> bytes:
+    """The successful response to the request with that id, as JSON."""
     return orjson.dumps({"type": "res", "id": frame_id, "ok": True, "payload": payload})
 
 
 def dump_failure(frame_id: str, error: GatewayError, payload: Any = None) -> bytes:
+    """The failed response to the request with that id, as JSON."""
     frame = {"type": "res", "id": frame_id, "ok": False, "error": dump_error(error)}
     if payload is not None:
         frame["payload"] = payload
@@ -63,7 +68,7 @@ def dump_failure(frame_id: str, error: GatewayError, payload: Any = None) -> byt
 
 
 class EventFrame:
-    """An event for any number of connections: only the number differs, so the rest is written once."""
+    """An event for any number of connections. Only `seq` differs between them, so the rest is dumped once."""
 
     def __init__(self, event: str, payload: Any) -> None:
         frame = {"type": "event", "event": event, "payload": payload}
@@ -73,14 +78,27 @@ class EventFrame:
 
     @property
     def session_key(self) -> Any:
+        """The canonical key of the session that the event is about; None if it is about none."""
         return self._payload.get("sessionKey") if isinstance(self._payload, Mapping) else None
 
     def under(self, session_key: str) -> EventFrame:
-        """The same event, of a session by another name."""
+        """The same event with another spelling of the session's key."""
         return EventFrame(self.event, {**self._payload, "sessionKey": session_key})
 
     def numbered(self, seq: int) -> bytes:
+        """The frame as JSON, with the number `seq` of its connection."""
         return self._head + b',"seq":%d}' % seq
 
     def unnumbered(self) -> bytes:
+        """The frame as JSON, without a number: for what comes before `connect`."""
         return self._head + b"}"
+
+
+def text_frame(payload: bytes) -> bytes:
+    """`payload` as one unmasked WebSocket text frame (RFC 6455 section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((_TEXT, size)) + payload
+    if size < 65536:
+        return bytes((_TEXT, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((_TEXT, 127)) + size.to_bytes(8, "big") + payload

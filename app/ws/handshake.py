@@ -15,7 +15,7 @@ from app.gateway import Gateway
 from app.ws.call import Client
 from app.ws.errors import ProtocolError
 
-OLDEST, NEWEST = 3, 4
+MIN_PROTOCOL, MAX_PROTOCOL = 3, 4
 TICK_SECONDS = 30.0
 MAX_PAYLOAD = 25 * 1024 * 1024
 MAX_BUFFERED = 50 * 1024 * 1024
@@ -27,7 +27,7 @@ class ProtocolMismatch(ProtocolError):
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
+class AcceptedClient:
     """A client that has been let in."""
 
     client: Client
@@ -37,28 +37,28 @@ class Welcome:
     scopes: tuple[str, ...]
 
 
-def shake_hands(params: Mapping[str, Any], caller: Caller, gateway: Gateway) -> Welcome:
+def accept_connect(params: Mapping[str, Any], caller: Caller, gateway: Gateway) -> AcceptedClient:
     """Judges `connect`'s params: shape, protocol, role, secret, in this order.
 
     Raises InvalidRequest, ProtocolMismatch, ProtocolError (who is not let in) and AuthRateLimited. The
     device block is not looked at: the shared secret says all there is to know.
     """
     client = _load_client(params)
-    protocol = _agree(params)
+    protocol = _negotiate_protocol(params)
     role = params.get("role", "operator")
     if role not in ROLES:
         raise InvalidRequest("invalid role")
     principal = _authenticate(params, caller, gateway)
-    return Welcome(client, principal, protocol, role, _scopes(params))
+    return AcceptedClient(client, principal, protocol, role, _scopes(params))
 
 
 def _load_client(params: Mapping[str, Any]) -> Client:
     given = params.get("client")
     if not isinstance(given, Mapping):
-        raise _wrong("at root: must have required property 'client'")
+        raise _invalid("at root: must have required property 'client'")
     for name in ("id", "version", "platform", "mode"):
         if not isinstance(given.get(name), str) or not given[name]:
-            raise _wrong(f"at /client/{name}: must be a non-empty string")
+            raise _invalid(f"at /client/{name}: must be a non-empty string")
     return Client(
         id=given["id"],
         mode=given["mode"],
@@ -66,24 +66,24 @@ def _load_client(params: Mapping[str, Any]) -> Client:
         platform=given["platform"],
         display_name=_optional(given.get("displayName")),
         instance_id=_optional(given.get("instanceId")),
-        caps=frozenset(_texts(params.get("caps"))),
+        caps=frozenset(_strings(params.get("caps"))),
     )
 
 
-def _agree(params: Mapping[str, Any]) -> int:
+def _negotiate_protocol(params: Mapping[str, Any]) -> int:
     """The newest protocol that both speak."""
     low, high = params.get("minProtocol"), params.get("maxProtocol")
     for name, value in (("minProtocol", low), ("maxProtocol", high)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise _wrong(f"at /{name}: must be an integer >= 1")
+            raise _invalid(f"at /{name}: must be an integer >= 1")
     assert isinstance(low, int)
     assert isinstance(high, int)
-    protocol = min(high, NEWEST)
-    if protocol < low or protocol < OLDEST:
+    protocol = min(high, MAX_PROTOCOL)
+    if protocol < low or protocol < MIN_PROTOCOL:
         details = {
             "code": "PROTOCOL_MISMATCH",
-            "expectedProtocol": NEWEST,
-            "supportedProtocols": [OLDEST, NEWEST],
+            "expectedProtocol": MAX_PROTOCOL,
+            "supportedProtocols": [MIN_PROTOCOL, MAX_PROTOCOL],
             "clientMinProtocol": low,
             "clientMaxProtocol": high,
         }
@@ -145,14 +145,14 @@ def _refusal(kind: str, what: str) -> GatewayError:
 
 def _scopes(params: Mapping[str, Any]) -> tuple[str, ...]:
     """What the client wants to be allowed; the shared secret allows all, so it is only ever narrowed."""
-    return tuple(dict.fromkeys(_texts(params.get("scopes")))) or (ADMIN,)
+    return tuple(dict.fromkeys(_strings(params.get("scopes")))) or (ADMIN,)
 
 
-def _texts(value: object) -> list[str]:
+def _strings(value: object) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
-def _wrong(what: str) -> InvalidRequest:
+def _invalid(what: str) -> InvalidRequest:
     return InvalidRequest(f"invalid connect params: {what}")
 
 
@@ -161,7 +161,7 @@ def _optional(value: object) -> str | None:
 
 
 def build_hello(
-    welcome: Welcome, gateway: Gateway, conn_id: str, methods: list[str], snapshot: Callable[[], Any]
+    welcome: AcceptedClient, gateway: Gateway, conn_id: str, methods: list[str], snapshot: Callable[[], Any]
 ) -> dict[str, Any]:
     """The answer to `connect`. Never a device token: clients would send it in place of the secret."""
     settings = gateway.settings

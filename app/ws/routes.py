@@ -20,7 +20,7 @@ from app.errors import HostNotAllowed, InvalidRequest, OriginNotAllowed
 from app.exchange import GatewayRequest, current_request
 from app.gateway import Gateway
 from app.ws.buffered_socket import BufferedSocket
-from app.ws.connection import STRANGER_PAYLOAD, Connection
+from app.ws.connection import MAX_UNAUTHENTICATED_PAYLOAD, Connection
 from app.ws.connections import RESTART, ROTATED, Connections
 from app.ws.dispatcher import Dispatcher
 from app.ws.feed import Feed
@@ -29,7 +29,7 @@ from app.ws.methods.table import build_table
 EXTENSION = "gateway_protocol"
 
 
-class Protocol:
+class ProtocolServer:
     """What all connections of an application share."""
 
     def __init__(self, gateway: Gateway) -> None:
@@ -55,11 +55,11 @@ class Protocol:
 
 def register_websocket(app: Flask, gateway: Gateway) -> None:
     """Take WebSocket upgrades on every path of `app`."""
-    app.extensions[EXTENSION] = Protocol(gateway)
-    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": STRANGER_PAYLOAD}
+    app.extensions[EXTENSION] = ProtocolServer(gateway)
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": MAX_UNAUTHENTICATED_PAYLOAD}
     sock = Sock(app)
     app.before_request(refuse_upgrade)
-    app.teardown_request(forget_stranger)
+    app.teardown_request(forget_unauthenticated)
     sock.route("/", endpoint="websocket")(serve)
     sock.route("/<path:path>", endpoint="websocket_anywhere")(serve)
     for rule in app.url_map.iter_rules():
@@ -77,13 +77,13 @@ def refuse_upgrade() -> None:
     request = current_request()
     if not is_upgrade(request):
         return
-    protocol = current_protocol()
-    settings = protocol.gateway.settings.gateway
+    server = current_server()
+    settings = server.gateway.settings.gateway
     check_host(request.headers.get("Host"), settings)
     check_page(request, settings)
     check_handshake(request)
     address = request.remote_addr or ""
-    protocol.connections.admit_stranger(address)
+    server.connections.admit_unauthenticated(address)
     request.unauthenticated_address = address
     # Never negotiated: a small compressed frame may unfold into a very large one.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
@@ -124,28 +124,28 @@ def check_handshake(asked: Request) -> None:
 
 def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path will do
     """One connection, from its challenge to its end."""
-    protocol = current_protocol()
-    gateway, request = protocol.gateway, current_request()
-    wire: BufferedSocket = request.environ["gunicorn.socket"]
+    server = current_server()
+    gateway, request = server.gateway, current_request()
+    buffered: BufferedSocket = request.environ["gunicorn.socket"]
     headers = dict(request.headers)
     caller = Caller(request.remote_addr or "", lambda name: headers.get(name.title()))
-    connection = Connection(socket, wire, gateway, caller, protocol.connections, protocol.dispatcher)
+    connection = Connection(socket, buffered, gateway, caller, server.connections, server.dispatcher)
     try:
-        let_in = connection.welcome()
-        forget_stranger()
-        if let_in:
+        is_authenticated = connection.authenticate()
+        forget_unauthenticated()
+        if is_authenticated:
             connection.serve()
     finally:
-        wire.finish()
+        buffered.finish()
 
 
-def forget_stranger(_error: BaseException | None = None) -> None:
+def forget_unauthenticated(_error: BaseException | None = None) -> None:
     request = current_request()
     address, request.unauthenticated_address = request.unauthenticated_address, None
     if address is not None:
-        current_protocol().connections.forget_stranger(address)
+        current_server().connections.forget_unauthenticated(address)
 
 
-def current_protocol() -> Protocol:
-    protocol: Protocol = current_app.extensions[EXTENSION]
-    return protocol
+def current_server() -> ProtocolServer:
+    server: ProtocolServer = current_app.extensions[EXTENSION]
+    return server

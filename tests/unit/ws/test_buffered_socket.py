@@ -1,4 +1,4 @@
-"""The socket under a WebSocket: whole frames, one writer, an end to patience."""
+"""The socket under a WebSocket: whole frames, one writer, a time limit for writing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from app.ws import buffered_socket as wires
+from app.ws import buffered_socket
 from app.ws.buffered_socket import BufferedSocket
 from tests.support.provider import wait_until
 
@@ -22,12 +22,12 @@ def pair():
 
 def test_frames_of_many_threads_arrive_whole_and_in_order(pair):
     ours, theirs = pair
-    wire = BufferedSocket(ours)
+    buffered = BufferedSocket(ours)
     frames = [bytes([65 + number]) * 300_000 for number in range(4)]
 
     def send(frame: bytes) -> None:
         for _ in range(5):
-            wire.send(frame)
+            buffered.send(frame)
 
     threads = [threading.Thread(target=send, args=(frame,)) for frame in frames]
     for thread in threads:
@@ -39,38 +39,38 @@ def test_frames_of_many_threads_arrive_whole_and_in_order(pair):
         thread.join()
     pieces = [received[start : start + 300_000] for start in range(0, len(received), 300_000)]
     assert sorted(pieces) == sorted(frames * 5)
-    wait_until(lambda: wire.queued == 0, 2, "an empty queue")
+    wait_until(lambda: buffered.queued == 0, 2, "an empty queue")
 
 
-def test_a_client_that_takes_nothing_is_given_up_on(pair, monkeypatch):
+def test_a_client_that_takes_nothing_is_disconnected(pair, monkeypatch):
     ours, _ = pair
-    monkeypatch.setattr(wires, "WRITE_SECONDS", 0.05)
-    wire = BufferedSocket(ours)
+    monkeypatch.setattr(buffered_socket, "WRITE_SECONDS", 0.05)
+    buffered = BufferedSocket(ours)
     lost = threading.Event()
-    wire.on_broken = lost.set
-    wire.send(b"x" * 50_000_000)
-    assert wire.queued <= 50_000_000
+    buffered.on_broken = lost.set
+    buffered.send(b"x" * 50_000_000)
+    assert buffered.queued <= 50_000_000
 
     def is_lost() -> bool:
-        wire.check()
+        buffered.check_write_timeout()
         return lost.is_set()
 
-    wait_until(is_lost, 3, "the end of patience")
-    assert wire.queued == 0
+    wait_until(is_lost, 3, "the write timeout")
+    assert buffered.queued == 0
     with pytest.raises(BrokenPipeError):
-        wire.send(b"more")
+        buffered.send(b"more")
 
 
-def test_reading_waits_while_the_client_is_ahead(pair):
+def test_reading_can_be_paused(pair):
     ours, theirs = pair
-    wire = BufferedSocket(ours)
+    buffered = BufferedSocket(ours)
     theirs.sendall(b"hello")
-    wire.hold()
+    buffered.pause_reading()
     got: list[bytes] = []
-    reader = threading.Thread(target=lambda: got.append(wire.recv(100)))
+    reader = threading.Thread(target=lambda: got.append(buffered.recv(100)))
     reader.start()
     reader.join(0.2)
     assert got == []
-    wire.go_on()
+    buffered.resume_reading()
     reader.join(2)
     assert got == [b"hello"]

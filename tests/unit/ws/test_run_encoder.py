@@ -13,17 +13,17 @@ from app.events.types import (
     ToolReturned,
 )
 from app.messages import ToolCall, Usage
-from app.ws.encoder import TOOL_EVENTS, RunEncoder, Told
+from app.ws.encoder import TOOL_EVENTS, OutgoingEvent, RunEncoder
 
 STARTED = RunStarted("r", "main", "agent:main:x", 1.5)
 
 
-def told(*events: object) -> list[Told]:
+def told(*events: object) -> list[OutgoingEvent]:
     encoder = RunEncoder("r", "main", "agent:main:x")
     return [one for event in events for one in encoder.encode([event])]  # type: ignore[list-item]
 
 
-def names(tellings: list[Told]) -> list[str]:
+def names(tellings: list[OutgoingEvent]) -> list[str]:
     return [f"{one.event} {one.payload.get('stream') or one.payload['state']}" for one in tellings]
 
 

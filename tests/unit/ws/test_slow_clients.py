@@ -1,4 +1,4 @@
-"""What a connection does with a client that is slow, or gone without a word."""
+"""What a connection does with a client that reads slowly, or no longer answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.ws.handshake import MAX_BUFFERED
 FRAME = EventFrame("chat", {"state": "final"})
 
 
-class FakeSocket:
+class FakeWebSocket:
     """simple-websocket's side of a connection."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class FakeSocket:
         self.closed = (code, reason)
 
 
-class FakeWire:
+class FakeBufferedSocket:
     def __init__(self) -> None:
         self.queued = 0
         self.sent: list[bytes] = []
@@ -40,42 +40,42 @@ class FakeWire:
     def send(self, data: bytes) -> None:
         self.sent.append(data)
 
-    def check(self) -> None: ...
+    def check_write_timeout(self) -> None: ...
 
 
-def connection() -> tuple[Connection, FakeSocket, FakeWire]:
-    socket, wire = FakeSocket(), FakeWire()
+def connection() -> tuple[Connection, FakeWebSocket, FakeBufferedSocket]:
+    websocket, socket = FakeWebSocket(), FakeBufferedSocket()
     caller = Caller("127.0.0.1", lambda _: None)
-    made = Connection(socket, wire, None, caller, Connections(), None)  # type: ignore[arg-type]
-    return made, socket, wire
+    made = Connection(websocket, socket, None, caller, Connections(), None)  # type: ignore[arg-type]
+    return made, websocket, socket
 
 
-def test_one_far_behind_misses_what_is_said_again_and_gets_the_rest():
-    made, socket, wire = connection()
-    wire.queued = MAX_BUFFERED // 2 + 1
-    made.tell(FRAME, droppable=True)
-    assert wire.sent == []
-    made.tell(FRAME)
-    made.tell(FRAME)
-    assert [b'"seq":1' in wire.sent[0], b'"seq":2' in wire.sent[1]] == [True, True]
-    assert socket.closed is None
+def test_a_slow_client_misses_droppable_events_and_gets_the_rest():
+    made, websocket, socket = connection()
+    socket.queued = MAX_BUFFERED // 2 + 1
+    made.notify(FRAME, droppable=True)
+    assert socket.sent == []
+    made.notify(FRAME)
+    made.notify(FRAME)
+    assert [b'"seq":1' in socket.sent[0], b'"seq":2' in socket.sent[1]] == [True, True]
+    assert websocket.closed is None
 
 
-def test_one_too_far_behind_is_closed():
-    made, socket, wire = connection()
-    wire.queued = MAX_BUFFERED + 1
-    made.tell(FRAME)
-    assert socket.closed == (1008, "slow consumer")
-    assert socket.event.is_set()
-    assert wire.sent == []
+def test_a_client_that_is_too_slow_is_closed():
+    made, websocket, socket = connection()
+    socket.queued = MAX_BUFFERED + 1
+    made.notify(FRAME)
+    assert websocket.closed == (1008, "slow consumer")
+    assert websocket.event.is_set()
+    assert socket.sent == []
 
 
-def test_a_ping_that_nobody_answered_is_the_last():
-    made, socket, wire = connection()
+def test_an_unanswered_ping_closes_the_connection():
+    made, websocket, socket = connection()
     made.ping()
-    assert (wire.sent, socket.pong_received) == ([b"ping"], False)
-    socket.pong_received = True
+    assert (socket.sent, websocket.pong_received) == ([b"ping"], False)
+    websocket.pong_received = True
     made.ping()
-    assert socket.closed is None
+    assert websocket.closed is None
     made.ping()
-    assert socket.closed == (1008, "ping timeout")
+    assert websocket.closed == (1008, "ping timeout")
