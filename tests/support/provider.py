@@ -55,7 +55,7 @@ def done() -> Step:
 
 
 def raw(data: bytes) -> Step:
-    """Bytes of the stream as they stand."""
+    """Bytes of the stream, sent as they are."""
     return ("raw", data)
 
 
@@ -65,7 +65,7 @@ def cut() -> Step:
 
 
 def hang() -> Step:
-    """Say nothing more until the other side has gone."""
+    """Send nothing more until the client closes the connection."""
     return ("hang", None)
 
 
@@ -85,7 +85,7 @@ class ScriptedProvider:
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.left = 0  # how often the other side closed while we were still speaking
+        self.left = 0  # how often the client closed its connection before the answer had ended
         self.open = 0  # answers under way
         self._queues: dict[str, deque[list[Step]]] = defaultdict(deque)
         self._standing: dict[str, list[Step]] = {}
@@ -117,7 +117,7 @@ class ScriptedProvider:
             self.left = 0
 
     def messages(self, number: int = -1) -> list[tuple[str, Any]]:
-        """(role, content) of what one request showed the model."""
+        """(role, content) of each message of one request."""
         return [(one["role"], one["content"]) for one in self.requests[number]["messages"]]
 
     def wait_for_requests(self, count: int, seconds: float = 5.0) -> None:
@@ -220,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _wait(self, seconds: float | None) -> None:
-        """A pause, or for ever; ends when the other side closes."""
+        """Pause, without end if `seconds` is None. Raises when the client closes the connection."""
         poll = select.poll()
         poll.register(self.connection, select.POLLIN)
         if poll.poll(None if seconds is None else seconds * 1000):
