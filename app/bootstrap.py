@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 
 from app.auth.limits import AttemptLimiter
 from app.auth.policy import check_start
@@ -18,6 +17,7 @@ from app.config.apis import ProviderApi
 from app.config.edit import ConfigFile
 from app.config.loader import load_settings
 from app.config.settings import ProviderSettings, Settings
+from app.config.source.parsed_file import ParsedFile
 from app.config.watch import ConfigWatch
 from app.control.commands import Commands
 from app.control.models import Models
@@ -50,11 +50,11 @@ from app.storage.sqlite.worker_lock import WorkerLock
 def build_gateway(
     settings: Settings,
     load: Callable[[], Settings],
-    load_file: Callable[[Path], Settings] | None = None,
+    load_file: Callable[[ParsedFile], Settings] | None = None,
 ) -> Gateway:
     """The gateway with `settings`.
 
-    `load` reads the configuration again when its files have changed; `load_file` reads another file.
+    `load` reads the configuration again when its files have changed; `load_file` takes another text for it.
     """
     native_thread = NativeThread()
     watch = ConfigWatch(lambda: native_thread.call(load), settings)
@@ -114,14 +114,14 @@ def build_providers(watch: ConfigWatch) -> ProviderRegistry:
     return providers
 
 
-def load_instead(file: Path) -> Settings:
-    """The settings as they would be if that file were the configuration. Raises ConfigError."""
-    return load_settings({**os.environ, "OPENCLAW_CONFIG_PATH": str(file)})
+def load_instead(parsed: ParsedFile) -> Settings:
+    """The settings as they would be if that text were the configuration. Raises ConfigError."""
+    return load_settings(os.environ, parsed=parsed)
 
 
-def check_file(load_file: Callable[[Path], Settings], file: Path) -> None:
-    """Raise ConfigError if the gateway could not run with that file."""
-    check_start(load_file(file).gateway)
+def check_file(load_file: Callable[[ParsedFile], Settings], parsed: ParsedFile) -> None:
+    """Raise ConfigError if the gateway could not run with that text as its configuration."""
+    check_start(load_file(parsed).gateway)
 
 
 def provider_builders(settings: Settings) -> Mapping[ProviderApi, BuildProvider]:

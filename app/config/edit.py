@@ -10,8 +10,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from app.config.schema.nesting import plain
 from app.config.settings import Settings
 from app.config.shown.mask import MaskedFile
 from app.config.shown.redact import redact, secrets_of
-from app.config.source.json5_text import TextError, parse
+from app.config.source.parsed_file import ParsedFile
 from app.errors import ConfigError, InvalidRequest, ServiceUnavailable
 
 DEFAULT_NAME = "openclaw.json"
@@ -48,127 +47,136 @@ class ChangedConfig:
 
 
 class ConfigFile:
-    """`settings` gives those in force; `check` reads a file as if it were the configuration, and raises
-    ConfigError if the gateway could not run with it. One thing at a time is done, off the event loop."""
+    """`settings` gives those in force; `check` takes a text as if it were the configuration and raises
+    ConfigError if the gateway could not run with it. Does one thing at a time, off the event loop.
+    """
 
     def __init__(
-        self, settings: Callable[[], Settings], check: Callable[[Path], object], native_thread: NativeThread
+        self,
+        settings: Callable[[], Settings],
+        check: Callable[[ParsedFile], object],
+        native_thread: NativeThread,
     ) -> None:
         self._settings = settings
         self._check = check
         self._native_thread = native_thread
 
     def show(self) -> ShownConfig:
+        """The file as it is now. Raises ServiceUnavailable if it cannot be read."""
         return self._native_thread.call(self._show)
 
     def replace(self, raw: str, base_hash: str | None) -> ChangedConfig:
-        """The whole file. Raises InvalidRequest: another base, or mistakes, all of which are told."""
+        """Replace the whole text by `raw`.
+
+        Raises InvalidRequest if `base_hash` is not the present text's, or with all mistakes in `raw`;
+        ServiceUnavailable if the file cannot be written.
+        """
         return self._native_thread.call(self._replace, raw, base_hash)
 
     def patch(self, raw: str, base_hash: str | None) -> ChangedConfig:
-        """A merge patch: objects merge, null removes a key, lists of objects with an `id` merge by it.
+        """Apply a merge patch: objects merge, null removes a key, lists of objects with an `id` merge by it.
 
-        The file becomes plain JSON. Raises InvalidRequest as `replace` does.
+        The file becomes plain JSON. Raises as `replace` does.
         """
         return self._native_thread.call(self._patch, raw, base_hash)
 
     def _show(self) -> ShownConfig:
-        path, text = self._path(), self._text()
-        masked = self._masked(text)
-        problems: tuple[str, ...] = ()
-        if text is not None:
-            try:
-                self._check(path)
-            except ConfigError as error:
-                problems = error.problems or (error.message,)
-        return ShownConfig(
-            path,
-            None if text is None else masked.text,
-            masked.tree,
-            None if text is None else self._hash(text),
-            problems,
-            redact(self._settings()),
-        )
+        current = self._current()
+        masked = self._masked(current)
+        effective = redact(self._settings())
+        if current is None:
+            return ShownConfig(self._path(), None, masked.tree, None, (), effective)
+        digest, problems = self._hash(current.text), self._problems(current)
+        return ShownConfig(current.file, masked.text, masked.tree, digest, problems, effective)
 
     def _replace(self, raw: str, base_hash: str | None) -> ChangedConfig:
-        text = self._text()
-        self._refuse_stale(text, base_hash)
-        _tree_of(raw)
-        return self._write(self._masked(text).unmask(raw))
+        current = self._current()
+        self._refuse_stale(current, base_hash)
+        new = _parsed(raw, self._path())
+        text = self._masked(current).unmask(raw)
+        return self._write(new if text == raw else _parsed(text, new.file))
 
     def _patch(self, raw: str, base_hash: str | None) -> ChangedConfig:
-        text = self._text()
-        self._refuse_stale(text, base_hash)
-        patch = _tree_of(raw)
+        current = self._current()
+        self._refuse_stale(current, base_hash)
+        patch = plain(_parsed(raw, self._path()).tree)
         if not isinstance(patch, dict):
             raise InvalidRequest("config.patch raw must be an object")
-        old = _tree_of(text) if text is not None else {}
-        masked = self._masked(text)
-        patched = masked.unmask(_dump(_merged(old, patch)))
-        if _tree_of(patched) == old and text is not None:
-            return ChangedConfig(self._path(), masked.tree, self._hash(text), changed=False)
+        if current:
+            _refuse_syntax_errors(current)
+        old = plain(current.tree) if current else {}
+        masked = self._masked(current)
+        patched = _parsed(masked.unmask(_dump(_merged(old, patch))), self._path())
+        if current and plain(patched.tree) == old:
+            return ChangedConfig(current.file, masked.tree, self._hash(current.text), changed=False)
         return self._write(patched)
 
-    def _write(self, text: str) -> ChangedConfig:
-        path = self._path()
+    def _write(self, new: ParsedFile) -> ChangedConfig:
+        if problems := self._problems(new):
+            raise InvalidRequest(f"invalid config: {'; '.join(problems)}")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _beside(path, text) as candidate:
-                self._refuse_mistakes(candidate, path)
-            _swap(path.resolve(), text)
+            new.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _swap(new.file.resolve(), new.text)
         except (OSError, UnicodeEncodeError) as error:
             why = getattr(error, "strerror", None) or "it is not valid text"
             raise ServiceUnavailable(f"The configuration cannot be written: {why}.") from error
-        return ChangedConfig(path, self._masked(text).tree, self._hash(text))
+        return ChangedConfig(new.file, self._masked(new).tree, self._hash(new.text))
 
-    def _refuse_mistakes(self, candidate: Path, path: Path) -> None:
+    def _problems(self, parsed: ParsedFile) -> tuple[str, ...]:
+        """Why the gateway could not run with that text; empty if it could."""
         try:
-            self._check(candidate)
+            self._check(parsed)
         except ConfigError as error:
-            problems = error.problems or (error.message,)
-            told = "; ".join(problem.replace(str(candidate), str(path)) for problem in problems)
-            raise InvalidRequest(f"invalid config: {told}") from error
+            return error.problems or (error.message,)
+        return ()
 
-    def _refuse_stale(self, text: str | None, base_hash: str | None) -> None:
-        if text is None:
+    def _refuse_stale(self, current: ParsedFile | None, base_hash: str | None) -> None:
+        if current is None:
             return
         if not base_hash:
             raise InvalidRequest("config base hash required; re-run config.get and retry")
-        if not hmac.compare_digest(self._hash(text).encode(), base_hash.encode("utf-8", "replace")):
+        if not hmac.compare_digest(self._hash(current.text).encode(), base_hash.encode("utf-8", "replace")):
             raise InvalidRequest("config changed since last load; re-run config.get and retry")
 
     def _path(self) -> Path:
         settings = self._settings()
         return settings.config_path or settings.state_dir / DEFAULT_NAME
 
-    def _text(self) -> str | None:
+    def _current(self) -> ParsedFile | None:
+        """The file as it is now, None if there is none."""
+        path = self._path()
         try:
-            return self._path().read_bytes().decode("utf-8-sig", "replace")
+            text = path.read_bytes().decode("utf-8-sig", "replace")
         except FileNotFoundError:
             return None
         except OSError as error:
             raise ServiceUnavailable(f"The configuration cannot be read: {error.strerror}.") from error
+        return ParsedFile.parse(text, path)
 
-    def _masked(self, text: str | None) -> MaskedFile:
-        try:
-            tree = {} if text is None else plain(parse(text, self._path()))
-        except TextError:
-            tree = None
-        return MaskedFile(text or "", tree, secrets_of(self._settings()))
+    def _masked(self, parsed: ParsedFile | None) -> MaskedFile:
+        secrets_in_force = secrets_of(self._settings())
+        if parsed is None:
+            return MaskedFile("", {}, secrets_in_force)
+        return MaskedFile(parsed.text, plain(parsed.tree), secrets_in_force)
 
     def _hash(self, text: str) -> str:
-        """Keyed, or whoever may read what is shown could try out short secrets against it."""
+        """Keyed with a secret: else whoever sees the masked text could try out short secrets against it."""
         auth = self._settings().gateway.auth
         key = (auth.token or auth.password or "").encode()
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
-def _tree_of(text: str) -> Any:
-    try:
-        return plain(parse(text, Path("config")))
-    except TextError as error:
-        told = "; ".join(f"{place.line}:{place.column}: {what}" for place, what in error.mistakes)
-        raise InvalidRequest(f"invalid config: {told}") from error
+def _parsed(text: str, file: Path) -> ParsedFile:
+    """Raises InvalidRequest, with every mistake, if the text is not JSON5."""
+    parsed = ParsedFile.parse(text, file)
+    _refuse_syntax_errors(parsed)
+    return parsed
+
+
+def _refuse_syntax_errors(parsed: ParsedFile) -> None:
+    if parsed.mistakes:
+        mistakes = "; ".join(f"{where.line}:{where.column}: {what}" for where, what in parsed.mistakes)
+        raise InvalidRequest(f"invalid config: {mistakes}")
 
 
 def _merged(base: Any, patch: Any) -> Any:
@@ -199,23 +207,16 @@ def _dump(tree: Any) -> str:
     return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
 
 
-@contextmanager
-def _beside(path: Path, text: str) -> Iterator[Path]:
-    """The text in a file of its own in the same folder, so that names in it mean the same."""
-    candidate = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        _write_new(candidate, text)
-        yield candidate
-    finally:
-        candidate.unlink(missing_ok=True)
-
-
 def _swap(path: Path, text: str) -> None:
-    """The file has the old text or the new one, whatever happens; it keeps its mode."""
+    """Write the file so that it has the old text or the new one, whatever happens; it keeps its mode."""
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    with _beside(path, text) as new:
+    new = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        _write_new(new, text)
         new.chmod(mode)
         new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -23,14 +23,24 @@ from app.config.source.dotenv import fill_from_dotenv
 from app.config.source.environment import with_env_section
 from app.config.source.includes import TreeReader
 from app.config.source.json5_text import JsonObject
+from app.config.source.parsed_file import ParsedFile
 from app.config.source.paths import ConfigPaths, expand, find_paths
 from app.config.source.problems import Problems
 from app.config.source.substitute import Substitution
 
 
-def load_settings(environ: Mapping[str, str], cwd: Path | None = None) -> Settings:
-    """The settings, complete and checked. `ConfigError` names the file and lists every mistake."""
-    return _Loading(_readable(environ), (cwd or Path.cwd()).absolute()).run()
+def load_settings(
+    environ: Mapping[str, str], cwd: Path | None = None, parsed: ParsedFile | None = None
+) -> Settings:
+    """The settings, complete and checked.
+
+    `parsed` is taken for the configuration file, whatever is on the disk. Raises ConfigError, which names
+    the file and lists every mistake.
+    """
+    readable = _readable(environ)
+    if parsed:
+        readable["OPENCLAW_CONFIG_PATH"] = str(parsed.file)
+    return _Loading(readable, (cwd or Path.cwd()).absolute(), parsed).run()
 
 
 def _readable(environ: Mapping[str, str]) -> dict[str, str]:
@@ -52,6 +62,7 @@ class _Loading:
 
     environ: dict[str, str]
     cwd: Path
+    parsed: ParsedFile | None
     problems: Problems = field(default_factory=Problems)
     sources: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -82,7 +93,7 @@ class _Loading:
             self.notes.append(f"no configuration file at {paths.candidates[0]}: built-in defaults")
             return JsonObject({}, {})
         self.problems.file = str(paths.config)
-        reader = TreeReader(self.problems)
+        reader = TreeReader(self.problems, self.parsed)
         tree = reader.read(paths.config)
         self.sources += reader.files
         # A file that cannot be read leaves holes, and what is missing there is not a mistake of its own.

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.config.source.json5_text import JsonArray, JsonObject, Position, TextError, parse
+from app.config.source.json5_text import JsonArray, JsonObject, Position
+from app.config.source.parsed_file import ParsedFile
 from app.config.source.problems import Problems
 
 INCLUDE = "$include"
@@ -16,9 +17,13 @@ MAX_FILE_BYTES = 2 * 1024 * 1024
 
 @dataclass(slots=True)
 class TreeReader:
-    """Reads one configuration. `files` are those that were looked at, also the missing ones."""
+    """Reads one configuration. `files` are those that were looked at, also the missing ones.
+
+    A file that was parsed before is handed in as `parsed`, and neither read nor parsed again.
+    """
 
     problems: Problems
+    parsed: ParsedFile | None = None
     files: list[Path] = field(default_factory=list)
 
     def read(self, file: Path) -> JsonObject:
@@ -33,20 +38,21 @@ class TreeReader:
     def _read(self, file: Path, chain: tuple[Path, ...], asked_at: Position | None) -> Any:
         self.files.append(file)
         try:
-            text = _text(file)
+            parsed = self._parsed(file)
         except (OSError, ValueError) as error:
             why = (error.strerror or "unreadable") if isinstance(error, OSError) else str(error)
             self.problems.add_at(asked_at or str(file), f"cannot read {file}: {why}")
             return None
-        try:
-            value = parse(text, file)
-        except TextError as error:
-            for position, sentence in error.mistakes:
-                self.problems.add_at(position, sentence)
-            return None
-        if value is None:
+        for position, sentence in parsed.mistakes:
+            self.problems.add_at(position, sentence)
+        if parsed.tree is None and not parsed.mistakes:
             self.problems.add_at(Position(file, 1, 1), "holds nothing but `null`")
-        return self._resolve(value, file, chain)
+        return self._resolve(parsed.tree, file, chain)
+
+    def _parsed(self, file: Path) -> ParsedFile:
+        if self.parsed and self.parsed.file == file:
+            return self.parsed
+        return ParsedFile.parse(_text(file), file)
 
     def _resolve(self, value: Any, file: Path, chain: tuple[Path, ...]) -> Any:
         if isinstance(value, JsonArray):

@@ -7,9 +7,9 @@ import os
 import stat
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import json5
 import pytest
 
 from app.bootstrap import check_file
@@ -17,6 +17,8 @@ from app.concurrency.native_thread import NativeThread
 from app.config.edit import ConfigFile
 from app.config.loader import load_settings
 from app.config.schema.fields import REDACTED
+from app.config.settings import Settings
+from app.config.source.parsed_file import ParsedFile
 from app.errors import InvalidRequest, ServiceUnavailable
 
 if TYPE_CHECKING:
@@ -39,9 +41,8 @@ WRITTEN = """{
 def edit(operator: Operator) -> Callable[[], ConfigFile]:
     """The editor of the file as it is now."""
 
-    def load_file(file: Path):
-        environ = {"HOME": str(operator.home), **operator.environ, "OPENCLAW_CONFIG_PATH": str(file)}
-        return load_settings(environ, operator.cwd)
+    def load_file(parsed: ParsedFile) -> Settings:
+        return load_settings({"HOME": str(operator.home), **operator.environ}, operator.cwd, parsed)
 
     def build() -> ConfigFile:
         settings = operator.load()
@@ -197,7 +198,7 @@ class TestReplace:
 
         monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(ServiceUnavailable, match="No space left on device"):
-            file.replace("{}", shown.hash)
+            file.replace(shown.text, shown.hash)
         assert operator.file.read_text() == WRITTEN
         assert os.listdir(operator.file.parent) == ["openclaw.json"]
 
@@ -250,3 +251,56 @@ class TestPatch:
         assert "must be an object" in refusal(lambda: file.patch("[1]", base))
         assert "gateway.port" in refusal(lambda: file.patch("{gateway: {port: 'x'}}", base))
         assert operator.file.read_text() == WRITTEN
+
+
+class TestParsing:
+    """Each text is parsed once: the JSON5 parser is slow."""
+
+    @pytest.fixture
+    def parsed(self, file, monkeypatch) -> list[str]:
+        """The documents that the JSON5 parser is given, from now on."""
+        texts: list[str] = []
+        loads = json5.loads
+
+        def counted(text: str, **options: Any) -> Any:
+            if "{" in text:  # `unmask` reads single values, too
+                texts.append(text)
+            return loads(text, **options)
+
+        monkeypatch.setattr(json5, "loads", counted)
+        return texts
+
+    def test_a_load(self, operator, parsed):
+        operator.load()
+        assert parsed == [WRITTEN]
+
+    def test_a_load_with_an_included_file(self, operator, parsed):
+        part, whole = "{/**/ queue: {cap: 3}}", "{session: {$include: 'part.json5'}}"
+        operator.write(part, "part.json5")
+        operator.load(whole)
+        assert parsed == [whole, part]
+
+    def test_showing_the_file(self, file, parsed):
+        file.show()
+        assert parsed == [WRITTEN]
+
+    def test_replacing_the_file(self, operator, file, parsed):
+        shown = file.show()
+        parsed.clear()
+        raw = shown.text.replace("18790", "18791")
+        file.replace(raw, shown.hash)
+        assert parsed == [WRITTEN, raw, operator.file.read_text()]
+
+    def test_replacing_it_by_a_text_without_placeholders(self, operator, file, parsed):
+        base = file.show().hash
+        parsed.clear()
+        raw = "{gateway: {auth: {token: 'another-secret-0123456789'}}}"
+        file.replace(raw, base)
+        assert parsed == [WRITTEN, raw]
+
+    def test_patching_the_file(self, file, parsed):
+        base = file.show().hash
+        parsed.clear()
+        patch = "{gateway: {port: 18791}}"
+        file.patch(patch, base)  # what is written is plain JSON, which needs no JSON5 parser
+        assert parsed == [WRITTEN, patch]

@@ -15,6 +15,7 @@ from app.auth.scopes import ALL
 from app.bootstrap import build_gateway
 from app.config.loader import load_settings
 from app.config.settings import Settings
+from app.config.source.parsed_file import ParsedFile
 from app.errors import GatewayError
 from app.gateway import Gateway
 from app.messages import Message
@@ -127,8 +128,8 @@ def office(tmp_path: Path) -> Iterator[Office]:
     def load() -> Settings:
         return load_settings(environ, tmp_path)
 
-    def load_file(other: Path) -> Settings:
-        return load_settings({**environ, "OPENCLAW_CONFIG_PATH": str(other)}, tmp_path)
+    def load_file(other: ParsedFile) -> Settings:
+        return load_settings(environ, tmp_path, other)
 
     gateway = build_gateway(load(), load, load_file)
     yield Office(gateway, file, load)
