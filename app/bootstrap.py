@@ -85,7 +85,7 @@ def build_gateway(
         background=(maintenance.run, watch.run),
         resources=(providers, database, worker),
     )
-    watch.tell(gateway.settings_changed)
+    watch.add_listener(gateway.settings_changed)
     return gateway
 
 
@@ -95,7 +95,7 @@ def build_runs(
     """The service that starts runs, with the queues it takes its places in and the gauges that count it."""
     session, limits = watch.settings.session, watch.settings.limits
     lanes = Lanes(session.queue_cap, session.queue_mode)
-    watch.tell(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
+    watch.add_listener(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
     meter = RunMeter(metrics)
     tasks = TaskBuilder(providers, meter.failed_call)
     ledger = RunLedger(limits.ended_runs, limits.ended_run_seconds)
@@ -110,7 +110,7 @@ def build_providers(watch: ConfigWatch) -> ProviderRegistry:
     """The registry, with each change of the configuration taken over."""
     settings = watch.settings
     providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
-    watch.tell(lambda new: providers.update(new.providers))
+    watch.add_listener(lambda new: providers.update(new.providers))
     return providers
 
 

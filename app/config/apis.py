@@ -24,7 +24,7 @@ class ApiFacts:
     needs_base_url: bool = False
     needs_local_package: bool = False  # serves only where `requirements-local.txt` is installed
     is_bundled: bool = False  # comes with the gateway: there without a key and without an entry in the file
-    is_free: bool = False  # nobody charges for it, so that a missing price means nought
+    is_free: bool = False  # nobody charges for it, so a missing price means 0
     may_be_default: bool = False  # its model may be taken for agents that name none
     has_scripts: bool = False
     own_model: str | None = None  # the model it serves if its settings name none

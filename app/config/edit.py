@@ -1,6 +1,6 @@
-"""Changes the operator's file for a client: only to what would load, and all of it or nothing.
+"""Shows the operator's file to clients and changes it for them, only to what the gateway could start with.
 
-The watch takes the change up as if the operator had made it.
+The watch notices the change as if the operator had made it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ DEFAULT_NAME = "openclaw.json"
 
 @dataclass(frozen=True, slots=True)
 class ShownConfig:
-    """The file without secrets. `hash` stands for its exact text, None if there is no file."""
+    """The file without secrets. `hash` identifies its exact text; None if there is no file.
+
+    `problems` are the mistakes in it; `effective` is what is in force, in the file's own form.
+    """
 
     path: Path
     text: str | None
@@ -40,6 +43,8 @@ class ShownConfig:
 
 @dataclass(frozen=True, slots=True)
 class ChangedConfig:
+    """The file after a change, without secrets. `changed` False: it already said so and was not written."""
+
     path: Path
     tree: Any
     hash: str

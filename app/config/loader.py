@@ -1,6 +1,6 @@
-"""The operator's file and environment into `Settings`, or every mistake in them at once.
+"""Loads `Settings` from the operator's file and the environment, or reports every mistake in them at once.
 
-Above it: whoever starts the gateway, and the watch. Reads files; never changes `os.environ`.
+Used by the processes that start the gateway and by the watch. Reads files; never changes `os.environ`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def load_settings(
 
 
 def _readable(environ: Mapping[str, str]) -> dict[str, str]:
-    """Bytes that are not UTF-8 come as half surrogates, which no text may hold: read them as Latin-1."""
+    """The environment, with values that are not UTF-8 read as Latin-1: no text may have lone surrogates."""
     return {name: _as_text(value) for name, value in environ.items()}
 
 
@@ -96,7 +96,7 @@ class _Loading:
         reader = TreeReader(self.problems, self.parsed)
         tree = reader.read(paths.config)
         self.sources += reader.files
-        # A file that cannot be read leaves holes, and what is missing there is not a mistake of its own.
+        # Keys missing from a file that cannot be read are not mistakes of their own: stop here.
         self.problems.raise_any(self._all_sources())
         return tree
 
@@ -126,7 +126,7 @@ class _Loading:
         agents = AgentBuilder(loaded.get("agents", {}), paths.state_dir, self._expander(paths), self.problems)
         providers = ProviderBuilder(loaded.get("models", {}), self.environ, self.problems)
         built = providers.build()
-        # A provider that is configured wrongly is not one that is missing.
+        # With mistakes in `models`, a provider may seem to be missing only because its entry is invalid.
         for path, model in () if "models" in self.broken else agents.paths_of_models():
             if what := providers.for_model(model, built):
                 self.problems.add(path, f"`{model}` {what}")

@@ -1,6 +1,6 @@
-"""What the operator's file says, checked and complete: frozen values that anybody may read.
+"""The operator's configuration, validated and complete: frozen values that every module may read.
 
-Made by `app/config/loader.py`; the keys and defaults are in `docs/config.md`. Sizes are bytes and times
+Built by `app/config/loader.py`; the keys and defaults are in `docs/config.md`. Sizes are bytes and times
 are seconds, whatever unit the file uses.
 """
 
@@ -93,7 +93,7 @@ class ControlUiSettings:
 
 @dataclass(frozen=True, slots=True)
 class RemoteSettings:
-    """The gateway that the command line talks to, where it is not this one."""
+    """The gateway that the command line connects to, if it is not the one on this machine."""
 
     url: str | None = None
     token: str | None = field(default=None, repr=False)
@@ -102,7 +102,7 @@ class RemoteSettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`host` and `port` are where to listen, with `bind`, `customBindHost` and `$PORT` already weighed."""
+    """`host` and `port` are where to listen, worked out from `bind`, `customBindHost` and `$PORT`."""
 
     host: str = "127.0.0.1"
     port: int = 18789
@@ -192,7 +192,7 @@ class ProviderSettings:
     scripts: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
 
     def model(self, model_id: str) -> ModelSettings:
-        """The listed model of that id, or a bare one: a provider may serve models nobody listed."""
+        """The configured model of that id, or one with defaults: a provider may serve others."""
         for model in self.models:
             if model.id == model_id:
                 return model
@@ -221,11 +221,11 @@ class LoggingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything. `agents` has at least one entry and exactly one with `default` true.
+    """The whole configuration. `agents` has at least one entry and exactly one with `default` true.
 
     `tools` is the policy for all agents; an agent's own `tools` comes on top of it. `notes` are lines
-    worth telling the operator once (unused sections, guesses made). `sources` are the files that were
-    looked at, also those that do not exist: a change to one of them may change the settings.
+    for the log (sections that are not used, files that cannot be read). `sources` are the files that were
+    looked for, also those that do not exist: a change to one of them may change the settings.
     """
 
     state_dir: Path

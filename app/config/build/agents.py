@@ -1,4 +1,4 @@
-"""The agents of the settings: both forms of the file, the defaults laid under each, one default agent."""
+"""Builds the agents of the settings: from both forms of the file, merged with the defaults."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ class AgentBuilder:
     problems: Problems
 
     def build(self) -> tuple[AgentSettings, ...]:
+        """At least one agent, exactly one of them the default; mistakes are added to `problems`."""
         entries = self._entries() or [_Entry(("agents", "defaults"), "main", {})]
         default_id = self._default_id(entries)
         return tuple(self._agent(entry, default_id) for entry in entries)
 
     def paths_of_models(self) -> list[tuple[KeyPath, str]]:
-        """Each model that the file names for an agent, and the key that names it."""
+        """Each model that the file names for an agent, with the path of its key."""
         defaults = _Entry(("agents", "defaults"), "", self.section.get("defaults", {}))
         found: list[tuple[KeyPath, str]] = []
         for entry in (defaults, *self._entries()):
@@ -88,11 +89,16 @@ class AgentBuilder:
             return self.expand(given["workspace"])
         if is_default:
             return self.state_dir / "workspace"
-        # Two agents never share a folder by default: one could read what the other was told.
+        # By default two agents never share a folder: one could read the files of the other.
         return self.state_dir / f"workspace-{entry.id}"
 
 
 def merge_defaults(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """An agent's keys over those of `agents.defaults`.
+
+    `params`, `tools` and `identity` merge key by key; an agent without a model of its own keeps the
+    defaults' model and fallbacks.
+    """
     merged = {**defaults, **given}
     for key in _MERGED_BY_KEY:
         if key in defaults and key in given:

@@ -1,4 +1,4 @@
-"""The providers that need no entry in the file: a key in the environment is enough."""
+"""The known providers. They need no entry in the file: an API key in the environment is enough."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OLLAMA_PORT = 11434
 
 @dataclass(frozen=True, slots=True)
 class CatalogueEntry:
-    """`variable` holds the key; None for a provider that needs none."""
+    """`variable` is the environment variable with the API key; None for a provider that needs no key."""
 
     name: str
     base_url: str
@@ -60,31 +60,31 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {
 
 
 def ollama_url(written: str) -> str:
-    """`OLLAMA_HOST` (a host, host:port or URL) as the address of its OpenAI-compatible API."""
+    """`OLLAMA_HOST` (a host, host:port or URL) as the base URL of its OpenAI-compatible API."""
     text = written.strip()
     if "://" not in text:
         text = f"http://{text}"
         has_port = urlsplit(text).port is not None
         text = text if has_port else f"{text.rstrip('/')}:{OLLAMA_PORT}"
     url = checks.base_url(text)
-    # Ollama's own setting for "listen everywhere" is no address to connect to.
+    # Ollama reads the same variable for the address to listen on; nobody can connect to 0.0.0.0.
     url = url.replace("://0.0.0.0", "://127.0.0.1", 1)
     return url if urlsplit(url).path else f"{url}/v1"
 
 
 def with_version(url: str) -> str:
-    """OpenClaw gives Ollama's address without a path; its OpenAI-compatible API is below `/v1`."""
+    """The URL with `/v1` added if it is Ollama's without a path, as OpenClaw writes it."""
     parts = urlsplit(url)
     return f"{url}/v1" if not parts.path and parts.port == OLLAMA_PORT else url
 
 
 def ollama_from(environ: Mapping[str, str]) -> str | None:
-    """The address that `OLLAMA_HOST` names, None if it is not set; `ValidationError` if it is none."""
+    """The base URL that `OLLAMA_HOST` names, None if it is not set. Raises ValidationError."""
     written = environ.get("OLLAMA_HOST", "").strip()
     if not written:
         return None
     try:
         return ollama_url(written)
     except ValueError as error:
-        said = error.messages[0] if isinstance(error, ValidationError) else "has a port that is none"
-        raise ValidationError(str(said)) from error
+        why = error.messages[0] if isinstance(error, ValidationError) else "has no valid port"
+        raise ValidationError(str(why)) from error

@@ -1,4 +1,4 @@
-"""`gateway` of the settings: the loaded section together with what the environment says."""
+"""Builds `Settings.gateway` from the loaded section and the environment."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ class GatewayBuilder:
     problems: Problems
 
     def build(self) -> GatewaySettings:
+        """Mistakes in the environment are added to `problems`."""
         given = dict(self.section)
         given["auth"] = self._auth(given.get("auth", {}))
         given["host"] = _HOSTS.get(given.get("bind", "loopback")) or given["custom_bind_host"]
         if port := self._port("OPENCLAW_GATEWAY_PORT") or self._port("CLAWDBOT_GATEWAY_PORT"):
             given["port"] = port
         if port := self._port("PORT"):
-            # A platform that sets $PORT routes to the machine's outside address.
+            # A platform that sets $PORT (Heroku and others) connects from outside the machine.
             given.update(port=port, host="0.0.0.0")  # noqa: S104
         return GatewaySettings(**given)
 
@@ -49,12 +50,15 @@ class GatewayBuilder:
         return port
 
 
-def from_environ(name: str, written: str, take: Callable[[str], Any], problems: Problems) -> Any:
-    """A variable's value as a setting, None if the variable is not set or wrong."""
+def from_environ(name: str, written: str, load: Callable[[str], Any], problems: Problems) -> Any:
+    """The value of an environment variable as a setting, loaded by `load`.
+
+    None if it is not set; if `load` refuses it, that is added to `problems`.
+    """
     if not written:
         return None
     try:
-        return take(written)
+        return load(written)
     except ValidationError as error:
         problems.add_at("environment", f"{name}: {error.messages[0]}")
         return None

@@ -1,4 +1,4 @@
-"""The providers of the settings: the catalogue, what the environment has keys for, the file's entries."""
+"""Builds the providers of the settings: from the catalogue, the environment's keys and the file's entries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ProviderBuilder:
     problems: Problems
 
     def build(self) -> dict[str, ProviderSettings]:
-        """In the catalogue's order, then the file's. `ollama` is left for an agent to ask for."""
+        """The providers by name, in the catalogue's order, then the file's. `for_model` may add `ollama`."""
         configured = self.section.get("providers", {})
         merging = self.section.get("mode", "merge") == "merge"
         built: dict[str, ProviderSettings] = {}
@@ -45,7 +45,7 @@ class ProviderBuilder:
         return built
 
     def for_model(self, model: str, built: dict[str, ProviderSettings]) -> str | None:
-        """What is wrong with naming that model, None if nothing. May add `ollama` to what is built."""
+        """Why that model cannot be used, None if it can. Adds `ollama` to `built` if the model needs it."""
         name = ModelName.parse(model).provider
         entry = CATALOGUE.get(name)
         if name not in built and entry and self.section.get("mode", "merge") == "merge":
@@ -83,7 +83,7 @@ class ProviderBuilder:
         )
 
     def _configured(self, base: ProviderSettings | None, name: str) -> ProviderSettings:
-        """The file's entry laid over `base`, the catalogue's provider of the same name if there is one."""
+        """The file's entry merged over `base`, the catalogue's provider of the same name if there is one."""
         given = dict(self.section["providers"][name])
         given["timeouts"] = _timeouts(given)
         if key := given.pop("api_key", None):
@@ -99,14 +99,14 @@ class ProviderBuilder:
         return provider
 
     def _key(self, written: str) -> str:
-        """OpenClaw lets `apiKey` be the bare name of the variable that holds the key."""
+        """OpenClaw lets `apiKey` be the bare name of the variable that has the key."""
         if _VARIABLE_NAME.fullmatch(written):
             return self.environ.get(written) or written
         return written
 
 
 def _timeouts(given: dict[str, Any]) -> ProviderTimeouts:
-    """The entry's timeouts; takes OpenClaw's two older keys out of the entry."""
+    """The entry's timeouts; removes OpenClaw's two older keys from the entry."""
     timeouts: ProviderTimeouts = given.get("timeouts", ProviderTimeouts())
     milliseconds, seconds = given.pop("timeout_ms", None), given.pop("timeout_seconds", None)
     total = milliseconds / 1000 if milliseconds is not None else seconds

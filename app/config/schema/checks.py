@@ -1,4 +1,4 @@
-"""Whether a text is the address, name or URL it should be. Each gives the tidied text, or refuses it."""
+"""Checks of addresses, names and URLs. Each returns the normalized string or raises ValidationError."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def filled(text: str) -> str:
+    """Not empty and not only white space."""
     if not text.strip():
         raise ValidationError("must not be blank")
     return text
 
 
 def agent_id(text: str) -> str:
+    """An agent's id, in lower case."""
     if not _AGENT_ID.fullmatch(text.strip().lower()):
         raise ValidationError(
             "must be letters, digits, `_` and `-`, at most 64, and not begin with `_` or `-`"
@@ -30,25 +32,28 @@ def agent_id(text: str) -> str:
 
 
 def provider_name(text: str) -> str:
+    """A provider's name, in lower case."""
     if not _PROVIDER_NAME.fullmatch(text.strip().lower()):
         raise ValidationError("must be letters, digits, `.`, `_` and `-`, at most 64: no slash, no space")
     return text.strip().lower()
 
 
 def header_name(text: str) -> str:
+    """The name of an HTTP header (a token of RFC 9110, section 5.6.2), in lower case."""
     if not _HEADER_NAME.fullmatch(text):
         raise ValidationError("is not the name of an HTTP header")
     return text.lower()
 
 
 def header_value(text: str) -> str:
+    """The value of an HTTP header, without white space around it."""
     if any(char in text for char in "\r\n\0"):
         raise ValidationError("must be one line")
     return text.strip()
 
 
 def network(text: str) -> str:
-    """An address or a CIDR."""
+    """An IP address or a network in CIDR notation."""
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -57,7 +62,7 @@ def network(text: str) -> str:
 
 
 def host(text: str) -> str:
-    """A host name or an address to listen on."""
+    """A host name or IP address to listen on."""
     name = text.strip().lower()
     try:
         return str(ipaddress.ip_address(name.strip("[]")))
@@ -76,11 +81,11 @@ def allowed_host(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """`scheme://host[:port]` as a browser writes it."""
+    """An origin, `scheme://host[:port]`, as a browser sends it (RFC 6454, section 6.2)."""
     parts = _split(text)
     hint = 'must be one exact origin such as "https://chat.example.com", without a path'
     if "*" in text:
-        raise ValidationError(f"{hint}; `*` is not served")
+        raise ValidationError(f"{hint}; `*` is not supported")
     is_bare = not (parts.path or parts.query or parts.fragment or "@" in parts.netloc)
     if not re.fullmatch(r"[a-z][a-z0-9+.-]*", parts.scheme) or not parts.hostname or not is_bare:
         raise ValidationError(hint)
@@ -91,12 +96,12 @@ def origin(text: str) -> str:
 
 
 def base_url(text: str) -> str:
-    """The address of a provider, without a slash at its end."""
+    """A provider's base URL, without a slash at its end."""
     parts = _split(text.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text.strip()):
         raise ValidationError('must be an http or https URL such as "https://api.example.com/v1"')
     if "@" in parts.netloc:
-        raise ValidationError("must not hold a user or password; use `apiKey` or `headers`")
+        raise ValidationError("must not contain a user or password; use `apiKey` or `headers`")
     if parts.query or parts.fragment:
         raise ValidationError("must end with its path: no `?` and no `#`")
     _port(parts)
@@ -104,6 +109,7 @@ def base_url(text: str) -> str:
 
 
 def remote_url(text: str) -> str:
+    """The URL of another gateway."""
     parts = _split(text.strip())
     if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ValidationError('must be a URL such as "wss://gateway.example.com"')
@@ -122,6 +128,7 @@ def storage_url(text: str) -> str:
 
 
 def redis_url(text: str) -> str:
+    """The URL of a Redis server, as redis-py reads it."""
     if not re.match(r"(redis|rediss|unix)://\S+$", text.strip()):
         raise ValidationError("must begin with `redis://`, `rediss://` or `unix://`")
     return text.strip()
@@ -138,4 +145,4 @@ def _port(parts: SplitResult) -> int | None:
     try:
         return parts.port
     except ValueError:
-        raise ValidationError("has a port that is none: a port is from 1 to 65535") from None
+        raise ValidationError("has no valid port: a port is from 1 to 65535") from None

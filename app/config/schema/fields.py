@@ -1,7 +1,7 @@
-"""Kinds of values a configuration key can hold.
+"""The types of values that a configuration key can have.
 
-Each field loads what the file says into what `settings.py` holds, writes it back in the file's own form,
-and names itself for the documentation. No message repeats the value: it may be a secret.
+`load` turns the file's value into the one in `settings.py`, `dump` back; `kind` is the type's name in the
+documentation. No error message repeats the value: it may be a secret.
 """
 
 from __future__ import annotations
@@ -57,14 +57,16 @@ class Setting(fields.Field[Any]):
         return None if value is None else self.dump(value)
 
     def load(self, value: Any) -> Any:
+        """The value for the settings. Raises ValidationError."""
         return value
 
     def dump(self, value: Any) -> Any:
+        """The value as the file would write it."""
         return value
 
 
 class String(Setting):
-    kind = "text"
+    kind = "string"
 
     def load(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -73,7 +75,7 @@ class String(Setting):
 
 
 class FilePath(String):
-    """Text in the file, a path in the settings."""
+    """A string in the file, a path in the settings."""
 
     kind = "path"
 
@@ -84,7 +86,7 @@ class FilePath(String):
 class Secret(String):
     """A text that is never shown, of any length and any characters. An empty one loads as None: not set."""
 
-    kind = "secret text"
+    kind = "secret string"
 
     def __init__(self, doc: str, **options: Any) -> None:
         super().__init__(doc, secret=True, **options)
@@ -97,7 +99,7 @@ class Boolean(Setting):
     kind = "true or false"
 
     def load(self, value: Any) -> bool:
-        # The words too, because that is what "${NAME}" can yield.
+        # The words too: "${NAME}" yields text.
         if value is True or value == "true":
             return True
         if value is False or value == "false":
@@ -186,7 +188,7 @@ class Duration(Setting):
             raise ValidationError(f"must be a {self.kind}, or a number of milliseconds")
         seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
         if not 0 < seconds < 2**53:
-            raise ValidationError("must be longer than nothing")
+            raise ValidationError("must be longer than zero")
         return seconds
 
     def dump(self, value: Any) -> Any:
@@ -217,22 +219,22 @@ class Enum(Setting):
 
 
 class StringList(Setting):
-    """A list of texts; `check` is for each of them."""
+    """A list of strings without duplicates; `check` is applied to each of them."""
 
-    kind = "list of texts"
+    kind = "list of strings"
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
         if not isinstance(value, list):
             raise ValidationError("must be a list")
-        taken, wrong = [], {}
+        loaded, wrong = [], {}
         for index, item in enumerate(value):
             try:
-                taken.append(self._one(item))
+                loaded.append(self._one(item))
             except ValidationError as error:
                 wrong[index] = error.messages
         if wrong:
             raise ValidationError(wrong)
-        return tuple(dict.fromkeys(taken))
+        return tuple(dict.fromkeys(loaded))
 
     def _one(self, item: Any) -> Any:
         if not isinstance(item, str) or not item.strip():

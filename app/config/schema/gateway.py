@@ -1,4 +1,4 @@
-"""`gateway`: where to listen, who may call, and which endpoints are served."""
+"""`gateway`: where to listen, who may call, and which endpoints are enabled."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from app.config.settings import (
 
 class RateLimitSchema(Section):
     makes = AuthRateLimit
-    max_attempts = Integer("Wrong credentials before a caller is locked out.", low=1)
-    window_seconds = Milliseconds("The time in which they are counted.", low=1, data_key="windowMs")
+    max_attempts = Integer("Failed attempts before a caller is locked out.", low=1)
+    window_seconds = Milliseconds("The time window in which they are counted.", low=1, data_key="windowMs")
     lockout_seconds = Milliseconds("How long a caller is locked out.", low=1, data_key="lockoutMs")
     exempt_loopback = Boolean("Callers on this machine are never locked out.")
 
@@ -42,19 +42,17 @@ class TrustedProxySchema(Section):
     user_header = String(
         "The header in which the proxy names the caller.", check=checks.header_name, required=True
     )
-    required_headers = StringList("Headers that must be there as well.", check=checks.header_name)
-    allow_users = StringList("Who may call; everybody that the proxy names, if empty.")
-    allow_loopback = Boolean("The proxy may be on this machine.")
+    required_headers = StringList("Further headers that must be present.", check=checks.header_name)
+    allow_users = StringList("The users who may call; if empty, every user that the proxy names.")
+    allow_loopback = Boolean("Whether the proxy may be on this machine.")
 
 
 class AuthSchema(Section):
     defaults = AuthSettings
     unused = openclaw.AUTH
-    mode = Enum(
-        "How callers prove themselves. Not set: `password` if a password is set, else `token`.", AuthMode
-    )
-    token = Secret("The shared token; wins over `OPENCLAW_GATEWAY_TOKEN`.")
-    password = Secret("The shared password; wins over `OPENCLAW_GATEWAY_PASSWORD`.")
+    mode = Enum("How callers authenticate. Not set: `password` if a password is set, else `token`.", AuthMode)
+    token = Secret("The shared token; takes precedence over `OPENCLAW_GATEWAY_TOKEN`.")
+    password = Secret("The shared password; takes precedence over `OPENCLAW_GATEWAY_PASSWORD`.")
     rate_limit = Nested(RateLimitSchema)
     trusted_proxy = Nested(TrustedProxySchema)
 
@@ -62,8 +60,8 @@ class AuthSchema(Section):
 class ImagesSchema(Section):
     makes = ImageSettings
     allow_url = Boolean("Fetch images that a request names by URL.")
-    url_allowlist = StringList("Hosts they may come from, `*.example.com` for all below one; any if empty.")
-    allowed_mimes = StringList("Types of image that are accepted.", check=str.lower)
+    url_allowlist = StringList("Hosts they may come from, `*.example.com` for all subdomains; any if empty.")
+    allowed_mimes = StringList("Media types of images that are accepted.", check=str.lower)
     max_bytes = Integer("The largest image.", low=1)
     max_redirects = Integer("Redirects to follow when fetching.", low=0, high=20)
     timeout_seconds = Milliseconds("The longest a fetch may take.", low=1, data_key="timeoutMs")
@@ -73,8 +71,8 @@ class ChatCompletionsSchema(Section):
     makes = ChatCompletionsSettings
     enabled = Boolean("Serve `/v1/chat/completions`, `/v1/models` and `/v1/embeddings`.")
     max_body_bytes = Integer("The largest request.", low=1)
-    max_image_parts = Integer("Images in the newest user message.", low=0)
-    max_total_image_bytes = Integer("All images of a request together.", low=1)
+    max_image_parts = Integer("The most images in the newest user message.", low=0)
+    max_total_image_bytes = Integer("The largest size of all images of a request together.", low=1)
     images = Nested(ImagesSchema)
     unknown_model = Enum("What a `model` that names no agent gets: 404 or the default agent.", UnknownModel)
 
@@ -97,8 +95,8 @@ class CorsSchema(Section):
 
 class SseSchema(Section):
     makes = SseSettings
-    keepalive = Enum("What a silent stream sends now and then.", Keepalive)
-    keepalive_seconds = Float("How long a stream may be silent.", low=0.05, high=3600)
+    keepalive = Enum("What to send when a stream has been silent for a while.", Keepalive)
+    keepalive_seconds = Float("How long a stream may be silent before that.", low=0.05, high=3600)
 
 
 class HttpSchema(Section):
@@ -106,25 +104,25 @@ class HttpSchema(Section):
     endpoints = Nested(EndpointsSchema, group=True)
     cors = Nested(CorsSchema, group=True)
     sse = Nested(SseSchema)
-    max_runs = Integer("Runs at a time, queued ones included; more are refused with 429.", low=1)
+    max_runs = Integer("The most runs at a time, with queued ones; more are refused with 429.", low=1)
 
 
 class MetricsSchema(Section):
-    metrics_public = Boolean("Serve `/metrics` without a credential.", data_key="public")
+    metrics_public = Boolean("Serve `/metrics` without authentication.", data_key="public")
 
 
 class ControlUiSchema(Section):
     makes = ControlUiSettings
     unused = openclaw.CONTROL_UI
     allowed_origins = StringList(
-        "Origins besides the gateway's own whose pages may open a WebSocket.", check=checks.origin
+        "Origins, besides the gateway's own, whose pages may open a WebSocket.", check=checks.origin
     )
 
 
 class RemoteSchema(Section):
     makes = RemoteSettings
     unused = openclaw.REMOTE
-    url = String("The gateway that the command line talks to.", check=checks.remote_url)
+    url = String("The gateway that the command line connects to.", check=checks.remote_url)
     token = Secret("Its token.")
     password = Secret("Its password.")
 
@@ -134,16 +132,22 @@ class GatewaySchema(Section):
 
     defaults = GatewaySettings
     unused = openclaw.GATEWAY
-    mode = Enum("Whether the command line means this machine's gateway or `remote`.", GatewayMode)
-    port = Integer("The port to listen on; `$PORT` and `OPENCLAW_GATEWAY_PORT` win.", low=1, high=65535)
+    mode = Enum("Whether the command line uses this machine's gateway or `remote`.", GatewayMode)
+    port = Integer(
+        "The port to listen on; `$PORT` and `OPENCLAW_GATEWAY_PORT` take precedence.", low=1, high=65535
+    )
     bind = Enum(
         "Where to listen: this machine only, all interfaces, `customBindHost`; `auto` is `loopback`.",
         BindMode,
     )
     custom_bind_host = String('The address for `bind: "custom"`.', check=checks.host)
     auth = Nested(AuthSchema)
-    trusted_proxies = StringList("Addresses and CIDRs of reverse proxies to believe.", check=checks.network)
-    allowed_hosts = StringList("Names this gateway answers to; any if empty.", check=checks.allowed_host)
+    trusted_proxies = StringList(
+        "IP addresses and CIDRs of the reverse proxies to trust.", check=checks.network
+    )
+    allowed_hosts = StringList(
+        "The values of the `Host` header that are accepted; any if empty.", check=checks.allowed_host
+    )
     metrics = Nested(MetricsSchema, group=True)
     http = Nested(HttpSchema, group=True)
     control_ui = Nested(ControlUiSchema)

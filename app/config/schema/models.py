@@ -1,4 +1,4 @@
-"""`models`: who serves the models, and what is known of each model."""
+"""`models`: the providers, and the facts about each of their models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.config.schema.nesting import AnyObject, MappingField, Nested, ObjectLis
 from app.config.schema.section import Section
 from app.config.settings import ModelSettings, ProviderSettings, ProviderTimeouts
 
-_NOT_SERVED = (
+_NOT_SUPPORTED = (
     "anthropic-messages",
     "azure-openai-responses",
     "bedrock-converse-stream",
@@ -38,15 +38,15 @@ _NOT_SERVED = (
 
 
 class Api(Enum):
-    """How to speak with a provider. OpenClaw's other ways are refused with a sentence that helps."""
+    """A provider's wire format. OpenClaw's other formats are refused with a hint."""
 
     def __init__(self, doc: str) -> None:
         super().__init__(doc, ProviderApi, aliases={"ollama": DEFAULT_API})
 
     def load(self, value: Any) -> str:
-        if value in _NOT_SERVED:
+        if value in _NOT_SUPPORTED:
             raise ValidationError(
-                'is not served yet; use "openai-completions", which this provider very likely has too'
+                'is not supported yet; use "openai-completions", which this provider very likely has too'
                 " (Anthropic: https://api.anthropic.com/v1)"
             )
         return super().load(value)
@@ -67,19 +67,19 @@ def _modality(text: str) -> str:
 class ModelSchema(Section):
     makes = ModelSettings
     unused = openclaw.MODEL
-    id = String("The provider's own name of the model.", check=checks.filled, required=True)
-    name = String("Its name for people.")
-    api = Api("As the provider's `api`.")
-    input = StringList('What it reads: `"text"`, `"image"`.', check=_modality)
-    context_window = Integer("The tokens it can hold.", low=1)
-    max_tokens = Integer("The longest answer it can give.", low=1)
-    reasoning = Boolean("It thinks before it answers.")
+    id = String("The model's id at the provider.", check=checks.filled, required=True)
+    name = String("Its display name.")
+    api = Api("The same as the provider's `api`.")
+    input = StringList('What it accepts: `"text"`, `"image"`.', check=_modality)
+    context_window = Integer("Its context window in tokens.", low=1)
+    max_tokens = Integer("The most tokens it can generate.", low=1)
+    reasoning = Boolean("Whether it reasons before it answers.")
     cost = Nested(CostSchema)
-    compat = AnyObject("What its server accepts, with OpenClaw's names.")
+    compat = AnyObject("What its server supports, with OpenClaw's names.")
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> ModelSettings:
-        # A provider has one way of speaking; this key is only checked.
+        # A provider has one wire format for all its models; this key is only checked.
         data.pop("api", None)
         return ModelSettings(**data)
 
@@ -93,21 +93,21 @@ class TimeoutsSchema(Section):
 
 
 class StepCallSchema(Section):
-    id = String("The call's id; made up if not set.")
-    name = String("The tool.", check=checks.filled, required=True)
-    arguments = Setting("An object, or the text that the model would send.")
+    id = String("The call's id; generated if not set.")
+    name = String("The tool's name.", check=checks.filled, required=True)
+    arguments = Setting("An object, or the JSON text that the model would send.")
 
 
 class StepErrorSchema(Section):
     status = Integer("The HTTP status.", low=400, high=599, required=True)
-    message = String("What the provider says.")
-    code = String("The provider's code for it.")
+    message = String("The provider's error message.")
+    code = String("The provider's error code.")
     retry_after = Float("Seconds in `Retry-After`.", low=0)
 
 
 class StepUsageSchema(Section):
-    prompt_tokens = Integer("Tokens read.", low=0)
-    completion_tokens = Integer("Tokens written.", low=0)
+    prompt_tokens = Integer("Prompt tokens.", low=0)
+    completion_tokens = Integer("Completion tokens.", low=0)
 
 
 def _true(value: bool) -> bool:
@@ -117,16 +117,16 @@ def _true(value: bool) -> bool:
 
 
 class StepSchema(Section):
-    """One step of a script. Loads into the step as it is written, with exactly one key."""
+    """One step of a script, with exactly one key. Loads into the step as it is written."""
 
     text = String("A piece of the answer.")
-    reasoning = String("A piece of the thinking before it.")
-    pause_ms = Float("Silence.", low=0, high=86_400_000)
+    reasoning = String("A piece of the reasoning before it.")
+    pause_ms = Float("Wait that many milliseconds.", low=0, high=86_400_000)
     tool_call = Nested(StepCallSchema)
     error = Nested(StepErrorSchema)
     cut = Boolean("The connection breaks.", check=_true)
-    hang = Boolean("Nothing comes any more.", check=_true)
-    finish = Enum("The end, and why.", Literal["stop", "length", "tool_calls", "content_filter"])
+    hang = Boolean("The provider sends nothing more.", check=_true)
+    finish = Enum("The finish reason.", Literal["stop", "length", "tool_calls", "content_filter"])
     usage = Nested(StepUsageSchema)
 
 
@@ -153,29 +153,29 @@ class Step(Setting):
 
 
 class ProviderSchema(Section):
-    """Loads into a dict of the keys that are given, so that they can be laid over the catalogue's."""
+    """Loads into a dict of the keys that are given, so that they can be merged over the catalogue's."""
 
     defaults = ProviderSettings
     unused = openclaw.PROVIDER
-    api = Api("How to speak with it; `openai-completions` if not set.")
-    base_url = String("Its address, the version included.", check=checks.base_url)
-    api_key = Secret("Its key, or the name of the environment variable that holds it.")
+    api = Api("Its wire format; `openai-completions` if not set.")
+    base_url = String("Its base URL, with the version.", check=checks.base_url)
+    api_key = Secret("Its key, or the name of the environment variable that has it.")
     headers = MappingField(
-        "Headers to send along.",
+        "Headers to send with each request.",
         String("A header's value.", secret=True, check=checks.header_value),
         name=checks.header_name,
     )
-    timeout_ms = Float("The longest one call may take; as `timeouts.totalMs`.", low=1)
+    timeout_ms = Float("The longest that one call may take; the same as `timeouts.totalMs`.", low=1)
     timeout_seconds = Float("The same in seconds.", low=0.001)
     timeouts = Nested(TimeoutsSchema)
     models = ObjectList(Nested(ModelSchema))
     scripts = MappingField(
-        "For api `scripted`: the name of a model, and the steps it plays.",
-        ObjectList(Step("One thing that the model does.")),
+        "For api `scripted`: by the name of a model, the steps it plays.",
+        ObjectList(Step("One step.")),
     )
 
     @validates_schema(skip_on_field_errors=True)
-    def _models_are_told_apart(self, data: dict[str, Any], **_: Any) -> None:
+    def _model_ids_are_unique(self, data: dict[str, Any], **_: Any) -> None:
         seen: set[str] = set()
         for index, model in enumerate(data.get("models", ())):
             if model.id in seen:
@@ -190,7 +190,5 @@ class ProviderSchema(Section):
 
 class ModelsSchema(Section):
     unused = openclaw.MODELS
-    mode = Enum(
-        "Whether `providers` come on top of the catalogue or in its place.", Literal["merge", "replace"]
-    )
-    providers = MappingField("Providers by their name.", Nested(ProviderSchema), name=checks.provider_name)
+    mode = Enum("Whether `providers` are added to the catalogue or replace it.", Literal["merge", "replace"])
+    providers = MappingField("The providers by name.", Nested(ProviderSchema), name=checks.provider_name)

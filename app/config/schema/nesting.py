@@ -1,4 +1,4 @@
-"""Keys that hold further keys: sections, lists of sections, objects whose keys the operator chooses."""
+"""Fields that contain further keys: sections, lists of sections, objects whose keys the operator chooses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from app.config.source.problems import write_key
 
 
 class AnyObject(Setting):
-    """An object whose keys this project leaves to others."""
+    """An object that is passed on as it is, such as OpenAI's `response_format`."""
 
     kind = "object"
 
     def load(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValidationError("must be an object")
-        taken: dict[str, Any] = plain(value)
-        return taken
+        loaded: dict[str, Any] = plain(value)
+        return loaded
 
 
 class MappingField(Setting):
@@ -37,29 +37,30 @@ class MappingField(Setting):
     def load(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise ValidationError("must be an object")
-        taken: dict[str, Any] = {}
+        loaded: dict[str, Any] = {}
         wrong: dict[str, Any] = {}
         for key, item in value.items():
             try:
-                taken[self._name(key, taken)] = self.each.deserialize(item)
+                loaded[self._name(key, loaded)] = self.each.deserialize(item)
             except ValidationError as error:
                 wrong[key] = error.messages
         if wrong:
             raise ValidationError(wrong)
-        return taken
+        return loaded
 
-    def _name(self, key: str, taken: Mapping[str, Any]) -> str:
+    def _name(self, key: str, loaded: Mapping[str, Any]) -> str:
         name = str(self.name_check(key)) if self.name_check else key
-        if name in taken:
+        if name in loaded:
             raise ValidationError(f"is the same name as another key here: `{write_key(name)}`")
         return name
 
     def dump(self, value: Any) -> dict[str, Any]:
+        # marshmallow's documented hook for subclasses; its own List calls it on its elements, too.
         return {key: self.each._serialize(item, key, value) for key, item in value.items()}
 
 
 class Nested(fields.Nested):
-    """A section inside a section. `group`: one that the settings keep flat, in the object around it."""
+    """A section inside a section. `group`: the settings have its keys in the object around it."""
 
     default_error_messages: dict[str, Any] = {  # noqa: RUF012
         **MESSAGES,
@@ -87,7 +88,7 @@ class ObjectList(fields.List[Any]):
 
 
 def plain(value: Any) -> Any:
-    """The same value in ordinary dicts and lists."""
+    """The same value as ordinary dicts and lists, without positions."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list) else value

@@ -18,17 +18,19 @@ def _main_key(text: str) -> str:
 
 class QueueSchema(Section):
     queue_mode = Enum(
-        "What a second run of a busy session does: wait its turn or be refused.",
+        "What happens to a run of a busy session: it waits in the queue or is refused.",
         QueueMode,
         data_key="mode",
     )
-    queue_cap = Integer("Runs that may wait for one session.", low=0, high=10_000, data_key="cap")
+    queue_cap = Integer("The most runs that may wait for one session.", low=0, high=10_000, data_key="cap")
 
 
 class MaintenanceSchema(Section):
     unused = openclaw.MAINTENANCE
-    prune_after_seconds = Duration("Sessions unused for so long are removed.", data_key="pruneAfter")
-    max_entries = Integer("Sessions to keep, the newest first.", low=1)
+    prune_after_seconds = Duration(
+        "Sessions that were not used for that long are removed.", data_key="pruneAfter"
+    )
+    max_entries = Integer("The most sessions to keep; the oldest are removed.", low=1)
 
 
 class SessionSchema(Section):
@@ -41,7 +43,7 @@ class SessionSchema(Section):
 
 class StorageSchema(Section):
     storage_url = String(
-        "The database; `DATABASE_URL` wins. Not set: `sqlite:///<state dir>/gateway.sqlite`.",
+        "Its URL; `DATABASE_URL` takes precedence. Not set: `sqlite:///<state dir>/gateway.sqlite`.",
         check=checks.storage_url,
         data_key="url",
     )
@@ -49,7 +51,7 @@ class StorageSchema(Section):
 
 class RedisSchema(Section):
     redis_url = String(
-        "Needed for more than one worker or host; `REDIS_URL` wins.",
+        "Needed for more than one worker or host; `REDIS_URL` takes precedence.",
         check=checks.redis_url,
         data_key="url",
         in_use=False,
@@ -60,11 +62,11 @@ class LoggingSchema(Section):
     makes = LoggingSettings
     unused = openclaw.LOGGING
     level = Enum(
-        "The least important lines to write.",
+        "The lowest level to log.",
         LogLevel,
         aliases={"warn": "warning", "trace": "debug", "fatal": "error", "silent": "error"},
     )
-    format = Enum("How lines look; `text` on a terminal, else `json`, if not set.", LogFormat)
+    format = Enum("The format of log lines. Not set: `text` on a terminal, else `json`.", LogFormat)
 
 
 class RootSchema(Section):
@@ -80,4 +82,4 @@ class RootSchema(Section):
     storage = Nested(StorageSchema, group=True)
     redis = Nested(RedisSchema, group=True)
     logging = Nested(LoggingSchema)
-    env = AnyObject("Variables for the names that the environment lacks.", load_only=True)
+    env = AnyObject("Environment variables for names that the environment does not have.", load_only=True)

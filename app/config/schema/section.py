@@ -1,4 +1,4 @@
-"""What every section of the file is: keys in camelCase, unknown ones refused."""
+"""The base class of all sections: keys are camelCase in the file, unknown ones are refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from app.config.schema.nesting import Nested
 
 
 class Section(Schema):
-    """Loads into `makes`, whose own defaults stand for the keys that are missing.
+    """Loads into `makes`, whose own defaults apply to missing keys.
 
-    `unused` are keys that OpenClaw knows and this project does not use: accepted, and named once.
+    `unused` are keys that OpenClaw knows and this project does not use: accepted, and named once in the log.
     """
 
     class Meta:

@@ -1,4 +1,4 @@
-"""The first look at the tree: which keys are used, which belong to OpenClaw alone, which are mistakes."""
+"""Sorts the keys of a file before it is validated: used, known to OpenClaw only, or mistakes."""
 
 from __future__ import annotations
 

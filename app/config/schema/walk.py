@@ -1,8 +1,8 @@
 """The one walk over the schema: every key with its path, its field and its sentence of documentation.
 
-The documentation, the JSON Schema, the search for unknown keys and the search for secrets stand on it. What
-can hold further keys is known here alone: sections, lists (`element`) and objects whose keys the operator
-chooses (`element` too).
+The documentation, the JSON Schema, the search for unknown keys and the search for secrets use it. Only this
+module knows what can contain further keys: sections (`section_of`), lists and objects whose keys the
+operator chooses (`element`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SchemaPath = tuple[str, ...]
 @dataclass(frozen=True, slots=True)
 class SchemaKey:
     """One key of one section. The last step of `path` is its spelling in the file, `name` its attribute in
-    `settings`, the dataclass that holds the value; None where the value is kept in a plain dict.
+    `settings`, the dataclass with the value; None if the value is in a plain dict.
     """
 
     path: SchemaPath
@@ -47,7 +47,7 @@ class SchemaKey:
 
     @property
     def is_marked_secret(self) -> bool:
-        """Whether the field, or each of the values it holds, is declared with `secret=True`."""
+        """Whether the field, or the field of its elements, is declared with `secret=True`."""
         inner = element(self.field)
         return any(field.metadata.get("secret") for field in (self.field, inner and inner[1]) if field)
 
@@ -59,7 +59,7 @@ def keys(section: Section, path: SchemaPath = (), settings: type | None = None) 
 
 
 def element(field: fields.Field[Any]) -> tuple[str, fields.Field[Any]] | None:
-    """What a list or an object with free keys holds, behind the step that stands for any of its places."""
+    """For a list or an object with free keys: the step that stands for any element, and its field."""
     if isinstance(field, MappingField):
         return ANY_NAME, field.each
     if isinstance(field, fields.List):
@@ -89,7 +89,7 @@ def _walk(level: Iterator[SchemaKey], skip: Callable[[SchemaKey], bool]) -> Iter
 
 
 def _below(key: SchemaKey) -> Iterator[SchemaKey]:
-    """The keys of the section that the key holds, however many lists and free names lie between."""
+    """The keys of the section below the key, also through lists and objects with free keys."""
     field, path = key.field, key.path
     while inner := element(field):
         step, field = inner

@@ -21,7 +21,7 @@ _INTRO = f"""\
 <!-- Written by `python -m app.config.shown.document > docs/config.md` from the schema. Change it there. -->
 
 One JSON5 file in OpenClaw's own format: comments and trailing commas are fine, keys given twice are not.
-`python -m app config check` says whether it is good, `python -m app config show` what is in force.
+`python -m app config check` checks it, `python -m app config show` prints the settings in force.
 Two examples: `examples/quickstart.json5` and `examples/openclaw.json5`.
 
 ## Which file
@@ -33,47 +33,51 @@ The first of:
 3. `CLAWDBOT_CONFIG_PATH`, else `clawdbot.json` in `CLAWDBOT_STATE_DIR` or `~/.clawdbot`
 4. none: built-in defaults
 
-`~` is the home directory. Where a variable has both names, `OPENCLAW_…` wins over `CLAWDBOT_…`.
+`~` is the home directory. Of variables with both names, `OPENCLAW_…` takes precedence over `CLAWDBOT_…`.
 
 ## Several files
 
-`$include: "agents.json5"` takes in another file, `$include: ["a.json5", "b.json5"]` several, anywhere an
-object may stand. Names are relative to the including file and may not lead out of its folder, by a link
-neither; an absolute path may. Objects merge key by key, lists are joined, of anything else the later one
-wins, and the keys beside `$include` come last. Files may include files, ten deep, not in a circle.
+`$include: "agents.json5"` includes another file, `$include: ["a.json5", "b.json5"]` several, wherever an
+object is allowed. Names are relative to the including file and may not lead out of its folder, also not
+through a symbolic link; an absolute path may. Objects merge key by key, lists are joined, and of other values
+the later one is used; the keys beside `$include` come last. Included files may include others, ten levels
+deep, without circles.
 
 ## Environment
 
-* `${{NAME}}` inside a text is replaced by that variable (upper-case names); one that is not set is a
-  mistake. `$${{NAME}}` is the literal text. A secret may also be `{{source: "env", id: "NAME"}}`.
-* What the environment lacks is filled from `.env` in the working directory, then from `.env` beside the
-  file, then from `env: {{vars: {{NAME: "…"}}}}` or `env: {{NAME: "…"}}`. The environment always wins.
-* `PORT` (all interfaces, that port), `DATABASE_URL` and `REDIS_URL` win over the file; the secrets of the
-  file win over `OPENCLAW_GATEWAY_TOKEN` and `OPENCLAW_GATEWAY_PASSWORD`.
+* `${{NAME}}` inside a string is replaced by that environment variable (upper-case names); one that is not set
+  is a mistake. `$${{NAME}}` is the literal text. A secret may also be `{{source: "env", id: "NAME"}}`.
+* Variables that the environment does not have are read from `.env` in the working directory, then from `.env`
+  beside the file, then from `env: {{vars: {{NAME: "…"}}}}` or `env: {{NAME: "…"}}`. The environment always
+  takes precedence.
+* `PORT` (all interfaces, that port), `DATABASE_URL` and `REDIS_URL` take precedence over the file; the
+  secrets in the file take precedence over `OPENCLAW_GATEWAY_TOKEN` and `OPENCLAW_GATEWAY_PASSWORD`.
 
 ## Mistakes
 
-Everything is checked before anything starts, and all mistakes are told at once: file, line and column, key,
-what is wrong and what would be right. Sections and keys of OpenClaw that this gateway does not use are
+Everything is checked before anything starts, and all mistakes are reported at once: file, line and column,
+key, what is wrong and what would be right. Sections and keys of OpenClaw that this gateway does not use are
 accepted and named once in the log; any other unknown key is a mistake.
 
-While the gateway runs, a changed file is taken up within two seconds and no stream is dropped. A broken one
-leaves the last good settings in force; the log says why. Port, bind and the two URLs need a restart.
+While the gateway runs, a changed file is loaded within two seconds, and no stream is interrupted. If it has
+mistakes, the last valid settings stay in force and the log says why. Changes of port, bind and the two URLs
+need a restart.
 
 Secrets are never shown: `config show` writes `{REDACTED}` in their place.
 
-Clients of the Gateway protocol may change the file (`config.set`, `config.patch`): only to what would load,
-and with everything or nothing written. They see `{REDACTED}` in place of secrets, and sending that back
-keeps the secret. `config.patch` writes the file as plain JSON, without its comments; `config.set` keeps them.
+Clients of the Gateway protocol may change the file (`config.set`, `config.patch`), only to a valid one, and
+either the whole change is written or none of it. They see `{REDACTED}` in place of
+secrets; sending that back keeps the secret.
+`config.patch` writes the file as plain JSON, without its comments; `config.set` keeps them.
 """
 
 _MODELS = """\
 ## Providers
 
-Used when the variable is set, without an entry. An entry of the same name under `models.providers` changes
-what it gives and keeps the rest. A model is named `provider/model`, split at the first slash.
-With no `model` configured the default is the first provider here whose variable is set, else `local` if it
-is installed, else `builtin`.
+A provider whose variable is set can be used without an entry. An entry of the same name under
+`models.providers` overrides the keys it has. A model is named `provider/model`, split at the first slash. If
+no `model` is configured, the default is the first provider of this table whose variable is set, else `local`
+if it is installed, else `builtin`.
 """
 
 _UNUSED = """\
@@ -94,7 +98,7 @@ class Row(NamedTuple):
 
 
 def document() -> str:
-    """The whole page."""
+    """The whole page as Markdown."""
     rows = [Row("key", "type", "default", "meaning"), Row("---", "---", "---", "---")]
     rows += _rows()
     return "\n".join((_INTRO, "## Keys\n", _table(rows), "", _MODELS, _table(_catalogue()), "", _unused()))
@@ -132,7 +136,7 @@ def _default(key: SchemaKey) -> str:
 
 
 def _catalogue() -> list[Row]:
-    rows = [Row("provider", "variable", "address", "default model"), Row("---", "---", "---", "---")]
+    rows = [Row("provider", "variable", "base URL", "default model"), Row("---", "---", "---", "---")]
     for entry in CATALOGUE.values():
         variable = entry.variable or ("OLLAMA_HOST" if entry.base_url else "")
         cells = (entry.name, variable, entry.base_url, entry.default_model)

@@ -1,4 +1,4 @@
-"""The configuration's schema as JSON Schema, with hints for a form: what `config.schema` answers."""
+"""The configuration's schema as JSON Schema, with hints for a form: the result of `config.schema`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ DIALECT = "http://json-schema.org/draft-07/schema#"
 
 
 def config_schema() -> dict[str, Any]:
+    """The whole configuration as JSON Schema, draft 7."""
     return {"$schema": DIALECT, "title": "OpenClawConfig", **_section(RootSchema())}
 
 
 def ui_hints() -> dict[str, dict[str, Any]]:
-    """Key path -> what a form shows beside it; `*` stands for names and positions in lists."""
+    """Key path -> what a form shows beside the key; `*` stands for names and positions in lists."""
     hints: dict[str, dict[str, Any]] = {}
     for key in walk(RootSchema()):
         hint: dict[str, Any] = {"label": key.path[-1], "help": key.doc} if key.doc else {}
@@ -107,7 +108,7 @@ def _value(field: fields.Field[Any]) -> dict[str, Any]:
             return {"type": "array", "items": {"type": "string"}}
         case AnyObject():
             return {"type": "object", "additionalProperties": True}
-        case Setting(kind="text" | "path" | "secret text"):
+        case Setting(kind="string" | "path" | "secret string"):
             return {"type": "string"}
         case _:
             return {}

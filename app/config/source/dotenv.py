@@ -1,4 +1,4 @@
-"""`.env` files: `NAME=value` lines that fill what the environment lacks."""
+"""`.env` files: `NAME=value` lines for names that the environment does not have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 def parse_dotenv(text: str) -> dict[str, str]:
-    """The assignments of a `.env` file. Lines that are none are passed over: the file has other readers."""
+    """The assignments in a `.env` file. Other lines are ignored: other programs read the file, too."""
     found: dict[str, str] = {}
     for line in _LINE.finditer(text.replace("\r\n", "\n")):
         if line["double"] is not None:
@@ -32,16 +32,19 @@ def parse_dotenv(text: str) -> dict[str, str]:
 
 
 def fill_from_dotenv(environ: Mapping[str, str], file: Path) -> tuple[dict[str, str], str | None]:
-    """The environment with the file's names where it lacks them, and a note if the file is unreadable."""
+    """The environment with the file's variables added, and a note for the log if the file cannot be read.
+
+    A variable that the environment has keeps its value; one that is empty there counts as missing.
+    """
     try:
         text = file.read_text("utf-8-sig") if file.is_file() else ""
     except (OSError, ValueError) as error:
-        return dict(environ), f"{file} is passed over: {_why(error)}"
+        return dict(environ), f"{file} is ignored: {_why(error)}"
     return fill(environ, parse_dotenv(text)), None
 
 
 def fill(environ: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Both together; a name that the environment has, and not as an empty string, keeps its value."""
+    """Both together. A name that the environment has keeps its value, unless that is an empty string."""
     return {**more, **{name: value for name, value in environ.items() if value or name not in more}}
 
 

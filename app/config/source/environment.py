@@ -1,4 +1,4 @@
-"""The environment that settings are read from: the real one, then `.env` files, then the file's `env`."""
+"""Adds the variables of the file's `env` section to the environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _NOT_VARIABLES = ("vars", "shellEnv")
 
 
 def with_env_section(environ: Mapping[str, str], section: Any, problems: Problems) -> dict[str, str]:
-    """`env: {NAME: "...", vars: {NAME: "..."}}` fills what the environment lacks; `vars` wins."""
+    """The environment with `env: {NAME: "...", vars: {NAME: "..."}}` for names it does not have.
+
+    `vars` takes precedence over the names beside it.
+    """
     if not isinstance(section, JsonObject):
         problems.add(("env",), "must be an object")
         return dict(environ)

@@ -1,4 +1,4 @@
-"""The configuration file with every `$include` in it resolved: one tree out of several files."""
+"""Reads the configuration file and resolves its `$include`s: one tree out of several files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_FILE_BYTES = 2 * 1024 * 1024
 
 @dataclass(slots=True)
 class TreeReader:
-    """Reads one configuration. `files` are those that were looked at, also the missing ones.
+    """Reads one configuration. `files` are those that were looked for, also the missing ones.
 
     A file that was parsed before is handed in as `parsed`, and neither read nor parsed again.
     """
@@ -27,7 +27,7 @@ class TreeReader:
     files: list[Path] = field(default_factory=list)
 
     def read(self, file: Path) -> JsonObject:
-        """The merged tree of a file; what is wrong goes to `problems` and is left out of the tree."""
+        """The merged tree of a file; mistakes are added to `problems` and left out of the tree."""
         tree = self._read(file, (file,), None)
         if not isinstance(tree, JsonObject):
             if tree is not None:
@@ -46,7 +46,7 @@ class TreeReader:
         for position, sentence in parsed.mistakes:
             self.problems.add_at(position, sentence)
         if parsed.tree is None and not parsed.mistakes:
-            self.problems.add_at(Position(file, 1, 1), "holds nothing but `null`")
+            self.problems.add_at(Position(file, 1, 1), "contains only `null`")
         return self._resolve(parsed.tree, file, chain)
 
     def _parsed(self, file: Path) -> ParsedFile:
@@ -67,7 +67,7 @@ class TreeReader:
         if included is None or not rest:
             return rest if included is None else included
         if not isinstance(included, JsonObject):
-            self._wrong(value.positions[INCLUDE], "has other keys beside it, so the file must hold an object")
+            self._wrong(value.positions[INCLUDE], "has keys beside it, so the file must contain an object")
             return rest
         return merge(included, rest)
 
@@ -90,11 +90,11 @@ class TreeReader:
             return self._wrong(position, "is not the name of a file")
         if not Path(name).is_absolute() and not real.is_relative_to(base):
             return self._wrong(
-                position, f"leads out of {file.parent}; name a file below it, or give the absolute path"
+                position, f"is outside of {file.parent}; name a file below it, or give the absolute path"
             )
         if real in [link.resolve() for link in chain]:
             circle = " -> ".join(link.name for link in (*chain, target))
-            return self._wrong(position, f"goes round in a circle: {circle}")
+            return self._wrong(position, f"files include each other in a circle: {circle}")
         if len(chain) > MAX_INCLUDE_DEPTH:
             return self._wrong(position, f"files include each other more than {MAX_INCLUDE_DEPTH} deep")
         return self._read(target, (*chain, target), position)
@@ -115,7 +115,7 @@ def _text(file: Path) -> str:
 
 
 def merge(base: Any, over: Any) -> Any:
-    """Objects merge key by key, lists are joined, of anything else `over` wins; as in OpenClaw."""
+    """Objects merge key by key, lists are joined, of other values `over` is used; as in OpenClaw."""
     if isinstance(base, JsonObject) and isinstance(over, JsonObject):
         values = {**base, **{key: merge(base[key], over[key]) if key in base else over[key] for key in over}}
         return JsonObject(values, {**base.positions, **over.positions})

@@ -1,4 +1,9 @@
-"""JSON5 text into containers that remember where each of their values was written."""
+"""Parses JSON5 into dicts and lists that know the position of each value in the file.
+
+The json5 library returns values without positions and accepts a key that is given twice. So a text that it
+has parsed is split into tokens once more: `_scan` walks over them with a stack of the containers that are
+open, and so knows the path of each key and element when it comes to it. `_with_positions` joins both results.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +31,8 @@ _JSON5_ERROR = re.compile(r"<string>:(\d+) (.*) at column (\d+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Position:
+    """Line and column, both counted from 1."""
+
     file: Path
     line: int
     column: int
@@ -38,7 +45,7 @@ _NOWHERE = Position(Path(), 1, 1)
 
 
 class JsonObject(dict[str, Any]):
-    """An object of the file; `positions` has the spot of each key."""
+    """An object of the file; `positions` has the position of each key."""
 
     def __init__(self, values: dict[str, Any], positions: dict[str, Position]) -> None:
         super().__init__(values)
@@ -46,7 +53,7 @@ class JsonObject(dict[str, Any]):
 
 
 class JsonArray(list[Any]):
-    """A list of the file; `positions` has the spot of each element."""
+    """A list of the file; `positions` has the position of each element."""
 
     def __init__(self, values: list[Any], positions: list[Position]) -> None:
         super().__init__(values)
@@ -54,7 +61,7 @@ class JsonArray(list[Any]):
 
 
 class TextError(Exception):
-    """The text cannot be taken as it stands. `mistakes` are (position, sentence)."""
+    """The text is not valid. `mistakes` are (position, sentence)."""
 
     def __init__(self, mistakes: list[tuple[Position, str]]) -> None:
         super().__init__(mistakes[0][1])
@@ -62,7 +69,10 @@ class TextError(Exception):
 
 
 def parse(text: str, file: Path) -> Any:
-    """The value of a JSON5 document with `JsonObject` and `JsonArray` for containers, or `TextError`."""
+    """The value of a JSON5 document, with `JsonObject` and `JsonArray` for containers.
+
+    Raises TextError. A key given twice in one object is a mistake, too.
+    """
     lines = _Lines(text, file)
     value = _load(text, lines)
     positions, mistakes = _scan(text, lines)
@@ -72,7 +82,7 @@ def parse(text: str, file: Path) -> Any:
 
 
 def scalars(text: str) -> Iterator[tuple[_Path, int, int]]:
-    """Path and span of each value, containers left out, of a text that `parse` takes."""
+    """Path, start and end of each value that is no object or list, in a text that `parse` accepts."""
     stack: list[_Open] = []
     for token in _TOKEN.finditer(text):
         kind, written = token.lastgroup, token[0]
@@ -88,7 +98,7 @@ def scalars(text: str) -> Iterator[tuple[_Path, int, int]]:
 
 
 def comments(text: str) -> Iterator[tuple[int, int]]:
-    """The span of each comment."""
+    """Start and end of each comment."""
     for token in _TOKEN.finditer(text):
         if token.lastgroup == "skip" and token[0].startswith("/"):
             yield token.span()
@@ -158,7 +168,7 @@ class _Open:
 
 
 def _scan(text: str, lines: _Lines) -> tuple[dict[_Path, Position], list[tuple[Position, str]]]:
-    """The place of each key and element of a text that has been parsed, and the keys given twice."""
+    """The position of each key and element of a text that has been parsed, and the keys given twice."""
     positions: dict[_Path, Position] = {}
     mistakes: list[tuple[Position, str]] = []
     stack: list[_Open] = []

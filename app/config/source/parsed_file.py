@@ -13,7 +13,7 @@ from app.config.source.json5_text import Position, TextError, parse
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """`tree` holds `JsonObject` and `JsonArray`; None if there are `mistakes`, or if the text is `null`."""
+    """`tree` consists of `JsonObject` and `JsonArray`; None with `mistakes`, or if the text is `null`."""
 
     file: Path
     text: str

@@ -1,6 +1,6 @@
-"""Which file is the configuration, and where the gateway keeps its state.
+"""Finds the configuration file and the state directory.
 
-Looks only at the environment it is given and at which files exist; reads none of them.
+Uses only the given environment and whether files exist; reads none of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 class ConfigPaths:
     """`config` None: there is no file. `explicit`: the environment named it, so it has to exist.
 
-    `candidates` are the files that would be taken up if they appeared.
+    `candidates` are the files that would be used if they were created.
     """
 
     home: Path
@@ -31,6 +31,7 @@ def openclaw_env(environ: Mapping[str, str], name: str) -> str | None:
 
 
 def find_paths(environ: Mapping[str, str], cwd: Path) -> ConfigPaths:
+    """The paths for that environment, in the order of `docs/config.md#which-file`."""
     home = Path(environ.get("HOME") or Path.home())
     if moved := environ.get("OPENCLAW_HOME"):
         home = expand(moved, home, cwd)
@@ -39,7 +40,7 @@ def find_paths(environ: Mapping[str, str], cwd: Path) -> ConfigPaths:
         path = expand(named, home, cwd)
         return ConfigPaths(home, state_dir, path, explicit=True, candidates=(path,))
     candidates = [state_dir / "openclaw.json", *_older(environ, home, cwd)]
-    found = next((path for path in candidates if is_there(path)), None)
+    found = next((path for path in candidates if file_exists(path)), None)
     named_older = environ.get("CLAWDBOT_CONFIG_PATH")
     if found is None and named_older:
         return ConfigPaths(home, state_dir, expand(named_older, home, cwd), True, tuple(candidates))
@@ -53,8 +54,8 @@ def _older(environ: Mapping[str, str], home: Path, cwd: Path) -> list[Path]:
     return [older_dir / "clawdbot.json"]
 
 
-def is_there(path: Path) -> bool:
-    """Unlike `Path.exists` never an error: a folder that may not be entered holds nothing for us."""
+def file_exists(path: Path) -> bool:
+    """Whether the file exists. Unlike `Path.exists` it never raises: False in a folder without permission."""
     return os.path.exists(path)
 
 

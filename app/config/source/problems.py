@@ -1,4 +1,4 @@
-"""What is wrong with the operator's files, collected so that all of it can be told at once."""
+"""The mistakes in the operator's files, collected so that all of them can be reported at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_$-]{1,80}")
 
 
 class BrokenConfig(ConfigError):
-    """A `ConfigError` that remembers which files were looked at, so that a watch sees them mended."""
+    """A `ConfigError` with the files that were looked for, so that the watch notices a correction."""
 
     def __init__(self, message: str, problems: tuple[str, ...], sources: tuple[Path, ...]) -> None:
         super().__init__(message, problems)
@@ -28,7 +28,7 @@ class BrokenConfig(ConfigError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`where` is a position in a file, or the name of what has no lines."""
+    """`where` is a position in a file, or the name of something without lines, such as the environment."""
 
     where: Position | str
     path: KeyPath
@@ -45,7 +45,10 @@ class Problem:
 
 
 class Problems:
-    """Collects mistakes. Never keeps a value: a value may be a secret."""
+    """Collects mistakes. Never stores a value: it may be a secret.
+
+    `tree` is where positions are looked up; `file` names a mistake that has none.
+    """
 
     def __init__(self) -> None:
         self._found: list[Problem] = []
@@ -53,19 +56,21 @@ class Problems:
         self.file = "environment"
 
     def add(self, path: KeyPath, what: str) -> None:
-        """A mistake at a key of the merged file; the first one hides those around it that follow from it."""
-        if any(_is_around(problem.path, path) for problem in self._found if problem.path):
+        """Add a mistake at a key of the merged file, unless one at the same key, above or below it is
+        known: later ones usually follow from the first.
+        """
+        if any(_is_same_branch(problem.path, path) for problem in self._found if problem.path):
             return
         self._found.append(Problem(position_of(self.tree, path) or self.file, path, what))
 
     def add_at(self, where: Position | str, what: str) -> None:
-        """A mistake that no key stands for: a syntax error, an environment variable."""
+        """Add a mistake that belongs to no key: a syntax error, an environment variable."""
         problem = Problem(where, (), what)
         if problem not in self._found:
             self._found.append(problem)
 
     def add_messages(self, messages: Mapping[Any, Any] | Iterable[Any], path: KeyPath = ()) -> None:
-        """The messages of a marshmallow `ValidationError`, however deeply nested."""
+        """Add the messages of a marshmallow `ValidationError`, however deeply nested."""
         if isinstance(messages, Mapping):
             for key, value in messages.items():
                 self.add_messages(value, path if key == "_schema" else (*path, key))
@@ -74,6 +79,7 @@ class Problems:
             self.add(path, str(message))
 
     def raise_any(self, sources: Iterable[Path]) -> None:
+        """Raise BrokenConfig if there are mistakes, in the order of their positions."""
         if not self._found:
             return
         lines = tuple(str(problem) for problem in sorted(self._found, key=lambda problem: problem.order))
@@ -83,17 +89,17 @@ class Problems:
 
 
 def _printable(text: str) -> str:
-    """One line that no terminal acts upon: names in a file may hold anything."""
+    """The text as one line without control characters: names in a file may contain any character."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _is_around(one: KeyPath, other: KeyPath) -> bool:
+def _is_same_branch(one: KeyPath, other: KeyPath) -> bool:
     length = min(len(one), len(other))
     return one[:length] == other[:length]
 
 
 def position_of(tree: Any, path: KeyPath) -> Position | None:
-    """Where that key was written, or where the nearest container around it was."""
+    """The position of that key, or of the nearest container around it; None if the tree has neither."""
     position: Position | None = None
     for step in path:
         if isinstance(tree, JsonObject) and isinstance(step, str) and step in tree:
@@ -119,11 +125,12 @@ def write_path(path: KeyPath) -> str:
 
 
 def write_key(key: str) -> str:
+    """A key as it is written in a path: quoted if it has unusual characters, at most 80 characters."""
     return key if _PLAIN_KEY.fullmatch(key) else json.dumps(key)[:80]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` when something known is near, else nothing."""
+    """`; did you mean ...?` if one of the known words is similar, else an empty string."""
     by_lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower()[:80], by_lower, n=1, cutoff=0.7)
     return f"; did you mean `{by_lower[near[0]]}`?" if near else ""

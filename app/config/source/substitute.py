@@ -1,4 +1,4 @@
-"""`${NAME}` in the strings of the tree, replaced from the environment."""
+"""Replaces `${NAME}` in the strings of the tree by environment variables."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 from app.config.source.json5_text import JsonArray, JsonObject
 from app.config.source.problems import KeyPath, Problems
 
-# Upper-case names only, as in OpenClaw: instructions for a model may speak of `${name}`.
+# Upper-case names only, as in OpenClaw: a system prompt may contain `${name}`.
 _VARIABLE = re.compile(r"\$(\$?)\{([A-Z_][A-Z0-9_]*)\}")
 _REFERENCE_SOURCES = ("env", "file", "exec", "store")
 
 
 @dataclass(frozen=True, slots=True)
 class Substitution:
-    """Walks a tree once: variables replaced, and values that no setting can have refused."""
+    """Replaces variables in a tree, and refuses values that no setting can have: lone surrogates, NaN."""
 
     environ: Mapping[str, str]
     problems: Problems
 
     def apply(self, value: Any, path: KeyPath = ()) -> Any:
+        """A copy of the tree at `path` with its variables replaced; mistakes are added to `problems`."""
         if isinstance(value, JsonObject) and value.get("source") in _REFERENCE_SOURCES and "id" in value:
             return self._reference(value, path)
         if isinstance(value, JsonObject):
@@ -45,7 +46,7 @@ class Substitution:
 
     def _text(self, value: str, path: KeyPath) -> str:
         if not _is_encodable(value):
-            self.problems.add(path, "is not valid text: it holds half of a surrogate pair")
+            self.problems.add(path, "is not valid text: it has half of a surrogate pair")
             return ""
         unset: list[str] = []
 
@@ -62,10 +63,10 @@ class Substitution:
         return replaced
 
     def _reference(self, value: JsonObject, path: KeyPath) -> str:
-        """OpenClaw's `{source: "env", provider, id}`, accepted wherever a text is."""
+        """The value of OpenClaw's `{source: "env", provider, id}`, accepted in place of any string."""
         name = value["id"]
         if value["source"] != "env" or not isinstance(name, str):
-            self.problems.add(path, 'only references to the environment are served; write "${NAME}"')
+            self.problems.add(path, 'only references to the environment are supported; write "${NAME}"')
         elif not self.environ.get(name):
             self.problems.add(path, _unset(name))
         else:

@@ -194,13 +194,11 @@ def test_params_have_openais_names(operator: Operator, written: str, meant: dict
         (
             "{defaults: {tools: {allow: ['a'], alsoAllow: ['b']}}}",
             "agents.defaults.tools.alsoAllow",
-            "cannot stand beside `allow`",
+            "cannot be used with `allow`",
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_key_and_what_is_right(
-    operator: Operator, text: str, path: str, what: str
-):
+def test_a_mistake_is_reported_with_its_key_and_a_hint(operator: Operator, text: str, path: str, what: str):
     [problem] = operator.problems("{agents: " + text + "}")
     assert f": {path}: " in problem
     assert what in problem

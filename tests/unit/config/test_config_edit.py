@@ -92,7 +92,7 @@ class TestShown:
         assert (shown.text, shown.tree, shown.hash, shown.problems) == (None, {}, None, ())
         assert shown.effective["agents"]["list"][0]["id"] == "main"
 
-    def test_mistakes_are_told(self, operator, file):
+    def test_mistakes_are_reported(self, operator, file):
         operator.write(WRITTEN.replace("18790", "-1"))
         (problem,) = file.show().problems
         assert "gateway.port: must be a whole number from 1 to 65535" in problem
@@ -105,7 +105,7 @@ class TestShown:
         assert "port: 18790" in shown.text
         assert shown.problems
 
-    def test_its_hash_does_not_tell_the_text(self, operator, file, edit):
+    def test_its_hash_is_keyed_with_a_secret(self, operator, file, edit):
         first = file.show().hash
         assert file.show().hash == first
         operator.write(WRITTEN.replace(TOKEN, TOKEN + "-2"))
@@ -136,8 +136,10 @@ class TestReplace:
 
     def test_a_placeholder_that_nothing_stands_behind(self, operator, file):
         shown = file.show()
-        told = refusal(lambda: file.replace(f"{{gateway: {{remote: {{token: '{REDACTED}'}}}}}}", shown.hash))
-        assert told.startswith("gateway.remote.token: the placeholder ")
+        message = refusal(
+            lambda: file.replace(f"{{gateway: {{remote: {{token: '{REDACTED}'}}}}}}", shown.hash)
+        )
+        assert message.startswith("gateway.remote.token: the placeholder ")
         moved = shown.text.replace(f"is {REDACTED}.", f"is not {REDACTED}.")
         assert refusal(lambda: file.replace(moved, shown.hash)).startswith("agents.list[0].systemPrompt: ")
         assert operator.file.read_text() == WRITTEN
@@ -150,21 +152,21 @@ class TestReplace:
 
     @pytest.mark.parametrize("base_hash", [None, "", "0" * 64, "ünfug"])
     def test_another_base_is_refused(self, operator, file, base_hash):
-        told = refusal(lambda: file.replace("{}", base_hash))
+        message = refusal(lambda: file.replace("{}", base_hash))
         why = "changed since last load" if base_hash else "base hash required"
-        assert told == f"config {why}; re-run config.get and retry"
+        assert message == f"config {why}; re-run config.get and retry"
         assert operator.file.read_text() == WRITTEN
 
     def test_mistakes_are_refused_all_at_once(self, operator, file):
         shown = file.show()
-        told = refusal(
+        message = refusal(
             lambda: file.replace(f"{{gateway: {{port: 0, auth: {{token: '{TOKEN}'}}, x: 1}}}}", shown.hash)
         )
-        assert told.startswith("invalid config: ")
-        assert "gateway.port: must be" in told
-        assert "`x` is not a key of `gateway`" in told
-        assert str(operator.file) in told
-        assert ".tmp" not in told
+        assert message.startswith("invalid config: ")
+        assert "gateway.port: must be" in message
+        assert "`x` is not a key of `gateway`" in message
+        assert str(operator.file) in message
+        assert ".tmp" not in message
         assert operator.file.read_text() == WRITTEN
         assert os.listdir(operator.file.parent) == ["openclaw.json"]
 

@@ -90,9 +90,9 @@ def test_dotenv_may_name_the_file_and_hold_keys_of_the_catalogue(operator: Opera
     assert settings.providers["groq"].api_key == "key"
 
 
-def test_an_unreadable_dotenv_is_passed_over_with_a_note(operator: Operator):
+def test_an_unreadable_dotenv_is_ignored_with_a_note(operator: Operator):
     (operator.cwd / ".env").write_bytes(b"\xff\xfe=\x00")
-    assert any(".env is passed over" in note for note in operator.load().notes)
+    assert any(".env is ignored" in note for note in operator.load().notes)
 
 
 @pytest.mark.parametrize(

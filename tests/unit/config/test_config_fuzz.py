@@ -80,7 +80,7 @@ def containers(tree: Any) -> Any:
             yield from containers(item)
 
 
-def test_the_tree_is_good_before_it_is_changed(tmp_path: Path):
+def test_the_tree_is_valid_before_it_is_changed(tmp_path: Path):
     assert load(tmp_path, json.dumps(TREE)) is not None
 
 

@@ -176,14 +176,22 @@ def test_each_key_has_its_place(operator: Operator, text: str, expected: Gateway
         ("{trustedProxies: '10.0.0.1'}", "gateway.trustedProxies", "must be a list"),
         ("{allowedHosts: ['https://a.example']}", "gateway.allowedHosts[0]", "must be an address or a host"),
         ("{allowedHosts: ['*']}", "gateway.allowedHosts[0]", "must be an address or a host"),
-        ("{http: {cors: {origins: ['*']}}}", "gateway.http.cors.origins[0]", "`*` is not served"),
-        ("{http: {cors: {origins: ['https://*.a']}}}", "gateway.http.cors.origins[0]", "`*` is not served"),
+        ("{http: {cors: {origins: ['*']}}}", "gateway.http.cors.origins[0]", "`*` is not supported"),
+        (
+            "{http: {cors: {origins: ['https://*.a']}}}",
+            "gateway.http.cors.origins[0]",
+            "`*` is not supported",
+        ),
         ("{http: {cors: {origins: ['https://a/']}}}", "gateway.http.cors.origins[0]", "without a path"),
         ("{http: {cors: {origins: ['https://u@a']}}}", "gateway.http.cors.origins[0]", "exact origin"),
         ("{http: {cors: {origins: ['a.example']}}}", "gateway.http.cors.origins[0]", "exact origin"),
         ("{http: {cors: {origins: ['http://a:99999']}}}", "gateway.http.cors.origins[0]", "port"),
         ("{http: {cors: {origins: ['http://[a']}}}", "gateway.http.cors.origins[0]", "is not a URL"),
-        ("{controlUi: {allowedOrigins: ['*']}}", "gateway.controlUi.allowedOrigins[0]", "`*` is not served"),
+        (
+            "{controlUi: {allowedOrigins: ['*']}}",
+            "gateway.controlUi.allowedOrigins[0]",
+            "`*` is not supported",
+        ),
         ("{http: {sse: {keepalive: 'ping'}}}", "gateway.http.sse.keepalive", 'must be "comment"'),
         ("{http: {sse: {keepaliveSeconds: 0}}}", "gateway.http.sse.keepaliveSeconds", "from 0.05 to 3600"),
         ("{http: {sse: {keepaliveSeconds: NaN}}}", "gateway.http.sse.keepaliveSeconds", "ordinary number"),
@@ -204,17 +212,15 @@ def test_each_key_has_its_place(operator: Operator, text: str, expected: Gateway
         ("'x'", "gateway", "must be an object"),
     ],
 )
-def test_a_mistake_is_told_with_its_key_and_what_is_right(
-    operator: Operator, text: str, path: str, what: str
-):
+def test_a_mistake_is_reported_with_its_key_and_a_hint(operator: Operator, text: str, path: str, what: str):
     [problem] = operator.problems("{gateway: " + text + "}")
-    place, said, _ = problem.partition(f": {path}: ")
-    assert said
-    assert place.count(":") == 1  # line and column
+    position, found, _ = problem.partition(f": {path}: ")
+    assert found
+    assert position.count(":") == 1  # line and column
     assert what in problem
 
 
-def test_all_mistakes_are_told_at_once_in_the_files_order(operator: Operator):
+def test_all_mistakes_are_reported_at_once_in_the_files_order(operator: Operator):
     problems = operator.problems(
         """{
           gateway: {port: 0, bnd: 'lan', auth: {mode: 'x'}},

@@ -33,7 +33,7 @@ def test_includes_are_relative_to_the_including_file(operator: Operator):
     assert operator.file.parent / "a" / "deeper" / "b.json5" in settings.sources
 
 
-def test_a_mistake_in_an_included_file_is_told_with_that_file(operator: Operator):
+def test_a_mistake_in_an_included_file_is_reported_with_that_file(operator: Operator):
     included = operator.write("{\n  prt: 1}", "gw.json5")
     [problem] = operator.problems("{gateway: {$include: 'gw.json5'}}")
     assert problem.startswith(f"{included}:2:3: gateway.prt: ")
@@ -52,14 +52,14 @@ def test_nothing_outside_the_folder_unless_absolute(operator: Operator, name: st
     (operator.file.parent / "link.json5").symlink_to(outside)
     (operator.file.parent / "dir").symlink_to(operator.home / "out")
     [problem] = operator.problems(f"{{gateway: {{$include: '{name}'}}}}")
-    assert "1:12: $include: leads out of" in problem
+    assert "1:12: $include: is outside of" in problem
 
 
 def test_a_circle_is_refused(operator: Operator):
     operator.write("{$include: 'b.json5'}", "a.json5")
     operator.write("{$include: ['a.json5']}", "b.json5")
     [problem] = operator.problems("{$include: 'a.json5'}")
-    assert "goes round in a circle: openclaw.json -> a.json5 -> b.json5 -> a.json5" in problem
+    assert "files include each other in a circle: openclaw.json -> a.json5 -> b.json5 -> a.json5" in problem
 
 
 def test_ten_deep_is_fine_and_eleven_is_not(operator: Operator):
@@ -79,9 +79,9 @@ def test_ten_deep_is_fine_and_eleven_is_not(operator: Operator):
         ("{$include: 5}", "must be the name of a file or a list of names"),
         ("{$include: []}", "must be the name of a file or a list of names"),
         ("{$include: ['list.json5', {}]}", "must be the name of a file or a list of names"),
-        ("{$include: 'list.json5', gateway: {}}", "the file must hold an object"),
+        ("{$include: 'list.json5', gateway: {}}", "the file must contain an object"),
         ("{$include: 'list.json5'}", "must be an object"),
-        ("{$include: 'null.json5'}", "nothing but `null`"),
+        ("{$include: 'null.json5'}", "only `null`"),
         ("{$include: 'a\\u0000b'}", "$include"),
         ("{$include: 'dir'}", "not a regular file"),
         ("{$include: 'latin.json5'}", "not UTF-8"),
@@ -89,7 +89,7 @@ def test_ten_deep_is_fine_and_eleven_is_not(operator: Operator):
         ("[]", "must be an object"),
     ],
 )
-def test_what_cannot_be_included_is_told(operator: Operator, text: str, what: str):
+def test_what_cannot_be_included_is_reported(operator: Operator, text: str, what: str):
     operator.write("[1]", "list.json5")
     operator.write("null", "null.json5")
     operator.write(" " * (2 * 1024 * 1024 + 1), "big.json5")
@@ -98,7 +98,7 @@ def test_what_cannot_be_included_is_told(operator: Operator, text: str, what: st
     assert what in " ".join(operator.problems(text))
 
 
-def test_several_broken_files_are_told_together(operator: Operator):
+def test_several_broken_files_are_reported_together(operator: Operator):
     operator.write("{a: 1, a: 2}", "one.json5")
     operator.write("{a: }", "two.json5")
     assert len(operator.problems("{$include: ['one.json5', 'two.json5', 'three.json5']}")) == 3

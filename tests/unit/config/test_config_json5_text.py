@@ -12,7 +12,7 @@ FILE = Path("openclaw.json")
 def mistakes(text: str) -> list[tuple[int, int, str]]:
     with pytest.raises(TextError) as caught:
         parse(text, FILE)
-    return [(place.line, place.column, sentence) for place, sentence in caught.value.mistakes]
+    return [(position.line, position.column, sentence) for position, sentence in caught.value.mistakes]
 
 
 def test_json5_may_have_comments_single_quotes_bare_keys_and_trailing_commas():
@@ -50,7 +50,7 @@ def test_a_key_given_twice_is_refused_where_it_stands(text: str, line: int, colu
     assert "is given twice" in sentence
 
 
-def test_all_keys_given_twice_are_told():
+def test_all_keys_given_twice_are_reported():
     assert len(mistakes("{a: 1, a: 2, b: {c: 1, c: 2, c: 3}}")) == 3
 
 
@@ -62,7 +62,7 @@ def test_the_same_key_in_two_objects_is_fine():
     ("text", "line", "column"),
     [("{a: 1,\n b: 2 c: 3}", 2, 7), ("{a: 1", 1, 6), ("{a: 'x", 1, 7), ("{}}", 1, 3)],
 )
-def test_a_syntax_error_is_told_with_its_line_and_column(text: str, line: int, column: int):
+def test_a_syntax_error_is_reported_with_its_line_and_column(text: str, line: int, column: int):
     [(found_line, found_column, sentence)] = mistakes(text)
     assert found_line == line
     assert abs(found_column - column) <= 1

@@ -61,7 +61,7 @@ def test_an_older_named_file_has_to_exist_too(operator: Operator):
     assert "cannot read" in operator.problems(CLAWDBOT_CONFIG_PATH="~/gone.json")[0]
 
 
-def test_what_was_looked_at_is_told_even_if_it_is_not_there(operator: Operator):
+def test_files_that_were_looked_for_are_sources_even_if_they_do_not_exist(operator: Operator):
     settings = operator.load()
     assert operator.file in settings.sources
     assert operator.cwd / ".env" in settings.sources
@@ -74,5 +74,5 @@ def test_a_state_directory_that_cannot_be_looked_into_holds_no_file(operator: Op
 
 
 @pytest.mark.parametrize("path", ["/dev/null/x", "x" * 5000, "/dev", "/dev/null"])
-def test_a_named_file_that_is_none_is_told(operator: Operator, path: str):
+def test_a_configured_path_that_is_not_a_file_is_reported(operator: Operator, path: str):
     assert "cannot read" in operator.problems(OPENCLAW_CONFIG_PATH=path)[0]

@@ -33,7 +33,7 @@ def test_a_key_in_the_environment_is_enough(operator: Operator, entry):
     assert found.default_model == entry.default_model
 
 
-def test_the_catalogue_has_the_names_and_variables_of_the_contract():
+def test_the_catalogue_has_openclaws_names_and_the_usual_variables():
     assert {entry.name: entry.variable for entry in CATALOGUE.values()} == {
         "openai": "OPENAI_API_KEY",
         "anthropic": "ANTHROPIC_API_KEY",
@@ -203,7 +203,7 @@ def test_scripts_are_kept_as_they_are_written(operator: Operator):
     ],
 )
 @pytest.mark.parametrize("form", ["'%s'", "{primary: 'corp/m', fallbacks: ['%s']}"])
-def test_a_model_nobody_can_serve_is_told(operator: Operator, model: str, what: str, form: str):
+def test_a_model_without_a_provider_is_reported(operator: Operator, model: str, what: str, form: str):
     models = "{providers: {corp: {baseUrl: 'http://c'}, mistral: {}}}"
     agents = "{list: [{id: 'a', model: " + form % model + "}]}"
     [problem] = operator.problems("{models: " + models + ", agents: " + agents + "}")
@@ -228,7 +228,7 @@ def test_a_model_name_is_split_at_the_first_slash_only(operator: Operator):
         ("{}", "", "`baseUrl` is missing"),
         ("{baseUrl: 'llm.corp'}", ".baseUrl", "http or https URL"),
         ("{baseUrl: 'ftp://x'}", ".baseUrl", "http or https URL"),
-        ("{baseUrl: 'http://u:p@x'}", ".baseUrl", "must not hold a user or password"),
+        ("{baseUrl: 'http://u:p@x'}", ".baseUrl", "must not contain a user or password"),
         ("{baseUrl: 'http://x?key=1'}", ".baseUrl", "no `?` and no `#`"),
         ("{baseUrl: 'http://x:99999'}", ".baseUrl", "port"),
         ("{baseUrl: 'http://x y'}", ".baseUrl", "http or https URL"),
@@ -270,9 +270,7 @@ def test_a_model_name_is_split_at_the_first_slash_only(operator: Operator):
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_key_and_what_is_right(
-    operator: Operator, given: str, path: str, what: str
-):
+def test_a_mistake_is_reported_with_its_key_and_a_hint(operator: Operator, given: str, path: str, what: str):
     [problem] = operator.problems("{models: {providers: {corp: " + given + "}}}")
     assert f": models.providers.corp{path}: " in problem
     assert what in problem

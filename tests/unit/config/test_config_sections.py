@@ -90,7 +90,7 @@ def test_redis(operator: Operator, text: str, environ: dict[str, str], url: str 
     ("name", "key", "hint"),
     [("DATABASE_URL", "storage.url", "`sqlite:///`"), ("REDIS_URL", "redis.url", "`redis://`")],
 )
-def test_a_wrong_url_is_told_without_its_secret(operator: Operator, name: str, key: str, hint: str):
+def test_a_wrong_url_is_reported_without_its_secret(operator: Operator, name: str, key: str, hint: str):
     wrong = "mysql://user:canary-secret@h/d"
     [from_environ] = operator.problems("{}", **{name: wrong})
     [from_file] = operator.problems("{" + key.removesuffix(".url") + ": {url: '" + wrong + "'}}")
@@ -140,5 +140,5 @@ def test_tools(operator: Operator, text: str, expected: dict[str, object]):
         ("{models: {providers: {'\\ud800': {}}}}", "not valid text"),
     ],
 )
-def test_a_mistake_is_told(operator: Operator, text: str, what: str):
+def test_a_mistake_is_reported(operator: Operator, text: str, what: str):
     assert what in " ".join(operator.problems(text))

@@ -19,13 +19,13 @@ class Watched:
 
     def __init__(self, operator: Operator, **environ: str) -> None:
         self.loads = 0
-        self.taken: list[Settings] = []
+        self.notified: list[Settings] = []
 
         def load() -> Settings:
             self.loads += 1
             return operator.load(**environ)
 
-        self.watch = ConfigWatch(load, load(), self.taken.append, interval=0.01)
+        self.watch = ConfigWatch(load, load(), self.notified.append, interval=0.01)
         self.loads = 0
 
     @property
@@ -44,27 +44,27 @@ def test_an_untouched_file_is_never_read_again(operator: Operator):
     assert watched.loads == 0
 
 
-def test_a_changed_file_is_taken_up_and_told(operator: Operator):
+def test_a_changed_file_is_loaded_and_listeners_are_called(operator: Operator):
     operator.write(cap(1))
     watched = Watched(operator)
     operator.write(cap(22))
     assert watched.watch.check()
     assert watched.cap == 22
-    assert watched.taken == [watched.watch.settings]
+    assert watched.notified == [watched.watch.settings]
     assert not watched.watch.check()
     assert watched.loads == 1
 
 
-def test_a_change_of_nothing_but_comments_is_not_told(operator: Operator):
+def test_a_change_of_comments_only_calls_no_listener(operator: Operator):
     operator.write(cap(1))
     watched = Watched(operator)
-    operator.write("// said differently\n" + cap(1))
+    operator.write("// another comment\n" + cap(1))
     assert not watched.watch.check()
-    assert (watched.loads, watched.taken) == (1, [])
+    assert (watched.loads, watched.notified) == (1, [])
 
 
 @pytest.mark.parametrize("broken", ["{", "{session: {queue: {cap: 'x'}}}", "{nonsense: 1}", "[]", ""])
-def test_a_broken_file_keeps_the_last_good_settings(
+def test_a_broken_file_keeps_the_last_valid_settings(
     operator: Operator, broken: str, caplog: pytest.LogCaptureFixture
 ):
     operator.write(cap(1))
@@ -92,7 +92,7 @@ def test_the_same_mistake_is_logged_once_and_another_again(
     assert all(record.name == "app.config" for record in errors)
 
 
-def test_a_mended_file_that_means_the_same_is_no_longer_stale(operator: Operator):
+def test_a_corrected_file_that_means_the_same_is_no_longer_stale(operator: Operator):
     operator.write(cap(1))
     watched = Watched(operator)
     operator.write("{")
@@ -100,7 +100,7 @@ def test_a_mended_file_that_means_the_same_is_no_longer_stale(operator: Operator
     operator.write(cap(1))
     watched.watch.check()
     assert watched.watch.stale is None
-    assert watched.taken == []
+    assert watched.notified == []
 
 
 def test_included_files_and_dotenv_are_watched_too(operator: Operator):
@@ -115,7 +115,7 @@ def test_included_files_and_dotenv_are_watched_too(operator: Operator):
     assert watched.cap == 333
 
 
-def test_a_missing_include_is_taken_up_when_it_appears(operator: Operator):
+def test_a_missing_include_is_loaded_when_it_appears(operator: Operator):
     operator.write(cap(1))
     watched = Watched(operator)
     operator.write("{$include: 'late.json5'}")
@@ -134,7 +134,7 @@ def test_a_file_that_does_not_exist_yet_is_watched(operator: Operator):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_a_file_that_goes_away_changes_nothing(operator: Operator, named: bool):
+def test_a_removed_file_changes_nothing(operator: Operator, named: bool):
     operator.write(cap(1))
     watched = Watched(operator, **({"OPENCLAW_CONFIG_PATH": str(operator.file)} if named else {}))
     operator.file.unlink()
@@ -159,8 +159,8 @@ def test_what_needs_a_restart_is_named_and_stays(operator: Operator, caplog: pyt
     assert after.gateway.metrics_public
     assert (after.gateway.port, after.gateway.host, after.gateway.bind) == (18789, "127.0.0.1", "loopback")
     assert (after.storage_url, after.redis_url) == (before.storage_url, None)
-    [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warning.endswith("gateway.port, gateway.bind, storage.url, redis.url")
+    [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert warning.fields == {"keys": "gateway.port, gateway.bind, storage.url, redis.url"}
 
 
 def test_no_secret_gets_into_the_log(operator: Operator, caplog: pytest.LogCaptureFixture):
@@ -174,7 +174,9 @@ def test_no_secret_gets_into_the_log(operator: Operator, caplog: pytest.LogCaptu
         operator.write(text)
         watched.watch.check()
     assert watched.watch.settings.gateway.auth.token == "canary"
-    assert "canary" not in caplog.text
+    logged = [(record.getMessage(), record.fields) for record in caplog.records]
+    assert len(logged) == 2
+    assert "canary" not in str(logged)
 
 
 def test_a_listener_that_fails_does_not_end_the_watch(operator: Operator):
