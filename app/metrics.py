@@ -1,4 +1,4 @@
-"""What the gateway counts, for Prometheus. Plain objects: whoever measures is handed the one it needs."""
+"""The gateway's metrics for Prometheus (docs/http.md#health-readiness-metrics)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _EDGES = (*map(str, map(float, SECONDS)), "+Inf")
-LAG_MEMORY = 60  # samples, one a second
+MAX_LAGS = 60  # samples, one a second
 
 
 class Counter(Collector):
-    """A counter. The library's own takes a lock each time, and all that is counted here is on one thread."""
+    """A counter that takes no lock, unlike the library's: everything here is counted on one thread."""
 
     def __init__(self, name: str, meaning: str, *labels: str) -> None:
         self._name, self._meaning, self._labels = name, meaning, labels
         self._counts: dict[tuple[str, ...], int] = defaultdict(int)
 
     def add(self, *labels: str, amount: int = 1) -> None:
+        """Add `amount` under these values of the labels."""
         self._counts[labels] += amount
 
     def collect(self) -> Iterator[Metric]:
@@ -38,15 +39,16 @@ class Counter(Collector):
 
 
 class Histogram(Collector):
-    """A histogram of seconds, for the same reason."""
+    """A histogram of seconds without a lock, for the same reason."""
 
     def __init__(self, name: str, meaning: str, *labels: str) -> None:
         self._name, self._meaning, self._labels = name, meaning, labels
-        self._rows: dict[tuple[str, ...], tuple[list[int], list[float]]] = defaultdict(_no_durations)
+        self._rows: dict[tuple[str, ...], tuple[list[int], list[float]]] = defaultdict(_empty_row)
         if not labels:
             self._rows[()]
 
     def observe(self, seconds: float, *labels: str) -> None:
+        """Count one duration under these values of the labels."""
         counts, total = self._rows[labels]
         counts[bisect_left(SECONDS, seconds)] += 1
         total[0] += seconds
@@ -59,12 +61,12 @@ class Histogram(Collector):
         yield family
 
 
-def _no_durations() -> tuple[list[int], list[float]]:
+def _empty_row() -> tuple[list[int], list[float]]:
     return [0] * (len(SECONDS) + 1), [0.0]
 
 
 class Metrics:
-    """One registry a gateway, so that two in one process (tests) do not mix."""
+    """The metrics of one gateway, in a registry of its own: tests have two gateways in a process."""
 
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
@@ -99,27 +101,28 @@ class Metrics:
             "The longest that the event loop kept its work waiting, within the last minute.",
             registry=registry,
         )
-        self._lags: deque[float] = deque(maxlen=LAG_MEMORY)
+        self._lags: deque[float] = deque(maxlen=MAX_LAGS)
         lag.set_function(lambda: max(self._lags, default=0.0))
         memory = Gauge("openclaw_resident_memory_bytes", "Memory of this worker.", registry=registry)
         memory.set_function(resident_bytes)
 
     def watch(self, name: str, meaning: str, count: Callable[[], float]) -> None:
-        """A gauge that is asked when it is read."""
+        """Add a gauge whose value is `count()` whenever it is read."""
         Gauge(name, meaning, registry=self._registry).set_function(count)
 
     def record_lag(self, seconds: float) -> None:
-        """How much later than asked for a timer of one second went off."""
+        """Note that a timer of one second went off `seconds` too late."""
         self._lags.append(max(0.0, seconds))
 
     def dump(self) -> bytes:
-        """All of it in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 def resident_bytes() -> float:
+    """The process's resident memory in bytes; where there is no /proc, the most it has ever had."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:  # not Linux: the peak is the best there is
+    except OSError:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

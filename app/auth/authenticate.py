@@ -1,4 +1,4 @@
-"""Who is this caller? (Contract, HTTP section 3.) The same for every transport."""
+"""Who is this caller? The same for every transport (docs/http.md#authentication)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _USER = re.compile(r"[^\x00-\x1f\x7f,]{1,256}")
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """What is known of a request's sender. `header` gives a header's text as WSGI does (Latin-1)."""
+    """The sender of a request. `peer` is its address; `header` gives a header's text as WSGI has it
+    (Latin-1).
+    """
 
     peer: str
     header: Callable[[str], str | None]
@@ -39,7 +41,11 @@ class AttemptCounter(Protocol):
 
 
 def authenticate(caller: Caller, gateway: GatewaySettings, limiter: AttemptCounter) -> Principal:
-    """Raises Unauthorized, Forbidden (a proxy's user who is not allowed) and AuthRateLimited."""
+    """The caller, with its scopes.
+
+    Raises Unauthorized, Forbidden (a user whom the proxy names but the gateway does not allow) and
+    AuthRateLimited.
+    """
     auth = gateway.auth
     if auth.mode == "none":
         return Principal("none", scopes=ALL)
@@ -63,7 +69,10 @@ def bearer_secret(authorization: str | None) -> str | None:
 
 
 def is_gateway_secret(presented: str, auth: AuthSettings) -> bool:
-    """Compares in constant time. Clients send non-ASCII secrets as UTF-8 or as Latin-1; both are right."""
+    """Whether `presented` is the gateway's secret, compared in constant time.
+
+    Clients send a secret that is not ASCII as UTF-8 or as Latin-1; both are accepted.
+    """
     secret = auth.password if auth.mode == "password" else auth.token
     if not secret:
         return False
@@ -80,7 +89,7 @@ def _digests(secret: str) -> tuple[bytes, bytes]:
 
 
 def _from_proxy(caller: Caller, gateway: GatewaySettings) -> Principal:
-    """The user that a configured proxy names. Nobody else's word counts."""
+    """The user that a trusted proxy names. Raises Unauthorized if anybody else sends the header."""
     proxy = gateway.auth.trusted_proxy or TrustedProxySettings()
     if not is_trusted_proxy(caller.peer, gateway.trusted_proxies):
         raise _unauthorized()
@@ -89,7 +98,7 @@ def _from_proxy(caller: Caller, gateway: GatewaySettings) -> Principal:
     if any(not caller.header(name) for name in proxy.required_headers):
         raise _unauthorized()
     user = (caller.header(proxy.user_header) or "").strip()
-    # A comma: the server joins a header that came twice, so somebody but the proxy has written one.
+    # A comma means that the header came twice, so not only the proxy has written it: the server joins them.
     if not _USER.fullmatch(user):
         raise _unauthorized()
     if proxy.allow_users and user not in proxy.allow_users:

@@ -1,6 +1,6 @@
-"""Against guessing: who offers wrong credentials too often is locked out for a while.
+"""Slows down guessing: an address that sends wrong credentials too often is locked out for a while.
 
-A missing credential is no attempt, and a right one always passes (contract, HTTP section 3).
+A missing credential does not count, and a right one always passes (docs/http.md#authentication).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ATTEMPT, LOCK = "attempt", "lock"
 
 
 class AttemptLimiter:
-    """Counts wrong credentials by the client's address (in IPv6 by its /64, which is all its own)."""
+    """Counts wrong credentials by the client's address; in IPv6 by its /64, which is all one client's."""
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, and whom to believe about who is behind them. Pure."""
+"""Network addresses: which are loopback or a trusted proxy, and which is the client's. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_loopback(address: str) -> bool:
+    """Whether `address` is one of this machine's loopback addresses."""
     parsed = parse_address(address)
     return parsed is not None and parsed.is_loopback
 
@@ -21,9 +22,10 @@ def is_trusted_proxy(address: str, trusted: tuple[str, ...]) -> bool:
 
 
 def client_address(peer: str, forwarded_for: str | None, trusted: tuple[str, ...]) -> str:
-    """The client's address: the peer's, or the nearest one that a trusted proxy vouches for.
+    """The client's address: the peer's, or the nearest one in X-Forwarded-For that a trusted proxy has added.
 
-    Read from the right: everything left of the first address that is no proxy of ours may be made up.
+    The header is read from the right: what stands left of the first address that is not a trusted proxy may
+    be forged.
     """
     address = peer
     for hop in reversed((forwarded_for or "").split(",")):
@@ -37,7 +39,10 @@ def client_address(peer: str, forwarded_for: str | None, trusted: tuple[str, ...
 
 
 def parse_address(text: str) -> Address | None:
-    """An address without its port or brackets; None if it is none. A mapped IPv4 address is that one."""
+    """The address in `text`, without port and brackets; None if there is none.
+
+    An IPv4 address that is mapped into IPv6 is returned as IPv4.
+    """
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,7 +1,8 @@
-"""Is this request meant for us, and may the page it comes from send it? (Contract, HTTP section 3.) Pure.
+"""Is this request meant for us, and may the page that it comes from send it? Pure.
 
-Against web pages that reach a gateway on their reader's machine: by a name of theirs that resolves to it
-(DNS rebinding), or by a plain cross-site request.
+This protects against web pages that attack a gateway on their reader's own machine, by a host name of theirs
+that resolves to it (DNS rebinding) or by a plain cross-site request. See
+docs/http.md#host-names-and-web-pages.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ Header = Callable[[str], str | None]
 
 
 def check_host(host: str | None, gateway: GatewaySettings) -> None:
-    """Raise HostNotAllowed for a name that is not ours, where names are checked at all."""
+    """Raise HostNotAllowed for a Host header that is not ours.
+
+    Hosts are checked on a gateway without a secret, and wherever `gateway.allowedHosts` is set.
+    """
     if gateway.auth.mode != "none" and not gateway.allowed_hosts:
         return
     if not is_our_host(host, gateway):
@@ -38,13 +42,13 @@ def check_host(host: str | None, gateway: GatewaySettings) -> None:
 
 
 def is_our_host(host: str | None, gateway: GatewaySettings) -> bool:
-    """Loopback names are always ours; no page can make those mean another machine."""
+    """Whether a Host header names us. Loopback names always do: no page can redirect them."""
     written, name = (host or "").strip().lower(), _hostname(host)
     return _is_loopback_name(name) or name in gateway.allowed_hosts or written in gateway.allowed_hosts
 
 
 def check_open_gateway(header: Header, gateway: GatewaySettings) -> None:
-    """What a gateway without a secret must not serve: other sites' pages, and anything that was forwarded.
+    """On a gateway without a secret, refuse pages of other sites and requests that a proxy forwarded.
 
     Raises OriginNotAllowed and Forbidden.
     """
@@ -57,7 +61,7 @@ def check_open_gateway(header: Header, gateway: GatewaySettings) -> None:
             "Set gateway.auth.token to serve others than this machine."
         )
     origin = header("Origin") or ""
-    # Nothing encrypts in front of such a gateway, so its own pages cannot come by https.
+    # No proxy may stand before such a gateway, so its own pages are never https.
     is_foreign = origin.startswith("https:") and origin not in gateway.cors_origins
     if is_foreign or header("Sec-Fetch-Site") == "cross-site" or not is_own_origin(header, gateway):
         raise OriginNotAllowed(

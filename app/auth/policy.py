@@ -1,4 +1,4 @@
-"""What a gateway may be started with (contract, HTTP section 3)."""
+"""Which settings a gateway may be started with (docs/http.md#authentication)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MIN_SECRET = 16
 
 
 def check_start(gateway: GatewaySettings) -> None:
-    """Raises ConfigError, saying what to set, when nobody or anybody could get in."""
+    """Raise ConfigError, with the setting to change, if nobody or everybody could use the gateway."""
     auth = gateway.auth
     if auth.mode == "none":
         if not gateway.is_loopback:

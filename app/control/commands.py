@@ -26,7 +26,7 @@ MAX_KEPT = 40  # messages that /compact keeps
 
 
 def is_stop_word(message: str) -> bool:
-    """Whether the whole message is nothing but such a word."""
+    """Whether the whole message is one of STOP_WORDS."""
     return message.strip().lower().rstrip(".!") in STOP_WORDS
 
 

@@ -65,10 +65,10 @@ def _loaded(name: str, value: Any, models: Models) -> Any:
 
 
 def _level(name: str, value: Any) -> str:
-    word = value.strip().lower() if isinstance(value, str) else ""
-    if word not in _LEVELS[name]:
+    level = value.strip().lower() if isinstance(value, str) else ""
+    if level not in _LEVELS[name]:
         raise InvalidRequest(f"invalid {name} (use {'|'.join(_LEVELS[name])})")
-    return word
+    return level
 
 
 def _label(value: Any) -> str:

@@ -10,7 +10,7 @@ simple-websocket writes each frame with a plain `sock.send(frame)`. That is not 
 
 `BufferedSocket` takes the socket's place in the WSGI environment. `send` only queues a whole frame, so it
 never blocks. One greenlet at a time writes: the first `send` to an idle connection starts it, and it ends
-when the queue is empty, so an idle connection has none. `queued` tells the connection when a client is too
+when the queue is empty, so an idle connection has none. `queued` shows the connection when a client is too
 slow, and `check_write_timeout`, called with each ping, gives up on a client that takes nothing at all.
 
 Reading has the opposite problem: simple-websocket's reader keeps every message in memory, however far the

@@ -18,7 +18,7 @@ from app.ws.handshake import TICK_SECONDS
 PING_SECONDS = 25.0
 MAX_UNAUTHENTICATED = 128  # connections whose `connect` has not been accepted yet
 MAX_UNAUTHENTICATED_EACH = 32  # of them from one address
-BROADCAST_LIMIT = 64  # up to so many connections, each gets the events of all runs (docs/websocket.md#events)
+BROADCAST_LIMIT = 64  # up to so many connections, each gets the events of all runs (docs/websocket.md#limits)
 RESTART = (1012, "service restart")  # close code and reason
 ROTATED = (1008, "credentials rotated")
 
@@ -82,7 +82,7 @@ class Connections:
         self._open.pop(connection.id, None)
 
     def audience(self, session_key: str, starter: str | None) -> Iterable[Listener]:
-        """The connections that get a run's events: see docs/websocket.md#who-is-told-what.
+        """The connections that get a run's events: see docs/websocket.md#which-events-a-connection-gets.
 
         `starter` is the id of the connection that started the run.
         """

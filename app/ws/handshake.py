@@ -1,4 +1,4 @@
-"""`connect`, the first request of every connection (contract, WebSocket section 3)."""
+"""`connect`, the first request of every connection (docs/websocket.md#connecting)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ROLES = ("operator", "node")
 
 
 class ProtocolMismatch(ProtocolError):
-    """Closes with 1002, unlike all other failures."""
+    """No protocol version in common. Its close code is 1002, that of all other failures 1008."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedClient:
-    """A client that has been let in."""
+    """An authenticated client, and what was agreed with it. `scopes` keep the order of the client."""
 
     client: Client
     principal: Principal
@@ -38,10 +38,11 @@ class AcceptedClient:
 
 
 def accept_connect(params: Mapping[str, Any], caller: Caller, gateway: Gateway) -> AcceptedClient:
-    """Judges `connect`'s params: shape, protocol, role, secret, in this order.
+    """Check the params of `connect`: their shape, the protocol, the role and the secret, in this order.
 
-    Raises InvalidRequest, ProtocolMismatch, ProtocolError (who is not let in) and AuthRateLimited. The
-    device block is not looked at: the shared secret says all there is to know.
+    A `device` block is ignored: the shared secret alone authenticates. Raises InvalidRequest,
+    ProtocolMismatch, Forbidden, and ProtocolError for a client that is not authenticated, or that has tried
+    too often.
     """
     client = _load_client(params)
     protocol = _negotiate_protocol(params)
@@ -71,7 +72,7 @@ def _load_client(params: Mapping[str, Any]) -> Client:
 
 
 def _negotiate_protocol(params: Mapping[str, Any]) -> int:
-    """The newest protocol that both speak."""
+    """The newest protocol version that both sides know. Raises ProtocolMismatch and InvalidRequest."""
     low, high = params.get("minProtocol"), params.get("maxProtocol")
     for name, value in (("minProtocol", low), ("maxProtocol", high)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -106,7 +107,7 @@ def _authenticate(params: Mapping[str, Any], caller: Caller, gateway: Gateway) -
         raise _refusal(kind, "missing")
     right = next((text for text in secrets if _is_right(text, gateway)), None)
     try:
-        # One attempt, however many fields it was written in; the limits are those of HTTP.
+        # Counts as one attempt, however many fields have a secret; the limits are those of HTTP.
         offered = _header(caller, right or secrets[0])
         return authenticate(offered, settings, gateway.auth_limiter)
     except AuthRateLimited as error:
@@ -128,7 +129,7 @@ def _header(caller: Caller, secret: str) -> Caller:
 
 
 def _as_header(secret: str) -> str:
-    """As a header would carry it: authentication is written for those."""
+    """The secret as WSGI has it in a header, which is what `authenticate` takes."""
     return secret.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
@@ -144,7 +145,7 @@ def _refusal(kind: str, what: str) -> GatewayError:
 
 
 def _scopes(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the client wants to be allowed; the shared secret allows all, so it is only ever narrowed."""
+    """The scopes that the client asks for; all, if it names none. The secret grants every scope."""
     return tuple(dict.fromkeys(_strings(params.get("scopes")))) or (ADMIN,)
 
 
@@ -163,7 +164,10 @@ def _optional(value: object) -> str | None:
 def build_hello(
     welcome: AcceptedClient, gateway: Gateway, conn_id: str, methods: list[str], snapshot: Callable[[], Any]
 ) -> dict[str, Any]:
-    """The answer to `connect`. Never a device token: clients would send it in place of the secret."""
+    """The payload of `connect`'s response. `methods` are served, `snapshot` gives the presence entries.
+
+    It never has a device token: clients would send that instead of the secret the next time.
+    """
     settings = gateway.settings
     agent_id = settings.default_agent.id
     main_key = settings.session.main_key

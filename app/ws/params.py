@@ -1,4 +1,4 @@
-"""The `params` of a request frame. Unknown ones are left alone: newer clients send more than we know."""
+"""The `params` of a request frame. Unknown ones are ignored: newer clients send more than we know."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ MAX_RUN_ID = 256
 
 
 class Params:
-    """Reads one call's parameters; every mistake is an InvalidRequest that names method and place."""
+    """Reads one call's parameters. All raise InvalidRequest, which names the method and the parameter."""
 
     def __init__(self, method: str, given: Mapping[str, Any]) -> None:
         self.method = method
         self.given = given
 
     def text(self, name: str) -> str:
-        """A non-empty string that must be there."""
+        """A required string that is not empty."""
         value = self.optional_text(name)
         if value is None:
             raise self.wrong("at root", f"must have required property '{name}'")
@@ -34,12 +34,14 @@ class Params:
         return value
 
     def optional_text(self, name: str) -> str | None:
+        """A string; None if it is missing."""
         value = self.given.get(name)
         if value is not None and not isinstance(value, str):
             raise self.wrong(f"at /{name}", "must be string")
         return value
 
     def integer(self, name: str, default: int, low: int = 0, high: int = 1_000_000_000) -> int:
+        """A number from `low` to `high`; `default` if it is missing, which may lie outside."""
         value = self.given.get(name)
         if value is None:
             return default
@@ -50,6 +52,7 @@ class Params:
         return int(value)
 
     def flag(self, name: str, default: bool = False) -> bool:
+        """A boolean; `default` if it is missing."""
         value = self.given.get(name)
         if value is None:
             return default
@@ -58,6 +61,7 @@ class Params:
         return value
 
     def texts(self, name: str) -> list[str]:
+        """A list of strings; empty if it is missing."""
         value = self.given.get(name)
         if value is None:
             return []
@@ -70,4 +74,5 @@ class Params:
         return f"invalid {self.method} params: {where}"
 
     def wrong(self, where: str, what: str) -> InvalidRequest:
+        """The error for a parameter that is wrong, in the words of a JSON Schema validator."""
         return InvalidRequest(f"{self.prefix(where)}: {what}")

@@ -1,7 +1,8 @@
-"""Where a connection comes in: refused before its upgrade, or handed to `Connection`.
+"""Upgrades to WebSocket: refused with an HTTP status, or passed on to `Connection`
+(docs/websocket.md#security).
 
-flask-sock answers the upgrade before the view is called, so everything that can be refused with a status
-is refused here, before the request gets to it (contract, WebSocket sections 1 and 3).
+flask-sock answers the upgrade before the view is called, so whatever can be refused with a status is refused
+in a `before_request` function.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ class ProtocolServer:
         self.connections.close_all(*RESTART)
 
     def _check_credentials(self, settings: Settings) -> None:
-        """A connection was let in by a secret; when that is changed, it is out."""
+        """Close all connections when the secret changes: they were authenticated with the old one."""
         if settings.gateway.auth != self._auth:
             self._auth = settings.gateway.auth
             self.connections.close_all(*ROTATED)
 
 
 def register_websocket(app: Flask, gateway: Gateway) -> None:
-    """Take WebSocket upgrades on every path of `app`."""
+    """Accept WebSocket upgrades on every path of `app`."""
     app.extensions[EXTENSION] = ProtocolServer(gateway)
     app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": MAX_UNAUTHENTICATED_PAYLOAD}
     sock = Sock(app)
@@ -64,16 +65,20 @@ def register_websocket(app: Flask, gateway: Gateway) -> None:
     sock.route("/<path:path>", endpoint="websocket_anywhere")(serve)
     for rule in app.url_map.iter_rules():
         if rule.websocket:
-            rule.methods = None  # else any other method would be 405 at an address that does not exist
+            rule.methods = None  # otherwise POST to an unknown address would be 405 instead of 404
 
 
 def is_upgrade(asked: GatewayRequest) -> bool:
+    """Whether the request asks for WebSocket."""
     upgrade: str = asked.environ.get("HTTP_UPGRADE", "")
     return upgrade.lower() == "websocket"
 
 
 def refuse_upgrade() -> None:
-    """Raise what speaks against the upgrade; otherwise make the request fit for it."""
+    """Refuse an upgrade that must not happen; prepare the request for one that may.
+
+    Raises HostNotAllowed, OriginNotAllowed, InvalidRequest and Overloaded.
+    """
     request = current_request()
     if not is_upgrade(request):
         return
@@ -85,13 +90,14 @@ def refuse_upgrade() -> None:
     address = request.remote_addr or ""
     server.connections.admit_unauthenticated(address)
     request.unauthenticated_address = address
-    # Never negotiated: a small compressed frame may unfold into a very large one.
+    # simple-websocket accepts compression if it is offered, and a small frame could become a very large one.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    # Not in gunicorn's documentation; simple-websocket takes the socket from there.
     request.environ["gunicorn.socket"] = BufferedSocket(request.environ["gunicorn.socket"])
 
 
 def check_page(asked: Request, settings: GatewaySettings) -> None:
-    """A page may open a connection if it is ours or listed; without a page, the secret decides alone.
+    """Refuse web pages that are neither our own nor listed. Programs send no Origin and are not refused here.
 
     Raises OriginNotAllowed and HostNotAllowed.
     """
@@ -108,7 +114,7 @@ def check_page(asked: Request, settings: GatewaySettings) -> None:
 
 
 def check_handshake(asked: Request) -> None:
-    """What the library would stumble over (RFC 6455 section 4.2.1). Raises InvalidRequest."""
+    """Raise InvalidRequest for a handshake that RFC 6455 section 4.2.1 forbids and the library fails on."""
     header = asked.headers.get
     if asked.method != "GET" or "upgrade" not in header("Connection", "").lower():
         raise InvalidRequest("A WebSocket upgrade is a GET request with `Connection: Upgrade`.")
@@ -123,7 +129,7 @@ def check_handshake(asked: Request) -> None:
 
 
 def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path will do
-    """One connection, from its challenge to its end."""
+    """Serve one connection, from its challenge to its end. flask-sock calls this view after the upgrade."""
     server = current_server()
     gateway, request = server.gateway, current_request()
     buffered: BufferedSocket = request.environ["gunicorn.socket"]
@@ -140,6 +146,7 @@ def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path w
 
 
 def forget_unauthenticated(_error: BaseException | None = None) -> None:
+    """Stop counting the request's connection as one that is not authenticated. May be called again."""
     request = current_request()
     address, request.unauthenticated_address = request.unauthenticated_address, None
     if address is not None:
@@ -147,5 +154,6 @@ def forget_unauthenticated(_error: BaseException | None = None) -> None:
 
 
 def current_server() -> ProtocolServer:
+    """The application's own."""
     server: ProtocolServer = current_app.extensions[EXTENSION]
     return server

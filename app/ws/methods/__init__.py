@@ -1,1 +1,1 @@
-"""What clients may ask: one file a family, one literal table (`table.py`)."""
+"""The methods that clients call: one file a family, with a literal table each; `table.py` merges them."""

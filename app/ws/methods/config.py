@@ -1,6 +1,6 @@
-"""`config.*`: the operator's file, read without secrets and changed (contract, WebSocket section 5).
+"""`config.*`: the configuration file, read without its secrets, and changed (docs/websocket.md#methods).
 
-What is written here is in force a moment later: the watch takes it up.
+A change is in force about a second later, when the watch of the file has read it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _answer(call: Call, changed: ChangedConfig) -> dict[str, Any]:
             connection=call.peer.id,
         )
     answer = {"ok": True, "path": str(changed.path), "config": changed.tree, "hash": changed.hash}
-    # No restart is scheduled, and nothing to be told after one.
+    # Fields of gateways that restart for a change.
     answer |= {"restart": None, "sentinel": None}
     return answer if changed.changed else {**answer, "noop": True}
 

@@ -1,4 +1,4 @@
-"""A session's messages as clients show them (contract, WebSocket section 5, "History message")."""
+"""A session's messages as clients show them (docs/websocket.md#history)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import orjson
 
 from app.gateway import Gateway
 from app.messages import ImagePart, Message
+from app.model_name import ModelName
 from app.sessions.rows import TranscriptRow
 
 
 def dump_history(gateway: Gateway, key: str, limit: int) -> dict[str, Any]:
-    """The newest `limit` messages. Rows carry what the newest Control UI tells its own messages by."""
+    """The newest `limit` messages of a session, and its active run."""
     rows = gateway.store.transcripts.page(key, limit)
     total = rows[-1].seq if rows else 0
     session = gateway.store.index.describe(key)
@@ -32,6 +33,7 @@ def dump_history(gateway: Gateway, key: str, limit: int) -> dict[str, Any]:
 
 
 def dump_row(row: TranscriptRow) -> dict[str, Any]:
+    """A message. By `idempotencyKey` the Control UI recognizes the messages that it sent itself."""
     message = row.message
     about: dict[str, Any] = {"id": str(row.id), "seq": row.seq}
     fields: dict[str, Any] = {
@@ -48,7 +50,7 @@ def dump_row(row: TranscriptRow) -> dict[str, Any]:
     if message.tool_call_id is not None:
         fields["toolCallId"] = message.tool_call_id
     if message.role == "assistant" and row.model:
-        fields["provider"], _, fields["model"] = row.model.partition("/")
+        fields["provider"], fields["model"] = ModelName.parse(row.model)
         fields["stopReason"] = "aborted" if row.state == "partial" else "stop"
     return fields
 

@@ -1,4 +1,4 @@
-"""`logs.tail`: the newest log lines (contract, WebSocket section 5)."""
+"""`logs.tail`: the newest log lines (docs/websocket.md#methods)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PLACE = "(memory)"
 
 
 def tail(call: Call) -> Any:
-    """What was written since `cursor`, which is counted in lines."""
+    """The lines since `cursor`, a line's number; without one, the newest."""
     params = call.params
     cursor = params.integer("cursor", -1, 0, MAX_CURSOR)
     found = call.gateway.log_ring.tail(

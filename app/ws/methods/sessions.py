@@ -1,10 +1,10 @@
-"""`sessions.*`: found and shown; `session_changes` has the rest (contract, WebSocket section 5)."""
+"""`sessions.*` that only read; `session_changes` has the others (docs/websocket.md#methods)."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
+from app.clock import now_ms
 from app.errors import InvalidRequest
 from app.sessions.rows import SessionFilter
 from app.ws.call import Call, Handler
@@ -26,15 +26,15 @@ def list_sessions(call: Call) -> Any:
         agent_id=params.optional_text("agentId"),
         label=params.optional_text("label"),
         search=(params.optional_text("search") or "").strip() or None,
-        active_since=_now() - minutes * 60_000 if minutes else None,
+        active_since=now_ms() - minutes * 60_000 if minutes else None,
     )
-    # Nothing here is spawned by another session.
+    # There are no sessions that another session has started.
     spawned = params.optional_text("spawnedBy") is not None
     total = 0 if spawned else store.index.count(where)
     found = [] if spawned else store.index.sessions(limit, offset, where, with_texts=title or preview)
     more = offset + len(found) < total
     return {
-        "ts": _now(),
+        "ts": now_ms(),
         "path": store_path(call.gateway),
         "count": len(found),
         "totalCount": total,
@@ -56,7 +56,7 @@ def describe(call: Call) -> Any:
 
 
 def resolve(call: Call) -> Any:
-    """The key that an id or a label stands for."""
+    """The key of the session with that id or label."""
     params, store = call.params, call.gateway.store
     key, session_id, label = (params.optional_text(name) for name in ("key", "sessionId", "label"))
     given = [value for value in (key, session_id, label) if value]
@@ -87,7 +87,7 @@ def preview(call: Call) -> Any:
     if len(keys) > MAX_PREVIEWS:
         raise params.wrong("at /keys", f"must NOT have more than {MAX_PREVIEWS} items")
     limit, most = params.integer("limit", 12, 1, 200), params.integer("maxChars", 240, 20, 2000)
-    return {"ts": _now(), "previews": [_preview(call, key, limit, most) for key in keys]}
+    return {"ts": now_ms(), "previews": [_preview(call, key, limit, most) for key in keys]}
 
 
 def get(call: Call) -> Any:
@@ -97,7 +97,7 @@ def get(call: Call) -> Any:
 
 
 def subscribe(call: Call) -> Any:
-    """Every operator hears of every run; the list comes along for those who ask for one."""
+    """Changes nothing: which events a connection gets does not depend on it. Params ask for the list."""
     return {"subscribed": True, **({"list": list_sessions(call)} if call.params.given else {})}
 
 
@@ -110,7 +110,7 @@ def subscribe_messages(call: Call) -> Any:
     call.peer.watch_session(key)
     answer: dict[str, Any] = {"subscribed": True, "key": key}
     if call.params.flag("includeApprovals"):
-        nothing = {"updatedAtMs": _now(), "approvals": [], "truncated": False}
+        nothing = {"updatedAtMs": now_ms(), "approvals": [], "truncated": False}
         answer["approvalReplay"] = {"sessionKey": key, **nothing}
     return answer
 
@@ -121,22 +121,18 @@ def unsubscribe_messages(call: Call) -> Any:
     return {"subscribed": False, "key": key}
 
 
-def _preview(call: Call, text: str, limit: int, most: int) -> dict[str, Any]:
-    key = canonical_key(call, text)
+def _preview(call: Call, name: str, limit: int, most: int) -> dict[str, Any]:
+    key = canonical_key(call, name)
     rows = call.gateway.store.transcripts.page(key, limit)
     items = [
-        {"role": row.message.role, "text": said if len(said) <= most else said[: most - 1] + "…"}
+        {"role": row.message.role, "text": text if len(text) <= most else text[: most - 1] + "…"}
         for row in rows
-        if (said := row.message.text.strip())
+        if (text := row.message.text.strip())
     ]
     if not items:
         known = call.gateway.store.index.count(SessionFilter(key=key))
-        return {"key": text, "status": "empty" if known else "missing", "items": []}
-    return {"key": text, "status": "ok", "items": items}
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+        return {"key": name, "status": "empty" if known else "missing", "items": []}
+    return {"key": name, "status": "ok", "items": items}
 
 
 SESSIONS: dict[str, Handler] = {

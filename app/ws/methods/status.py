@@ -173,7 +173,7 @@ def _sessions(gateway: Gateway, recent: int, agent_id: str | None = None) -> dic
     }
 
 
-STATE: dict[str, Handler] = {
+STATUS: dict[str, Handler] = {
     "health": health,
     "status": status,
     "system-presence": system_presence,

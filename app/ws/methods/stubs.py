@@ -1,11 +1,13 @@
-"""What this gateway does not have, said in the shapes that clients expect: no jobs, no nodes, no channels."""
+"""Methods for what this gateway does not have, such as channels, nodes and jobs: empty answers in the shapes
+that
+clients expect."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
+from app.clock import now_ms
 from app.routing.operator import find_agent
 from app.ws.call import Call, Handler
 
@@ -14,7 +16,7 @@ DEFAULT_PAGE, MAX_PAGE = 50, 200
 
 def channels_status(_: Call) -> Any:
     return {
-        "ts": _now(),
+        "ts": now_ms(),
         "channelOrder": [],
         "channelLabels": {},
         "channelDetailLabels": {},
@@ -42,7 +44,7 @@ def skills_status(call: Call) -> Any:
 
 
 def node_list(_: Call) -> Any:
-    return {"ts": _now(), "nodes": []}
+    return {"ts": now_ms(), "nodes": []}
 
 
 def _always(answer: Any) -> Callable[[Call], Any]:
@@ -54,14 +56,10 @@ def _no_page(call: Call) -> dict[str, Any]:
     return {"total": 0, "offset": offset, "limit": limit, "hasMore": False, "nextOffset": None}
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
-
-
 _NO_APPROVALS = {"version": 1, "defaults": {}, "agents": {}}
 _NO_CRON = {"enabled": False, "storePath": "", "jobs": 0, "nextWakeAtMs": None}
 
-EMPTY: dict[str, Handler] = {
+STUBS: dict[str, Handler] = {
     "channels.status": channels_status,
     "cron.list": cron_list,
     "cron.status": _always(_NO_CRON),

@@ -13,8 +13,8 @@ from app.ws.methods.config import CONFIG
 from app.ws.methods.logs import LOGS
 from app.ws.methods.models import MODELS
 from app.ws.methods.sessions import SESSIONS
-from app.ws.methods.status import STATE
-from app.ws.methods.stubs import EMPTY
+from app.ws.methods.status import STATUS
+from app.ws.methods.stubs import STUBS
 from app.ws.methods.usage import USAGE
 
 
@@ -23,10 +23,10 @@ def build_table(feed: Feed) -> dict[str, Handler]:
         **AgentMethods(feed).table(),
         **ChatMethods(feed).table(),
         **CONFIG,
-        **EMPTY,
+        **STUBS,
         **LOGS,
         **MODELS,
         **SESSIONS,
-        **STATE,
+        **STATUS,
         **USAGE,
     }

@@ -18,7 +18,7 @@ POINTS = 200
 
 
 def cost(call: Call) -> Any:
-    """Sums by day."""
+    """Tokens and dollars of each day, and of all together."""
     span, prices = load_span(call.params), Prices(call.gateway.settings)
     wanted = call.params.optional_text("agentId")
     usage = Usage([row for row in _rows(call, span) if wanted in (None, row.agent_id)], ())
@@ -31,7 +31,7 @@ def cost(call: Call) -> Any:
 
 
 def status(_: Call) -> Any:
-    """Providers' own quotas, which are not asked for."""
+    """Quotas at providers: they are not asked for, so there are none to show."""
     return {"updatedAt": now_ms(), "providers": []}
 
 
@@ -74,7 +74,7 @@ def timeseries(call: Call) -> Any:
 
 
 def logs(call: Call) -> Any:
-    """Who said how much, message by message."""
+    """The session's messages, the assistant's with the tokens and the dollars of their runs."""
     key, prices = named_key(call), Prices(call.gateway.settings)
     limit = min(call.params.integer("limit", 200, 1), MAX_ROWS)
     entries = []

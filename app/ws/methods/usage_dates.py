@@ -1,4 +1,4 @@
-"""The days that a question about usage is about, and where they begin."""
+"""The days that a question about usage is about, and the moments at which they begin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from app.clock import now_ms
 from app.sessions.usage import DAY
 from app.ws.params import Params
 
@@ -20,8 +21,11 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Whole days, counted from 1970, the last one included. `offset`: how far they are ahead of UTC's, in
-    milliseconds."""
+    """Whole days, counted from 1970, the last one included.
+
+    `offset` is how many milliseconds they begin before those of UTC. `first` and `last` are in milliseconds
+    since 1970, `start`, `end` and `name` dates such as 2026-01-31.
+    """
 
     from_day: int
     to_day: int
@@ -54,7 +58,7 @@ class Span:
 def load_span(params: Params) -> Span:
     """`startDate` and `endDate`, or the last `days`, or a `range` such as `7d`."""
     offset = _offset(params)
-    today = int(time.time() * 1000 + offset) // DAY
+    today = (now_ms() + offset) // DAY
     start, end = _day(params, "startDate"), _day(params, "endDate")
     if start is not None or end is not None:
         to_day = today if end is None else end
@@ -78,7 +82,7 @@ def _day(params: Params, name: str) -> int | None:
 
 
 def _offset(params: Params) -> int:
-    """Milliseconds that the caller's days begin before UTC's."""
+    """How many milliseconds the caller's days begin before those of UTC."""
     mode = params.optional_text("mode")
     if mode == "gateway":
         return time.localtime().tm_gmtoff * 1000
@@ -90,7 +94,7 @@ def _offset(params: Params) -> int:
             shift = datetime.now(UTC).astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
             return int(shift.total_seconds() * 1000)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            pass  # a zone this machine does not know: `utcOffset` says the same
+            pass  # a zone that this machine does not know: `utcOffset` is read instead
     found = _OFFSET.fullmatch(params.optional_text("utcOffset") or "UTC+0")
     if found is None:
         raise params.wrong("at /utcOffset", "must be such as UTC+2 or UTC-4:30")

@@ -33,8 +33,10 @@ def rows(title: str) -> list[list[str]]:
 
 
 def test_every_method_has_its_row_and_every_row_its_method():
-    told = {name.strip("`"): scope for name, scope, _ in rows("Methods")}
-    assert told == {name: (scope or "—").removeprefix("operator.") for name, scope in METHOD_SCOPES.items()}
+    documented = {name.strip("`"): scope for name, scope, _ in rows("Methods")}
+    assert documented == {
+        name: (scope or "—").removeprefix("operator.") for name, scope in METHOD_SCOPES.items()
+    }
 
 
 def test_every_method_that_is_served_has_its_scope_and_the_other_way_round():
@@ -48,13 +50,13 @@ def test_every_method_has_its_sentence():
 
 
 def test_every_event_is_told():
-    told = re.findall(r"`([a-z.]+)`", " ".join(name for name, _ in rows("Events")))
-    assert sorted(told) == sorted(handshake.EVENTS)
+    documented = re.findall(r"`([a-z.]+)`", " ".join(name for name, _ in rows("Events")))
+    assert sorted(documented) == sorted(handshake.EVENTS)
 
 
 def test_every_command_and_stop_word_is_told():
-    told = re.findall(r"`/(\w+)`", " ".join(name for name, _ in rows("Commands")))
-    assert sorted(told) == sorted(COMMANDS)
+    documented = re.findall(r"`/(\w+)`", " ".join(name for name, _ in rows("Commands")))
+    assert sorted(documented) == sorted(COMMANDS)
     words = section("Commands").partition("one of the words")[2].partition("stops as")[0]
     assert set(re.findall(r"`(\w+)`", words)) == STOP_WORDS
 
@@ -80,7 +82,7 @@ def test_every_command_and_stop_word_is_told():
             "200 at once, 20 a second",
             (connection.MAX_FAILURES, connection.FAILURES_PER_SECOND) == (200, 20),
         ),
-        ("Who is told what", "at most 64 connections", connections.BROADCAST_LIMIT == 64),
+        ("Which events a connection gets", "at most 64 connections", connections.BROADCAST_LIMIT == 64),
         ("Runs", "up to 8 images", ChatCompletionsSettings().max_image_parts == 8),
         ("Runs", "at most 10 MiB each", ImageSettings().max_bytes == 10 * MiB),
         ("Runs", "20 MiB together", ChatCompletionsSettings().max_total_image_bytes == 20 * MiB),
@@ -95,3 +97,11 @@ def test_every_command_and_stop_word_is_told():
 def test_limits_are_the_codes_own(title: str, sentence: str, there: bool):
     assert sentence in section(title)
     assert there, f"docs/websocket.md says: {sentence}"
+
+
+def test_every_section_that_the_code_cites_is_there():
+    text = (ROOT / "docs" / "websocket.md").read_text()
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "app").rglob("*.py"))
+    assert set(re.findall(r"docs/websocket\.md#([a-z0-9-]+)", code)) - anchors == set()

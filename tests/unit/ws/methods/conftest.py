@@ -27,12 +27,12 @@ from app.ws.methods.config import CONFIG
 from app.ws.methods.logs import LOGS
 from app.ws.methods.models import MODELS
 from app.ws.methods.sessions import SESSIONS
-from app.ws.methods.status import STATE
-from app.ws.methods.stubs import EMPTY
+from app.ws.methods.status import STATUS
+from app.ws.methods.stubs import STUBS
 from app.ws.methods.usage import USAGE
 from app.ws.params import Params
 
-METHODS: Mapping[str, Handler] = {**CONFIG, **EMPTY, **LOGS, **MODELS, **SESSIONS, **STATE, **USAGE}
+METHODS: Mapping[str, Handler] = {**CONFIG, **STUBS, **LOGS, **MODELS, **SESSIONS, **STATUS, **USAGE}
 
 TOKEN = "canary-token-0123456789"
 WRITTEN = """{

@@ -73,10 +73,10 @@ def test_what_is_refused(office: Office, method: str):
     needed = "config base hash required; re-run config.get and retry"
     assert office.refusal(method, {"raw": "{}"}) == needed
     assert "re-run config.get" in office.refusal(method, {"raw": "{}", "baseHash": "x"})
-    told = office.refusal(method, {"raw": "{gateway: {port: 'x', nope: 1}}", "baseHash": base})
-    assert told.startswith("invalid config: ")
-    assert "gateway.port" in told
-    assert "`nope` is not a key" in told
+    message = office.refusal(method, {"raw": "{gateway: {port: 'x', nope: 1}}", "baseHash": base})
+    assert message.startswith("invalid config: ")
+    assert "gateway.port" in message
+    assert "`nope` is not a key" in message
     assert office.file.read_text() == WRITTEN
     assert METHOD_SCOPES[method] == ADMIN
 

@@ -116,8 +116,8 @@ class TestFound:
     def test_a_name_that_users_share(self, office: Office):
         for key in ("agent:main:a", "agent:main:b"):
             office.gateway.store.runs.accept(key, key, "main", "Ann", "http", [])
-        told = office.refusal("sessions.resolve", {"label": "Ann"})
-        assert told.startswith("Multiple sessions found with label: Ann (agent:main:")
+        message = office.refusal("sessions.resolve", {"label": "Ann"})
+        assert message.startswith("Multiple sessions found with label: Ann (agent:main:")
 
     @pytest.mark.parametrize("method", ["describe", "patch", "reset", "delete", "compact", "get"])
     def test_every_method_wants_a_good_key(self, office: Office, method: str):
@@ -235,8 +235,8 @@ class TestPatch:
             "sessions.patch", {"key": "main", "label": "Mine", "model": "big", "thinkingLevel": "low"}
         )
         for name, value in (("verboseLevel", "on"), ("elevatedLevel", "full"), ("other", 1)):
-            told = office.refusal("sessions.patch", {"key": "main", name: value})
-            assert told == "missing scope: operator.admin"
+            message = office.refusal("sessions.patch", {"key": "main", name: value})
+            assert message == "missing scope: operator.admin"
         assert set(office.gateway.store.runs.settings_of(MAIN)) == {"model", "thinkingLevel"}
 
     def test_a_model_may_lack_its_provider(self, office: Office):
@@ -244,7 +244,7 @@ class TestPatch:
         assert answer["resolved"] == {"modelProvider": "corp", "model": "big"}
 
     @pytest.mark.parametrize(
-        ("name", "value", "told"),
+        ("name", "value", "message"),
         [
             ("thinkingLevel", "loud", "invalid thinkingLevel (use off|minimal|low|"),
             ("thinkingLevel", 3, "invalid thinkingLevel (use "),
@@ -266,8 +266,8 @@ class TestPatch:
             ("o" * 100, 1, "invalid oooo"),
         ],
     )
-    def test_what_is_refused(self, office: Office, name: str, value: Any, told: str):
-        assert office.refusal("sessions.patch", {"key": "main", name: value}).startswith(told)
+    def test_what_is_refused(self, office: Office, name: str, value: Any, message: str):
+        assert office.refusal("sessions.patch", {"key": "main", name: value}).startswith(message)
         assert office.gateway.store.index.count() == 0
 
     def test_a_label_is_given_once(self, office: Office):
@@ -297,10 +297,10 @@ class TestBeginAnew:
     @pytest.mark.parametrize("method", ["reset", "delete", "compact"])
     def test_a_run_that_goes_on_is_stopped_first(self, office: Office, method: str):
         runs = [office.start(key="agent:beta:x") for _ in range(2)]
-        bystander = office.start(key="agent:beta:y")
+        other_run = office.start(key="agent:beta:y")
         office.call(f"sessions.{method}", {"key": "agent:beta:x"})
         assert all(isinstance(run.log.end, RunFailed) and run.log.end.aborted for run in runs)
-        assert not bystander.ended
+        assert not other_run.ended
         left = [] if method != "compact" else ["user", "user"]
         rows = office.gateway.store.transcripts.page("agent:beta:x", 10)
         assert [row.message.role for row in rows if row.message.role == "user"] == left
@@ -309,8 +309,8 @@ class TestBeginAnew:
         monkeypatch.setattr("app.control.sessions.STOP_SECONDS", 0.05)
         run = office.start(key="agent:beta:x")
         monkeypatch.setattr(run, "abort", lambda _: True)
-        told = office.refusal("sessions.delete", {"key": "agent:beta:x"})
-        assert told == "Session agent:beta:x is still active; try again in a moment."
+        message = office.refusal("sessions.delete", {"key": "agent:beta:x"})
+        assert message == "Session agent:beta:x is still active; try again in a moment."
         assert office.gateway.store.index.count() == 1
         monkeypatch.undo()
 
@@ -323,8 +323,8 @@ class TestBeginAnew:
     def test_the_main_session_stays(self, office: Office):
         office.say()
         for name in ("main", "Agent:Main:Main"):
-            told = office.refusal("sessions.delete", {"key": name})
-            assert told == f"Cannot delete the main session ({MAIN})."
+            message = office.refusal("sessions.delete", {"key": name})
+            assert message == f"Cannot delete the main session ({MAIN})."
         assert office.gateway.store.index.count() == 1
 
     def test_compacted(self, office: Office):

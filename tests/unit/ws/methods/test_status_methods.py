@@ -105,8 +105,8 @@ def test_there_are_no_heartbeats(office: Office):
     assert office.call("last-heartbeat") is None
     assert office.call("set-heartbeats", {"enabled": True}) == {"ok": True, "enabled": False}
     for wrong in ({}, {"enabled": "yes"}):
-        told = office.refusal("set-heartbeats", wrong)
-        assert told == "invalid set-heartbeats params: enabled (boolean) required"
+        message = office.refusal("set-heartbeats", wrong)
+        assert message == "invalid set-heartbeats params: enabled (boolean) required"
 
 
 class TestAgents:

@@ -134,8 +134,8 @@ class TestSessions:
         assert (second["input"], second["output"], second["cumulativeTokens"]) == (100, 50, 300)
         assert second["cumulativeCost"] == pytest.approx(2 * PRICE)
         assert first["timestamp"] <= second["timestamp"]
-        told = office.refusal("sessions.usage.timeseries", {"key": "nobody"})
-        assert told == "No transcript found for session: agent:main:nobody"
+        message = office.refusal("sessions.usage.timeseries", {"key": "nobody"})
+        assert message == "No transcript found for session: agent:main:nobody"
 
     def test_message_by_message(self, office: Office):
         office.say("hi")

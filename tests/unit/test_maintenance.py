@@ -1,0 +1,93 @@
+"""What happens by itself: one turn of the loop at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.config.loader import load_settings
+from app.config.settings import Settings
+from app.errors import StorageUnavailable
+from app.maintenance import Maintenance
+from app.metrics import Metrics
+
+
+class FakeStore:
+    """The store's upkeep, of which only the calls are kept."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.error: Exception | None = None
+
+    def interrupt_orphans(self) -> int:
+        if self.error is not None:
+            raise self.error
+        self.calls.append("interrupt")
+        return 2
+
+    def prune(self, _now: float, prune_after: float, max_entries: int) -> int:
+        self.calls.append(("prune", prune_after, max_entries))
+        return 0
+
+    def ping(self) -> None: ...
+
+
+class FakeRuns:
+    def __init__(self) -> None:
+        self.checks = 0
+
+    def stop_overdue(self) -> None:
+        self.checks += 1
+
+
+class StopAfter:
+    """As an event that is set in the middle of the given turn. Never waits."""
+
+    def __init__(self, turns: int) -> None:
+        self._left = turns
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout == 1.0
+        self._left -= 1
+        return self._left < 0
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    found = load_settings({"HOME": str(tmp_path)}, tmp_path)
+    return replace(found, session=replace(found.session, prune_after_seconds=60.0, max_entries=7))
+
+
+Build = Callable[[FakeStore, FakeRuns], Maintenance]
+
+
+@pytest.fixture
+def build(settings: Settings) -> Build:
+    def made(store: FakeStore, runs: FakeRuns) -> Maintenance:
+        remove = lambda: store.calls.append("remove")  # noqa: E731
+        return Maintenance(lambda: settings, runs, store, remove, Metrics())  # type: ignore[arg-type]
+
+    return made
+
+
+def test_sessions_are_tidied_at_once_and_runs_are_checked_each_second(build: Build):
+    store, runs = FakeStore(), FakeRuns()
+    build(store, runs).run(StopAfter(3))
+    assert store.calls == ["interrupt", "remove", ("prune", 60.0, 7)]
+    assert runs.checks == 3
+
+
+def test_a_store_that_does_not_work_is_logged_and_does_not_end_the_loop(
+    build: Build, caplog: pytest.LogCaptureFixture
+):
+    store, runs = FakeStore(), FakeRuns()
+    store.error = StorageUnavailable("The disk is full.")
+    with caplog.at_level(logging.WARNING):
+        build(store, runs).run(StopAfter(1))
+    assert runs.checks == 1
+    assert [record.getMessage() for record in caplog.records] == ["sessions could not be tidied"]
