@@ -101,7 +101,7 @@ class ConfigWatch:
     def _log_notes(self, notes: Iterable[str]) -> None:
         for note in notes:
             if note not in self._logged:
-                log_event(logger, logging.INFO, note)
+                log_event(logger, logging.INFO, "configuration", note=note)
         self._logged.update(notes)
 
     def _without_restart(self, loaded: Settings) -> Settings:

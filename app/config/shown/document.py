@@ -66,9 +66,9 @@ need a restart.
 Secrets are never shown: `config show` writes `{REDACTED}` in their place.
 
 Clients of the Gateway protocol may change the file (`config.set`, `config.patch`), only to a valid one, and
-either the whole change is written or none of it. They see `{REDACTED}` in place of
-secrets; sending that back keeps the secret.
-`config.patch` writes the file as plain JSON, without its comments; `config.set` keeps them.
+either the whole change is written or none of it. They see `{REDACTED}` in place of secrets;
+sending that back keeps the secret. `config.patch` writes the file as plain JSON, without its comments;
+`config.set` keeps them.
 """
 
 _MODELS = """\
@@ -83,7 +83,7 @@ if it is installed, else `builtin`.
 _UNUSED = """\
 ## Keys of OpenClaw that are not used
 
-Accepted, and named once in the log. Four of them, because one could expect an effect here:
+Accepted, and named once in the log. Four of them could be expected to have an effect:
 `session.maintenance.ephemeralAfter` (a session of a stateless call is never stored), `cost.cacheRead` and
 `cost.cacheWrite` (how many tokens of a run came from a provider's cache is not stored, so all prompt tokens
 cost `cost.input`), and `gateway.controlUi.enabled` (no web page is served).
