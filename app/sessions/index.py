@@ -98,8 +98,6 @@ _ABORT_RUNS = (
     .where(runs.c.session == bindparam("of_session"), runs.c.state == "running")
     .values(state="aborted", ended_at=bindparam("now"), error_code="run_aborted")
 )
-
-
 _DELETE = sessions.delete().where(sessions.c.key == bindparam("of_key"))
 
 

@@ -19,8 +19,7 @@ class PreparedStatement(Protocol):
     """A statement in the words of one database, made once and run often.
 
     It runs inside whatever transaction `connection` is in, takes the values of all its parameters by name,
-    and raises what SQLAlchemy raises. Rows are the driver's: nothing of SQLAlchemy's types has converted
-    them.
+    and raises what SQLAlchemy raises. Rows are as the driver gives them, without SQLAlchemy's types.
     """
 
     @property

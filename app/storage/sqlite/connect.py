@@ -68,10 +68,9 @@ def connect_nonblocking_writer(path: Path) -> Connection:
 
 
 def connect_reader(path: Path, busy_timeout: float = 0) -> Connection:
-    """A connection that cannot write. It waits `busy_timeout` seconds in the rare moments when reading is
-    locked.
+    """A connection that cannot write. Each statement sees the database as it is at that moment.
 
-    Each statement sees the database as it is at that moment.
+    It waits `busy_timeout` seconds in the rare moments when even reading is locked.
     """
     return _connect(path, busy_timeout, "query_only=ON")
 
@@ -82,18 +81,14 @@ def set_busy_timeout(connection: Connection, seconds: float) -> None:
 
 
 def checkpoint(connection: Connection) -> None:
-    """Move what was written from the log to the file, and start the log again from its beginning. Waits for
-    the disk.
-    """
+    """Move what was written from the log to the file, and start the log again. Waits for the disk."""
     _outside_transaction(connection, "PRAGMA wal_checkpoint(PASSIVE)")
     with connection.begin():
-        probe(connection, 0)  # the first write after a checkpoint waits for the disk, too: not a user's
+        probe(connection, 0)  # the first write after a checkpoint waits for the disk too: let it be this one
 
 
 def probe(connection: Connection, number: int) -> None:
-    """Write a few bytes that nothing reads, inside the present transaction, to find out whether writing
-    works.
-    """
+    """Write a few bytes that nothing reads, in the present transaction. Fails if writing does not work."""
     connection.exec_driver_sql(f"PRAGMA user_version={number % 2**31}")
 
 
