@@ -36,6 +36,7 @@ from app.providers.local.supervisor import LocalModel
 from app.providers.openai_chat.provider import OpenAIChatProvider
 from app.providers.registry import BuildProvider, ProviderRegistry
 from app.providers.scripted import ScriptedProvider
+from app.runs.intake import Intake
 from app.runs.ledger import RunLedger
 from app.runs.measure import RunMeter
 from app.runs.service import RunService
@@ -73,6 +74,7 @@ def build_gateway(
     gateway = Gateway(
         config=watch,
         config_file=ConfigFile(current, partial(check_file, load_file or load_instead), native_thread),
+        intake=Intake(current, store.runs, models.known),
         runs=runs,
         store=store,
         models=models,

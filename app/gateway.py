@@ -23,6 +23,7 @@ from app.logs.lines import log_event
 from app.logs.ring import LogRing
 from app.maintenance import Stop
 from app.metrics import Metrics
+from app.runs.intake import Intake
 from app.runs.service import RunService
 from app.sessions.base import SessionStore
 
@@ -53,6 +54,7 @@ class Gateway:
 
     config: CurrentConfig
     config_file: ConfigFile
+    intake: Intake
     runs: RunService
     store: SessionStore
     models: Models

@@ -1,4 +1,4 @@
-"""What people and models say to each other, free of any wire format."""
+"""Messages, tools and token counts, free of any wire format."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A picture as base64 text, ready to be sent on, with its media type (`image/png`)."""
+    """An image as base64 text, as models are sent it, with its media type (`image/png`)."""
 
     mime: str
     data: str
@@ -26,6 +26,10 @@ class ImagePart:
     @property
     def data_uri(self) -> str:
         return f"data:{self.mime};base64,{self.data}"
+
+
+# What a message holds: plain text, or parts in their order when an image is among them.
+Content = str | tuple[TextPart | ImagePart, ...]
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -47,21 +51,21 @@ class ToolSpec:
 
 
 class Message(NamedTuple):
-    """One turn's part: `content` is plain text, or parts in their order when a picture is among them.
+    """One message of a conversation.
 
     A named tuple because a request may hold thousands of them: it is made four times as fast as a frozen
     dataclass.
     """
 
     role: Role
-    content: str | tuple[TextPart | ImagePart, ...] = ""
+    content: Content = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
 
     @property
     def text(self) -> str:
-        """All text of the message; parts join with a newline (contract, HTTP section 6)."""
+        """All text of the message; parts are joined with newlines (docs/http.md#the-request)."""
         if isinstance(self.content, str):
             return self.content
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
@@ -125,7 +129,7 @@ def with_system(system: str | None, messages: Sequence[Message]) -> Sequence[Mes
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one or more model calls. `estimated`: the provider told nothing, so we counted letters."""
+    """Tokens of one or more model calls. `estimated`: none were reported, so they were guessed."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0

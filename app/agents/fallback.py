@@ -1,4 +1,4 @@
-"""One model call with retries and fallback models (docs/providers.md#retries-and-fallbacks).
+"""One model call with retries and fallback models (docs/http.md#when-the-models-provider-fails).
 
 Both happen only before the first output, so text is never repeated.
 """

@@ -7,6 +7,7 @@ import logging.config
 import os
 from functools import partial
 
+from app.auth.principal import LOCAL_OPERATOR
 from app.bootstrap import build_gateway
 from app.cli.answer import AnswerPrinter
 from app.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK, exit_code
@@ -18,7 +19,7 @@ from app.events.types import RunFailed, RunFinished, TextDelta
 from app.gateway import Gateway
 from app.logs.lines import logging_config
 from app.messages import Message
-from app.routing.resolve import resolve_agent, resolve_session
+from app.runs.intake import RunInput
 from app.runs.request import RunRequest
 from app.runs.run import Run
 
@@ -53,11 +54,17 @@ def _answer(args: argparse.Namespace, gateway: Gateway, text: str) -> int:
 
 
 def _request(args: argparse.Namespace, gateway: Gateway, text: str) -> RunRequest:
-    settings = gateway.settings
-    agent_id = resolve_agent(None, args.agent, settings.agents)
-    route = resolve_session(agent_id, None, args.session_key, settings.session.main_key)
-    message = Message("user", text)
-    return RunRequest(route=route, messages=(message,), source="cli", timeout_seconds=args.timeout)
+    return gateway.intake.load(
+        RunInput(
+            source="cli",
+            keys="caller",
+            principal=LOCAL_OPERATOR,
+            messages=(Message("user", text),),
+            agent_id=args.agent,
+            session_key=args.session_key,
+            timeout_seconds=args.timeout,
+        )
+    )
 
 
 def _show(gateway: Gateway, run: Run, printer: AnswerPrinter) -> None:

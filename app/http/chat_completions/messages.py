@@ -15,7 +15,7 @@ from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, MissingMessage
 from app.media.images import ImageBudget, load_image_url
 from app.media.location import Location
-from app.messages import ImagePart, Message, PlainMessage, PlainMessages, Role, TextPart, ToolCall
+from app.messages import Content, ImagePart, Message, PlainMessage, PlainMessages, Role, TextPart, ToolCall
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -27,8 +27,6 @@ ROLES: dict[str, Role] = {
 }
 
 _role = attrgetter("role")
-
-Content = str | tuple[TextPart | ImagePart, ...]
 
 
 class Conversation(msgspec.Struct, frozen=True):

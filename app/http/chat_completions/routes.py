@@ -6,7 +6,6 @@ import time
 
 import orjson
 
-from app.auth.grants import require_model_choice
 from app.exchange import GatewayRequest, GatewayResponse, current_request, json_answer
 from app.http.access import require_principal
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
@@ -17,7 +16,7 @@ from app.http.headers import brand_header
 from app.http.request_body import parse_object, read_body
 from app.http.sse import sse_response
 from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
-from app.routing.resolve import Route, resolve_agent, resolve_session
+from app.runs.intake import RunInput
 from app.runs.request import RunRequest
 from app.runs.run import Run
 
@@ -40,43 +39,28 @@ def create_chat_completion() -> GatewayResponse:
 
 
 def _run_request(body: ChatRequest, request: GatewayRequest) -> RunRequest:
-    return RunRequest(
-        route=_route(body, request),
-        messages=body.conversation.messages,
-        source="http",
-        instructions=body.conversation.instructions,
-        params=body.params,
-        tools=body.tools.specs,
-        tool_choice=body.tools.choice,
-        model=_model_override(request),
-        principal=request.principal,
-        request_id=request.id,
-        id_prefix=ID_PREFIX,
-        log_finish=False,
+    chat = request.gateway.settings.gateway.chat_completions
+    return request.gateway.intake.load(
+        RunInput(
+            source="http",
+            keys="caller",
+            principal=request.principal,
+            messages=body.conversation.messages,
+            agent_id=brand_header(request, "agent-id") or brand_header(request, "agent"),
+            agent_model=body.model,
+            unknown_model=chat.unknown_model,
+            session_key=brand_header(request, "session-key"),
+            user=body.user,
+            model=brand_header(request, "model"),
+            instructions=body.conversation.instructions,
+            params=body.params,
+            tools=body.tools.specs,
+            tool_choice=body.tools.choice,
+            request_id=request.id,
+            id_prefix=ID_PREFIX,
+            log_finish=False,
+        )
     )
-
-
-def _route(body: ChatRequest, request: GatewayRequest) -> Route:
-    """The agent that the caller selects, and the session: hashed from `user` unless a key is given."""
-    settings = request.gateway.settings
-    agent_id = resolve_agent(
-        body.model,
-        brand_header(request, "agent-id") or brand_header(request, "agent"),
-        settings.agents,
-        settings.gateway.chat_completions.unknown_model,
-    )
-    key = brand_header(request, "session-key")
-    owner = request.principal.user
-    return resolve_session(agent_id, body.user, key, settings.session.main_key, owner=owner)
-
-
-def _model_override(request: GatewayRequest) -> str | None:
-    """`x-openclaw-model` replaces the agent's model, by one the configuration knows."""
-    name = brand_header(request, "model")
-    if not name or not name.strip():
-        return None
-    require_model_choice(request.principal)
-    return request.gateway.models.known(name.strip())
 
 
 def _whole_answer(wanted: RunRequest, created: int, model: str, request: GatewayRequest) -> GatewayResponse:

@@ -10,8 +10,7 @@ from app.errors import InvalidRequest
 from app.events.types import RunFailed
 from app.messages import Message
 from app.model_name import ModelName
-from app.routing.operator import resolve_agent_route
-from app.routing.resolve import Route
+from app.runs.intake import RunInput
 from app.runs.ledger import EndedRun
 from app.runs.request import RunRequest
 from app.ws.call import LATER, Answer, Call, Handler
@@ -41,21 +40,10 @@ class AgentMethods:
             return {"runId": run_id, "status": "in_flight"}
         if (ended := runs.ledger.get(run_id)) is not None:
             return _send_result(ended, call.later())
-        route = _route(call)
+        request = _load_request(call, message, run_id)
+        route = request.route
         call.peer.watch_session(route.session_key)
-        run = runs.start(
-            RunRequest(
-                route=route,
-                messages=(Message("user", user_content(message, call)),),
-                source="ws",
-                instructions=params.optional_text("extraSystemPrompt"),
-                model=call.gateway.store.runs.settings_of(route.session_key).get("model"),
-                principal=call.peer.principal,
-                run_id=run_id,
-                timeout_seconds=params.integer("timeout", 0) or None,
-                starter=call.peer.id,
-            )
-        )
+        run = runs.start(request)
         answer = call.later()
         call.reply(
             {
@@ -87,14 +75,24 @@ class AgentMethods:
         return LATER
 
 
-def _route(call: Call) -> Route:
+def _load_request(call: Call, message: str, run_id: str) -> RunRequest:
     params = call.params
     key, session_id = params.optional_text("sessionKey"), params.optional_text("sessionId")
-    return resolve_agent_route(
-        key or (f"explicit:{session_id}" if session_id else None),
-        params.optional_text("agentId"),
-        call.gateway.settings,
-        params.optional_text("label"),
+    return call.gateway.intake.load(
+        RunInput(
+            source="ws",
+            keys="agent",
+            principal=call.peer.principal,
+            messages=(Message("user", user_content(message, call)),),
+            agent_id=params.optional_text("agentId"),
+            session_key=key or (f"explicit:{session_id}" if session_id else None),
+            label=params.optional_text("label"),
+            thinking=params.optional_text("thinking"),
+            instructions=params.optional_text("extraSystemPrompt"),
+            run_id=run_id,
+            timeout_seconds=params.integer("timeout", 0) or None,
+            starter=call.peer.id,
+        )
     )
 
 

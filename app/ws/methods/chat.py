@@ -9,9 +9,9 @@ from app.clock import now_ms
 from app.control.commands import find_command, is_stop_word
 from app.errors import InvalidRequest, RunAborted
 from app.events.types import RunFailed
-from app.messages import Message
+from app.messages import Content, Message
 from app.routing.operator import resolve_operator_route
-from app.routing.resolve import Route
+from app.runs.intake import RunInput
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.ws.call import LATER, Call, Handler
@@ -45,8 +45,7 @@ class ChatMethods:
         again.
         """
         params, runs = call.params, call.gateway.runs
-        route = _route(call)
-        key = route.session_key
+        key = session_key(call)
         message, run_id = params.optional_text("message") or "", params.run_id()
         content = user_content(message, call)
         if not message.strip() and content == message:
@@ -63,7 +62,7 @@ class ChatMethods:
             return self._stop_all(call, key)
         if command is not None:
             return _command(call, key, run_id, *command)
-        run = runs.start(_request(call, route, content, run_id))
+        run = runs.start(_load_request(call, key, content, run_id))
         return {"runId": run.id, "status": "started"}
 
     def abort(self, call: Call) -> Any:
@@ -87,29 +86,25 @@ class ChatMethods:
 
 def session_key(call: Call) -> str:
     """The canonical key that the caller means; its agent must exist."""
-    return _route(call).session_key
-
-
-def _route(call: Call) -> Route:
     params = call.params
     return resolve_operator_route(
         params.text("sessionKey"), params.optional_text("agentId"), call.gateway.settings
-    )
+    ).session_key
 
 
-def _request(call: Call, route: Route, content: Any, run_id: str) -> RunRequest:
-    thinking = call.params.optional_text("thinking")
-    timeout_ms = call.params.integer("timeoutMs", 0)
-    return RunRequest(
-        route=route,
-        messages=(Message("user", content),),
-        source="ws",
-        params={"reasoning_effort": thinking} if thinking in ("low", "medium", "high") else {},
-        model=call.gateway.store.runs.settings_of(route.session_key).get("model"),
-        principal=call.peer.principal,
-        run_id=run_id,
-        timeout_seconds=timeout_ms / 1000 or None,
-        starter=call.peer.id,
+def _load_request(call: Call, key: str, content: Content, run_id: str) -> RunRequest:
+    return call.gateway.intake.load(
+        RunInput(
+            source="ws",
+            keys="operator",
+            principal=call.peer.principal,
+            messages=(Message("user", content),),
+            session_key=key,
+            thinking=call.params.optional_text("thinking"),
+            run_id=run_id,
+            timeout_seconds=call.params.integer("timeoutMs", 0) / 1000 or None,
+            starter=call.peer.id,
+        )
     )
 
 

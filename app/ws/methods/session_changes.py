@@ -10,8 +10,7 @@ from app.auth.scopes import ADMIN
 from app.control.session_settings import load_changes, needs_admin
 from app.gateway import Gateway
 from app.messages import Message
-from app.routing.resolve import Route
-from app.runs.request import RunRequest
+from app.runs.intake import RunInput
 from app.sessions.rows import StoredSession
 from app.ws.call import Call
 from app.ws.methods.attachments import user_content
@@ -82,17 +81,18 @@ def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
     if not message:
         return {"runStarted": False}
     call.peer.watch_session(session.key)
-    run = call.gateway.runs.start(
-        RunRequest(
-            route=Route(session.agent_id, session.key, "key"),
-            messages=(Message("user", user_content(message, call)),),
+    request = call.gateway.intake.load(
+        RunInput(
             source="ws",
-            model=session.settings.get("model"),
+            keys="operator",
             principal=call.peer.principal,
+            messages=(Message("user", user_content(message, call)),),
+            session_key=session.key,
             run_id=call.params.optional_text("idempotencyKey"),
             starter=call.peer.id,
         )
     )
+    run = call.gateway.runs.start(request)
     return {"runStarted": True, "runId": run.id}
 
 

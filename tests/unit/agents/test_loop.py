@@ -155,3 +155,33 @@ def test_an_estimate_of_nothing_is_nothing():
     told, _ = answer_to(finished(usage=None))
     assert isinstance(told[-1], RunFinished)
     assert told[-1].usage.completion_tokens == 0
+
+
+def test_turns_stay_apart():
+    """Text, calls and usage of each turn are its own; what the run has used is their sum."""
+    call = ToolCall("c1", "up", "{}")
+    provider = FakeProvider(
+        [TextDelta("Wait."), ToolCallDelta(0, "c1", "up", "{}"), finished("tool_calls", Usage(1, 2))],
+        [TextDelta("Done."), finished("stop", Usage(10, 20))],
+    )
+    answers = iter([ModelCall("", (*ASKED, Message("tool", "ok", tool_call_id="c1"))), None])
+    task = AgentTask(
+        [Candidate(provider, "m")], ModelCall("", ASKED), lambda *_: None, lambda _: next(answers)
+    )
+    answer = Answer(MAX_BYTES)
+    happened = list(run_agent(task, answer, Cancel()))
+    assert answer.messages == (Message("assistant", "Wait.", (call,)), Message("assistant", "Done."))
+    assert [turn.usage for turn in answer.turns] == [Usage(1, 2), Usage(10, 20)]
+    assert happened[-1] == RunFinished("stop", Usage(11, 22))
+    assert (answer.text, answer.tool_calls, answer.usage) == ("Wait.Done.", (), Usage(11, 22))
+    assert len(provider.calls[1].messages) == 3
+
+
+def test_an_answer_may_take_only_so_much_memory():
+    task = AgentTask(
+        [Candidate(FakeProvider([TextDelta("x" * 200)] * 10), "m")], ModelCall("", ASKED), lambda *_: None
+    )
+    answer = Answer(1000)
+    with pytest.raises(UpstreamError, match="longer than the gateway can keep"):
+        list(run_agent(task, answer, Cancel()))
+    assert answer.text == "x" * 600  # three pieces of 200 characters and what each costs besides
