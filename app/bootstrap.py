@@ -59,10 +59,7 @@ def build_gateway(
     """
     native_thread = NativeThread()
     watch = ConfigWatch(lambda: native_thread.call(load), settings)
-
-    def current() -> Settings:
-        return watch.settings
-
+    current = watch.current
     database = SqliteDatabase(settings.storage_url)
     worker = WorkerLock(database.directory)
     store = SqlSessionStore(database, worker)

@@ -11,15 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from app.agents.fallback import ObserveFailure, call_model
-from app.agents.turn import Turn, run_turn
+from app.agents.turn import Room, Turn, run_turn
 from app.cancel import Cancel
-from app.errors import UpstreamError
 from app.events.types import Event, RunFinished
 from app.messages import Message, ToolCall, Usage
 from app.providers.base import ModelCall
 from app.providers.registry import Candidate
-
-PIECE_BYTES = 100  # memory that a piece of text takes besides its characters
 
 NextCall = Callable[[Turn], ModelCall | None]
 
@@ -41,15 +38,11 @@ class AgentTask(msgspec.Struct, frozen=True):
 
 
 class Answer:
-    """What the agent has answered so far, turn by turn.
-
-    It is kept until all who follow the run have it, so it may take `max_bytes` of memory at most: a piece
-    beyond that raises UpstreamError.
-    """
+    """What the agent has answered so far, turn by turn: in all at most `max_bytes` of memory."""
 
     def __init__(self, max_bytes: int) -> None:
         self.turns: list[Turn] = []
-        self._room = max_bytes
+        self._room = Room(max_bytes)
 
     @property
     def text(self) -> str:
@@ -83,14 +76,9 @@ class Answer:
         return all(turn.is_empty for turn in self.turns)
 
     def begin_turn(self) -> Turn:
-        turn = Turn(self._take_room)
+        turn = Turn(self._room)
         self.turns.append(turn)
         return turn
-
-    def _take_room(self, characters: int) -> None:
-        self._room -= characters + PIECE_BYTES
-        if self._room < 0:
-            raise UpstreamError("The model's answer is longer than the gateway can keep.")
 
 
 def run_agent(task: AgentTask, answer: Answer, cancel: Cancel) -> Iterator[Event]:

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from app.errors import ToolChoiceUnmet
+from app.errors import ToolChoiceUnmet, UpstreamError
 from app.events.types import FinishReason, ModelEvent, ModelFinished, TextDelta, ToolCallDelta
 from app.ids import new_hex
 from app.messages import Message, ToolCall, Usage
 from app.providers.base import ModelCall
 
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
+PIECE_BYTES = 100  # memory that a piece of text takes besides its characters
+
+
+class Room:
+    """The memory that a run's answer may still take: it is kept until all who follow the run have it."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, max_bytes: int) -> None:
+        self.left = max_bytes
+
+    def take(self, characters: int) -> None:
+        """Raises UpstreamError when there is none left."""
+        self.left -= characters + PIECE_BYTES
+        if self.left < 0:
+            raise UpstreamError("The model's answer is longer than the gateway can keep.")
 
 
 class Turn:
-    """What the model has answered so far in one call. `weigh` is called with the characters of each piece.
+    """What the model has answered so far in one call.
 
     A tool call arrives in fragments: the first one of an index has the call's id and name, the others add to
     its arguments. Fragments of several calls may alternate, so they are collected by index.
     """
 
-    def __init__(self, weigh: Callable[[int], object]) -> None:
-        self._weigh = weigh
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._text: list[str] = []
         self._calls: dict[int, ToolCall] = {}
         self._arguments: dict[int, list[str]] = {}
@@ -51,7 +67,10 @@ class Turn:
         return not self._text and not self._calls
 
     def add_text(self, text: str) -> None:
-        self._weigh(len(text))
+        room = self._room
+        room.left -= len(text) + PIECE_BYTES
+        if room.left < 0:  # `take` written out: every token passes here
+            room.take(0)
         self._text.append(text)
 
     def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta:
@@ -62,7 +81,7 @@ class Turn:
             self._arguments[delta.index] = []
         elif delta.id is not None or delta.name is not None:
             delta = replace(delta, id=None, name=None)  # some servers repeat them; clients would concatenate
-        self._weigh(len(delta.arguments))
+        self._room.take(len(delta.arguments))
         self._arguments[delta.index].append(delta.arguments)
         return delta
 

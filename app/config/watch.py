@@ -47,6 +47,10 @@ class ConfigWatch:
         self._stamps = _stamps(initial.sources)
         self._logged: set[str] = set(initial.notes)
 
+    def current(self) -> Settings:
+        """The settings in force now."""
+        return self.settings
+
     def add_listener(self, listener: Callable[[Settings], None]) -> None:
         """Call `listener` with the new settings after each change."""
         self._listeners = (*self._listeners, listener)
