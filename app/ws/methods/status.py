@@ -19,16 +19,16 @@ from app.ws.call import Call, Handler
 from app.ws.dispatcher import describe_peer
 from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_session
 
-RECENT = 10
+MAX_RECENT = 10
 _NO_HEARTBEAT = {"enabled": False, "every": "disabled", "everyMs": None}
 
 
 def health(call: Call) -> Any:
     """Anybody may ask how the gateway is; which sessions there are is for those who may read."""
-    return build_health(call.gateway, recent=RECENT if is_granted(call.peer.principal, READ) else 0)
+    return build_health(call.gateway, recent=MAX_RECENT if is_granted(call.peer.principal, READ) else 0)
 
 
-def build_health(gateway: Gateway, recent: int = RECENT) -> dict[str, Any]:
+def build_health(gateway: Gateway, recent: int = MAX_RECENT) -> dict[str, Any]:
     """Also what the `health` event carries."""
     started, settings = time.monotonic(), gateway.settings
     agents = [
@@ -57,7 +57,7 @@ def build_health(gateway: Gateway, recent: int = RECENT) -> dict[str, Any]:
 def status(call: Call) -> Any:
     gateway = call.gateway
     settings, now = gateway.settings, now_ms()
-    summary = gateway.status.sessions(RECENT)
+    summary = gateway.status.sessions(MAX_RECENT)
     recent = [
         {**dump_session(one, gateway), "age": now - one.updated_at, "flags": []} for one in summary.recent
     ]

@@ -14,7 +14,7 @@ from app.ws.methods.usage_dates import Span, load_span
 from app.ws.methods.usage_totals import dump_totals, dump_usage
 
 DEFAULT_ROWS, MAX_ROWS = 50, 1000
-POINTS = 200
+MAX_POINTS = 200
 
 
 def cost(call: Call) -> Any:
@@ -62,7 +62,7 @@ def timeseries(call: Call) -> Any:
     if session is None:
         raise InvalidRequest(f"No transcript found for session: {key}")
     points, tokens, spent = [], 0, 0.0
-    for run in call.gateway.store.usage.timeline(key, POINTS):
+    for run in call.gateway.store.usage.timeline(key, MAX_POINTS):
         used = Totals()
         used.count(run.model, run.prompt_tokens, run.completion_tokens, 1, prices)
         tokens, spent = tokens + used.tokens, spent + used.cost

@@ -1,0 +1,64 @@
+"""Whether the gateway is ready."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.control import status
+from app.control.status import Status
+from app.errors import StorageUnavailable
+
+
+class FakeStore:
+    """A store that can be broken; `pings` counts how often it was tried."""
+
+    def __init__(self) -> None:
+        self.maintenance = self
+        self.pings = 0
+        self.works = True
+
+    def ping(self) -> None:
+        self.pings += 1
+        if not self.works:
+            raise StorageUnavailable("The disk is full.")
+
+
+def build(store: Any, *, draining: bool = False, stale: bool = False) -> Status:
+    runs: Any = SimpleNamespace(draining=draining, active=[object()])
+    return Status(runs, store, lambda: stale)
+
+
+def test_a_gateway_that_is_ready():
+    document = build(FakeStore()).readiness()
+    assert document.pop("uptimeMs") >= 0
+    assert document == {"ready": True, "failing": []}
+
+
+def test_verbose_says_more():
+    document = build(FakeStore(), stale=True).readiness(verbose=True)
+    assert (document["config"], document["activeRuns"]) == ("stale", 1)
+    assert build(FakeStore()).readiness(verbose=True)["config"] == "current"
+
+
+def test_what_makes_it_not_ready():
+    store = FakeStore()
+    store.works = False
+    document = build(store, draining=True).readiness()
+    assert (document["ready"], document["failing"]) == (False, ["draining", "storage"])
+
+
+def test_the_storage_is_not_tried_for_each_question(monkeypatch: pytest.MonkeyPatch):
+    now = 1000.0
+    monkeypatch.setattr(status.time, "monotonic", lambda: now)
+    store = FakeStore()
+    found = build(store)
+    assert found.storage_works()
+    store.works = False
+    assert found.storage_works()
+    assert store.pings == 1
+    now += status.STORAGE_CHECK_SECONDS + 0.1
+    assert not found.storage_works()
+    assert store.pings == 2
