@@ -47,13 +47,16 @@ class Totals:
 
     @property
     def tokens(self) -> int:
+        """Of input and of output together."""
         return self.input + self.output
 
     @property
     def cost(self) -> float:
+        """Dollars for input and output together."""
         return self.input_cost + self.output_cost
 
     def add(self, row: UsageRow, prices: Prices) -> None:
+        """Add the runs of one row."""
         self.count(row.model, row.prompt_tokens, row.completion_tokens, row.runs, prices)
 
     def count(self, model: str | None, prompt: int, completion: int, runs: int, prices: Prices) -> None:

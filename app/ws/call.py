@@ -65,8 +65,11 @@ class Call:
 class Answer(Protocol):
     """A response that is sent after its method has returned `LATER`."""
 
-    def succeed(self, payload: Any) -> None: ...
-    def fail(self, error: GatewayError, payload: Any = None) -> None: ...
+    def succeed(self, payload: Any) -> None:
+        """Send the successful response."""
+
+    def fail(self, error: GatewayError, payload: Any = None) -> None:
+        """Send the failed response; `payload` goes along if there is one."""
 
 
 LATER = object()

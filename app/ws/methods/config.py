@@ -21,6 +21,7 @@ logger = logging.getLogger("app.ws")
 
 
 def get(call: Call) -> Any:
+    """The configuration file and the settings in force, both without secrets."""
     shown = call.gateway.config_file.show()
     tree = shown.tree if isinstance(shown.tree, dict) else {}
     return {
@@ -39,6 +40,7 @@ def get(call: Call) -> Any:
 
 
 def schema(_: Call) -> Any:
+    """What may be in the file, as JSON Schema, with hints for a form."""
     return {
         "schema": config_schema(),
         "uiHints": ui_hints(),
@@ -48,6 +50,7 @@ def schema(_: Call) -> Any:
 
 
 def lookup_schema(call: Call) -> Any:
+    """The schema of one path, and what may stand below it. Raises InvalidRequest: there is no such path."""
     path = call.params.text("path")
     found = lookup(path)
     if found is None:
@@ -79,6 +82,7 @@ def replace(call: Call) -> Any:
 
 
 def patch(call: Call) -> Any:
+    """A merge patch of the file (`ConfigFile.patch`)."""
     changed = call.gateway.config_file.patch(call.params.text("raw"), _base_hash(call))
     return _answer(call, changed)
 

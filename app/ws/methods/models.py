@@ -16,6 +16,7 @@ _MODEL_ARGS = [{"name": "model", "description": "provider/model, or default", "t
 
 
 def list_models(call: Call) -> Any:
+    """The models that a conversation may choose from."""
     return {"models": dump_models(call.gateway)}
 
 
@@ -25,6 +26,7 @@ def dump_models(gateway: Gateway) -> list[dict[str, Any]]:
 
 
 def list_commands(_: Call) -> Any:
+    """The commands of `chat.send`."""
     return {"commands": dump_commands()}
 
 
@@ -47,6 +49,7 @@ def dump_commands() -> list[dict[str, Any]]:
 
 
 def chat_metadata(call: Call) -> Any:
+    """Commands and models, for a chat's menus."""
     return {"commands": dump_commands(), "models": dump_models(call.gateway)}
 
 
@@ -56,6 +59,7 @@ def auth_status(_: Call) -> Any:
 
 
 def tools_catalog(call: Call) -> Any:
+    """An agent's own tools: none. Raises UnknownAgent."""
     agent_id = resolve_agent_id(call.params.optional_text("agentId"), call.gateway.settings)
     return {"agentId": agent_id, "profiles": [], "groups": []}
 

@@ -43,6 +43,7 @@ def create(call: Call) -> Any:
 
 
 def patch(call: Call) -> Any:
+    """Set some settings of a session. Raises InvalidRequest and MissingScope."""
     gateway, key = call.gateway, named_key(call)
     changes = load_changes(call.params.given, gateway.models)
     if needs_admin(changes):
@@ -58,17 +59,20 @@ def patch(call: Call) -> Any:
 
 
 def reset(call: Call) -> Any:
+    """Delete a session's messages and keep its settings."""
     gateway, key = call.gateway, named_key(call)
     session = gateway.sessions.reset(key)
     return {"ok": True, "key": key, "entry": dump_entry(session) if session is not None else {}}
 
 
 def delete(call: Call) -> Any:
+    """Delete a session with its messages."""
     key = named_key(call)
     return {"ok": True, "key": key, "deleted": call.gateway.sessions.delete(key), "archived": []}
 
 
 def compact(call: Call) -> Any:
+    """Delete all but the newest messages of a session."""
     key = named_key(call)
     done = call.gateway.sessions.compact(key, call.params.integer("maxLines", DEFAULT_LINES, 1))
     if not done.before:

@@ -66,6 +66,7 @@ def dump_session(session: StoredSession, gateway: Gateway) -> dict[str, Any]:
 
 
 def dump_titled(session: StoredSession, gateway: Gateway, title: bool, preview: bool) -> dict[str, Any]:
+    """A row, with the title and the preview if they are asked for."""
     row = dump_session(session, gateway)
     if title and session.title:
         row["derivedTitle"] = session.title
@@ -98,6 +99,7 @@ def store_path(gateway: Gateway) -> str:
 
 
 def kind_of(key: str) -> str:
+    """`global`, `unknown`, `group` or `direct`: clients show an icon for each."""
     if key in SPECIAL:
         return key
     return "group" if ":group:" in key or ":channel:" in key else "direct"

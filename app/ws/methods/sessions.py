@@ -18,6 +18,7 @@ MAX_PREVIEWS = 64
 
 
 def list_sessions(call: Call) -> Any:
+    """A page of the sessions, the ones used last first."""
     params, store = call.params, call.gateway.store
     limit, offset = min(params.integer("limit", DEFAULT_ROWS, 1), MAX_ROWS), params.integer("offset", 0)
     minutes = params.integer("activeMinutes", 0)
@@ -48,6 +49,7 @@ def list_sessions(call: Call) -> Any:
 
 
 def describe(call: Call) -> Any:
+    """One session's row; null if there is none."""
     session = call.gateway.store.index.describe(named_key(call))
     if session is None:
         return {"session": None}
@@ -80,6 +82,7 @@ def resolve(call: Call) -> Any:
 
 
 def preview(call: Call) -> Any:
+    """The last messages of several sessions, cut to a length."""
     params = call.params
     keys = params.texts("keys")
     if not keys:
@@ -91,6 +94,7 @@ def preview(call: Call) -> Any:
 
 
 def get(call: Call) -> Any:
+    """A page of a session's messages, oldest first."""
     limit = min(call.params.integer("limit", DEFAULT_MESSAGES, 1), MAX_MESSAGES)
     rows = call.gateway.store.transcripts.page(named_key(call), limit, call.params.integer("offset", 0))
     return {"messages": [dump_row(row) for row in rows]}
@@ -102,10 +106,12 @@ def subscribe(call: Call) -> Any:
 
 
 def unsubscribe(_: Call) -> Any:
+    """The counterpart of `subscribe`; changes nothing either."""
     return {"subscribed": False}
 
 
 def subscribe_messages(call: Call) -> Any:
+    """Send this connection the events of a session's runs from now on."""
     key = named_key(call)
     call.peer.watch_session(key)
     answer: dict[str, Any] = {"subscribed": True, "key": key}
@@ -116,6 +122,7 @@ def subscribe_messages(call: Call) -> Any:
 
 
 def unsubscribe_messages(call: Call) -> Any:
+    """The end of `subscribe_messages`."""
     key = named_key(call)
     call.peer.watched.discard(key)
     return {"subscribed": False, "key": key}

@@ -55,6 +55,7 @@ def build_health(gateway: Gateway, recent: int = MAX_RECENT) -> dict[str, Any]:
 
 
 def status(call: Call) -> Any:
+    """The default model, the sessions used last, and how many runs are active."""
     gateway = call.gateway
     settings, now = gateway.settings, now_ms()
     summary = gateway.status.sessions(MAX_RECENT)
@@ -111,12 +112,14 @@ def last_heartbeat(_: Call) -> Any:
 
 
 def set_heartbeats(call: Call) -> Any:
+    """Heartbeats cannot be switched on. Raises InvalidRequest for wrong parameters."""
     if not isinstance(call.params.given.get("enabled"), bool):
         raise InvalidRequest("invalid set-heartbeats params: enabled (boolean) required")
     return {"ok": True, "enabled": False}
 
 
 def list_agents(call: Call) -> Any:
+    """The agents with their models, and which one is the default."""
     settings = call.gateway.settings
     return {
         "defaultId": settings.default_agent.id,

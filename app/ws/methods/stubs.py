@@ -15,6 +15,7 @@ DEFAULT_PAGE, MAX_PAGE = 50, 200
 
 
 def channels_status(_: Call) -> Any:
+    """Messaging channels: none."""
     return {
         "ts": now_ms(),
         "channelOrder": [],
@@ -30,20 +31,24 @@ def channels_status(_: Call) -> Any:
 
 def cron_list(call: Call) -> Any:
     # The newest command line takes a list for one only if it says which state of the store it shows.
+    """Scheduled jobs: none."""
     return {"jobs": [], **_no_page(call), "snapshotRevision": "none"}
 
 
 def cron_runs(call: Call) -> Any:
+    """Runs of scheduled jobs: none."""
     return {"entries": [], **_no_page(call)}
 
 
 def skills_status(call: Call) -> Any:
+    """An agent's skills: none. Raises UnknownAgent."""
     agent = find_agent(call.params.optional_text("agentId"), call.gateway.settings)
     workspace = str(agent.workspace) if agent.workspace else ""
     return {"workspaceDir": workspace, "managedSkillsDir": "", "skills": []}
 
 
 def node_list(_: Call) -> Any:
+    """Nodes: none."""
     return {"ts": now_ms(), "nodes": []}
 
 

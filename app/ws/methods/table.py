@@ -19,6 +19,7 @@ from app.ws.methods.usage import USAGE
 
 
 def build_table(feed: Feed) -> dict[str, Handler]:
+    """By the method's name."""
     return {
         **AgentMethods(feed).table(),
         **ChatMethods(feed).table(),

@@ -36,6 +36,7 @@ def status(_: Call) -> Any:
 
 
 def sessions_usage(call: Call) -> Any:
+    """The usage of each session, and the sums."""
     span, params = load_span(call.params), call.params
     limit = min(params.integer("limit", DEFAULT_ROWS, 1), MAX_ROWS)
     key = named_key(call) if params.optional_text("key") else None
@@ -57,6 +58,7 @@ def sessions_usage(call: Call) -> Any:
 
 
 def timeseries(call: Call) -> Any:
+    """A session's runs as points in time, with running sums. Raises InvalidRequest: no such session."""
     key, prices = named_key(call), Prices(call.gateway.settings)
     session = call.gateway.store.index.describe(key)
     if session is None:
