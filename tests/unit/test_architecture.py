@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -191,3 +192,11 @@ def test_no_function_is_long():
         if (length := (function.end_lineno or 0) - function.lineno + 1) > MAX_FUNCTION_LINES
     }
     assert found == {}
+
+
+@pytest.mark.parametrize("document", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_the_documents_name_files_that_exist(document: str):
+    text = (APP.parent / document).read_text("utf-8")
+    named = re.findall(r"`((?:app|tests|bin|docs|changes)/[\w./-]*)`", text)
+    assert named
+    assert [path for path in named if not (APP.parent / path).exists() and path != "app/tools/"] == []
