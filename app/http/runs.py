@@ -1,0 +1,91 @@
+"""Starting a run for an HTTP request, and answering with it: for every endpoint that starts runs.
+
+An endpoint gives its own wire format: a function that dumps a whole answer, or an encoder of a stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from app.exchange import GatewayRequest, GatewayResponse, json_answer
+from app.http.client_tools import ClientTools
+from app.http.connection import ClientWatch, client_left
+from app.http.headers import brand_header
+from app.http.sse import Encoder, sse_response
+from app.messages import Message
+from app.runs.intake import RunInput
+from app.runs.request import RunRequest
+from app.runs.run import Run, RunResult
+
+
+def load_run_request(
+    request: GatewayRequest,
+    *,
+    model: object,
+    user: object,
+    messages: Sequence[Message],
+    instructions: str | None,
+    params: Mapping[str, Any],
+    tools: ClientTools,
+    id_prefix: str,
+) -> RunRequest:
+    """What to run, from a body's fields and the headers that select agent, session and model.
+
+    `model` and `user` are as the caller sent them. Raises what `Intake.load` raises: ModelNotFound,
+    UnknownAgent, InvalidSessionKey, InvalidRequest (an unknown x-openclaw-model), Forbidden.
+    """
+    return request.gateway.intake.load(
+        RunInput(
+            source="http",
+            keys="caller",
+            principal=request.principal,
+            messages=messages,
+            agent_id=brand_header(request, "agent-id") or brand_header(request, "agent"),
+            agent_model=model,
+            unknown_model=request.gateway.settings.gateway.chat_completions.unknown_model,
+            session_key=brand_header(request, "session-key"),
+            user=user,
+            model=brand_header(request, "model"),
+            instructions=instructions,
+            params=params,
+            tools=tools.specs,
+            tool_choice=tools.choice,
+            request_id=request.id,
+            id_prefix=id_prefix,
+            log_finish=False,  # the line of the answered request is the run's last line, too
+        )
+    )
+
+
+def answer_whole(
+    wanted: RunRequest, request: GatewayRequest, dump: Callable[[Run, RunResult], dict[str, Any]]
+) -> GatewayResponse:
+    """Run to the end, and answer with what `dump` makes of its result.
+
+    Raises what `RunService.complete` and `Run.result` raise. The run is aborted if the client disconnects.
+    """
+
+    def watch(run: Run) -> ClientWatch:
+        request.run = run
+        return ClientWatch(request.environ, lambda: run.abort(client_left()))
+
+    run = request.gateway.runs.complete(wanted, watch)
+    result = run.result()
+    answer = json_answer(orjson.dumps(dump(run, result)))
+    if result.usage.estimated:
+        answer.headers["X-OpenClaw-Usage"] = "estimated"
+    return answer
+
+
+def answer_stream(
+    wanted: RunRequest, request: GatewayRequest, encoder_of: Callable[[Run], Encoder]
+) -> GatewayResponse:
+    """Start a run, and answer with its events as `encoder_of(run)` encodes them.
+
+    Raises what `RunService.start` raises; later failures are in the stream.
+    """
+    run = request.run = request.gateway.runs.start(wanted)
+    return sse_response(run, encoder_of(run), request)
