@@ -1,4 +1,4 @@
-"""Every error has its place in the one table, and leaves in the one envelope."""
+"""Every error has a row in the table, and is answered with the envelope."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def all_errors(cls: type[GatewayError] = GatewayError) -> Iterator[type[GatewayE
         yield from all_errors(sub)
 
 
-# Packages may have closer kinds of their own (with a known code), made in their own ways.
+# Packages may have subclasses of their own, with a known code and other constructors.
 PLAIN_ERRORS = [cls for cls in all_errors() if cls.__module__ == errors.__name__]
 
 
@@ -108,7 +108,7 @@ def test_the_envelope_has_all_four_keys(cls: type[GatewayError]):
     assert response.content_type == "application/json"
 
 
-def test_the_param_is_told():
+def test_the_envelope_has_the_param():
     assert envelope(errors.InvalidRequest("No.", param="messages[0].role"))["error"] == {
         "message": "No.",
         "type": "invalid_request_error",
@@ -118,18 +118,18 @@ def test_the_param_is_told():
 
 
 @pytest.mark.parametrize("cls", PLAIN_ERRORS, ids=lambda cls: cls.__name__)
-def test_429_always_tells_when_to_try_again_and_401_how_to_authenticate(cls: type[GatewayError]):
+def test_429_always_has_retry_after_and_401_www_authenticate(cls: type[GatewayError]):
     response = error_response(cls("No."))
     assert ("Retry-After" in response.headers) is (response.status_code == 429)
     assert response.headers.get("WWW-Authenticate") == ("Bearer" if response.status_code == 401 else None)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "header"),
     [(None, "1"), (0, "1"), (0.2, "1"), (1, "1"), (1.01, "2"), (30, "30"), (86_400.5, "86401")],
 )
-def test_retry_after_is_whole_seconds_and_never_none(seconds: float | None, told: str):
-    assert error_response(errors.SessionBusy("Busy.", retry_after=seconds)).headers["Retry-After"] == told
+def test_retry_after_is_whole_seconds_and_at_least_one(seconds: float | None, header: str):
+    assert error_response(errors.SessionBusy("Busy.", retry_after=seconds)).headers["Retry-After"] == header
 
 
 def test_retry_after_comes_with_any_error_that_has_it():
@@ -163,7 +163,7 @@ def app() -> Flask:
         ("POST", "/ours", 405, "method_not_allowed"),
     ],
 )
-def test_whatever_fails_leaves_in_the_envelope(
+def test_every_failure_is_answered_with_the_envelope(
     app: Flask, method: str, path: str, status: int, code: str | None
 ):
     response = app.test_client().open(path, method=method)
@@ -175,5 +175,5 @@ def test_whatever_fails_leaves_in_the_envelope(
     assert "secret" not in response.text
 
 
-def test_a_wrong_method_is_told_the_right_ones(app: Flask):
+def test_405_lists_the_allowed_methods(app: Flask):
     assert app.test_client().post("/ours").headers["Allow"] == "GET, HEAD, OPTIONS"

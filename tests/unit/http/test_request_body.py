@@ -1,4 +1,4 @@
-"""Bodies are read whole or refused: never cut, never guessed at."""
+"""Bodies are read completely or refused; never cut or guessed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ LIMIT = 100
 
 
 def request(body: bytes, length: int | None = -1, **environ: str) -> Request:
-    """`length` None: chunked, as the server hands it over; -1: what the body has."""
-    told = len(body) if length == -1 else length
-    if told is not None:
-        environ["CONTENT_LENGTH"] = str(told)
+    """`length` is the Content-Length; None: chunked; -1: the length of `body`."""
+    declared = len(body) if length == -1 else length
+    if declared is not None:
+        environ["CONTENT_LENGTH"] = str(declared)
     return Request({"REQUEST_METHOD": "POST", "wsgi.input": io.BytesIO(body), **environ})
 
 
@@ -87,11 +87,11 @@ def test_a_body_over_the_limit_is_refused(length: int | None):
     assert str(LIMIT) in refusal(body, length=length).message
 
 
-def test_the_told_length_is_enough_to_refuse():
+def test_the_declared_length_is_enough_to_refuse():
     assert type(refusal(b"", length=LIMIT + 1)) is BodyTooLarge
 
 
-def test_a_body_shorter_than_told_is_refused_though_it_parses():
+def test_a_body_shorter_than_declared_is_refused_though_it_parses():
     assert type(refusal(b"{}", length=3)) is InvalidRequest
 
 
@@ -117,7 +117,7 @@ class Breaks(io.BytesIO):
         raise ConnectionResetError
 
 
-def test_a_body_that_breaks_off_is_the_callers_mistake():
+def test_a_broken_connection_is_an_invalid_request():
     broken = Request({"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "5", "wsgi.input": Breaks()})
     with pytest.raises(InvalidRequest):
         read_json(broken, LIMIT)

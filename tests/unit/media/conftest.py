@@ -18,7 +18,7 @@ def host() -> Iterator[ImageHost]:
 
 @pytest.fixture
 def network() -> Network:
-    """Every name ending in `.test` is loopback, and loopback alone may be reached."""
+    """Every name ending in `.test` resolves to loopback, and only loopback may be connected to."""
     return Network(resolve=_resolve, is_public=lambda address: address == LOOPBACK)
 
 

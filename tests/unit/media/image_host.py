@@ -1,4 +1,4 @@
-"""A web server on loopback that answers with the bytes a test gives it, however wrong they are."""
+"""A web server on loopback that answers with the bytes a test gives it, valid HTTP or not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = bytes | Iterable[bytes | float]
 
 
 def png(size: int = 0) -> bytes:
-    """A real picture of one pixel, with `size` bytes of text in it."""
+    """A real image of one pixel, with `size` bytes of text in it."""
     ihdr = _chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
     text = _chunk(b"tEXt", b"k\0" + b"x" * size) if size else b""
     idat = _chunk(b"IDAT", zlib.compress(b"\0\0"))

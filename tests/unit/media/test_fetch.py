@@ -1,4 +1,4 @@
-"""Fetching an image from a host that answers well, badly, slowly or with malice."""
+"""Fetching an image from a host that answers correctly, wrongly, slowly or maliciously."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def test_an_image_is_fetched(way: str, host: ImageHost, network: Network) -> Non
     assert fetch_image(host.url("/a.png"), Location.field(PATH), LIMITS, network) == ("image/png", png())
 
 
-def test_the_host_learns_little(host: ImageHost, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_request_reveals_little(
+    host: ImageHost, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
@@ -101,7 +103,7 @@ def test_a_bad_answer_is_refused(way: str, host: ImageHost, network: Network) ->
     assert "secret" not in message
 
 
-def test_a_wrong_length_ends_the_image_there(host: ImageHost, network: Network) -> None:
+def test_a_content_length_that_is_too_small_ends_the_image(host: ImageHost, network: Network) -> None:
     host.pages["/a.png"] = head(200, f"Content-Length: {len(png())}") + png() + TOO_LARGE
     assert fetch_image(host.url("/a.png"), Location.field(PATH), LIMITS, network).content == png()
 
@@ -122,7 +124,7 @@ SLOW: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("way", SLOW)
-def test_the_time_is_limited_as_a_whole(way: str, host: ImageHost, network: Network) -> None:
+def test_the_time_limit_holds_for_the_whole_fetch(way: str, host: ImageHost, network: Network) -> None:
     host.pages["/a.png"] = SLOW[way]
     began = time.monotonic()
     message = refusal(host.url("/a.png"), network, replace(LIMITS, timeout_seconds=0.3))
@@ -130,7 +132,7 @@ def test_the_time_is_limited_as_a_whole(way: str, host: ImageHost, network: Netw
     assert time.monotonic() - began < 2
 
 
-def test_nobody_listens(network: Network) -> None:
+def test_a_refused_connection(network: Network) -> None:
     with ImageHost() as gone:
         url = gone.url("/a.png")
     assert "cannot be reached" in refusal(url, network)

@@ -1,4 +1,4 @@
-"""No way leads from a public URL to a private address."""
+"""No URL, name or redirect makes the gateway connect to a private address."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refusal(url: str, network: Network, limits: ImageSettings = LIMITS) -> str:
 
 
 class Names:
-    """A name server that counts questions; `answers` are given in turn, the last one for ever."""
+    """A resolver that counts its calls; `answers` are returned in turn, the last one again and again."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
@@ -41,18 +41,18 @@ HOSTS = ["127.0.0.1", "10.1.2.3", "169.254.169.254", "[::1]", "[::ffff:127.0.0.1
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_private_address_is_never_called(host: str) -> None:
+def test_a_private_address_is_never_connected_to(host: str) -> None:
     assert refusal(f"http://{host}:8080/", Network()) == BLOCKED
 
 
 @pytest.mark.parametrize(
     "addresses", [["127.0.0.1"], ["93.184.216.34", "10.0.0.1"], ["2606:4700::1", "::1"], ["garbage"]]
 )
-def test_one_private_address_of_a_name_is_one_too_many(addresses: list[str]) -> None:
+def test_a_name_with_one_private_address_is_refused(addresses: list[str]) -> None:
     assert refusal("https://images.test/", Network(resolve=Names(addresses))) == BLOCKED
 
 
-def test_a_name_is_resolved_once_and_the_checked_address_is_called(host: ImageHost) -> None:
+def test_a_name_is_resolved_once_and_the_checked_address_is_connected_to(host: ImageHost) -> None:
     host.pages["/a.png"] = ok(png())
     names = Names(["127.0.0.1"], ["127.0.0.66"])
     network = Network(resolve=names, is_public=lambda address: address == "127.0.0.1")
@@ -60,7 +60,7 @@ def test_a_name_is_resolved_once_and_the_checked_address_is_called(host: ImageHo
     assert names.asked == ["images.test"]
 
 
-def test_a_name_that_changes_its_mind_at_a_redirect_is_refused(host: ImageHost) -> None:
+def test_a_name_that_resolves_differently_after_a_redirect_is_refused(host: ImageHost) -> None:
     host.pages["/a.png"] = redirect("/b.png")
     host.pages["/b.png"] = ok(png())
     names = Names(["127.0.0.1"], ["169.254.169.254"])
@@ -115,7 +115,7 @@ def test_redirects_are_followed_up_to_the_limit(host: ImageHost, network: Networ
     assert "more than 0 times" in refusal(host.url("/0"), network, replace(LIMITS, max_redirects=0))
 
 
-def test_a_circle_of_redirects_ends(host: ImageHost, network: Network) -> None:
+def test_a_redirect_loop_ends(host: ImageHost, network: Network) -> None:
     host.pages["/a"] = redirect("/a")
     assert "more than 3 times" in refusal(host.url("/a"), network)
     assert host.connections == 4
@@ -139,7 +139,7 @@ def test_the_allowlist_holds_on_every_hop(host: ImageHost, network: Network) -> 
     assert fetch_image(host.url("/a"), X, both, network).content == png()
 
 
-def test_the_allowlist_opens_no_private_address() -> None:
+def test_the_allowlist_does_not_allow_private_addresses() -> None:
     limits = replace(LIMITS, url_allowlist=("localhost", "127.0.0.1"))
     assert refusal("http://localhost:8080/", Network(), limits) == BLOCKED
     assert refusal("http://127.0.0.1:8080/", Network(), limits) == BLOCKED

@@ -55,12 +55,12 @@ def refusal(url: str, network: Network) -> str:
     return caught.value.message
 
 
-def test_an_image_comes_over_tls(secure_host: ImageHost, trusting: Network) -> None:
+def test_an_image_is_fetched_over_tls(secure_host: ImageHost, trusting: Network) -> None:
     url = secure_host.url("/a.png", scheme="https")
     assert fetch_image(url, X, LIMITS, trusting).content == png()
 
 
-def test_the_certificate_must_be_of_that_name(secure_host: ImageHost, trusting: Network) -> None:
+def test_the_certificate_must_be_valid_for_the_name(secure_host: ImageHost, trusting: Network) -> None:
     url = secure_host.url("/a.png", host="other.test", scheme="https")
     assert "no valid TLS certificate" in refusal(url, trusting)
     assert secure_host.requests == []

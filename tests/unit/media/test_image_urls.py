@@ -1,4 +1,4 @@
-"""Images named by URL, and what is looked at before anything is fetched or decoded."""
+"""Images by URL, and what is checked before any image is fetched or decoded."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_same_url_is_fetched_once_in_a_request(host: ImageHost) -> None:
     assert host.connections == 1
 
 
-def test_a_request_names_only_so_many_urls(host: ImageHost) -> None:
+def test_the_number_of_urls_is_limited(host: ImageHost) -> None:
     budget = ImageBudget(FETCHING)
     for number in range(MAX_FETCHES):
         host.pages[f"/a.png?{number}"] = ok(png())
@@ -88,13 +88,13 @@ def test_the_local_network_is_out_of_reach(host: ImageHost) -> None:
 
 
 @pytest.mark.parametrize("label", ["image/jpeg", "image/heic", "IMAGE/JPG"])
-def test_a_wrong_label_is_set_right(label: str) -> None:
+def test_a_wrong_label_is_corrected(label: str) -> None:
     image = load_image_url(f"data:{label};base64,{PNG}", X, ImageBudget(ChatCompletionsSettings()))
     assert image == ImagePart("image/png", PNG)
 
 
 @pytest.mark.parametrize("content", [b"hello", b"<svg/>", b"%PDF-1.7", b"\0" * 64])
-def test_what_is_no_image_is_refused(content: bytes) -> None:
+def test_other_content_is_refused(content: bytes) -> None:
     url = f"data:image/png;base64,{base64.b64encode(content).decode()}"
     assert "is not an image" in refusal(url, ImageBudget(ChatCompletionsSettings())).message
 

@@ -29,7 +29,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("content", "mime"), KINDS.items())
-def test_bytes_are_known_by_their_beginning(content: bytes, mime: str | None) -> None:
+def test_the_type_is_known_by_the_first_bytes(content: bytes, mime: str | None) -> None:
     assert image_mime(content) == mime
 
 
@@ -40,7 +40,7 @@ def test_heic_is_refused_with_advice(content: bytes) -> None:
     assert caught.value.param == "messages[0]"
 
 
-def test_a_refusal_names_what_is_of_use() -> None:
+def test_a_refusal_lists_the_types_that_models_read() -> None:
     with pytest.raises(UnsupportedValue) as caught:
         require_image(b"hello", ALLOWED, X)
     assert caught.value.message == (
@@ -48,7 +48,7 @@ def test_a_refusal_names_what_is_of_use() -> None:
     )
 
 
-def test_only_allowed_kinds_are_taken() -> None:
+def test_only_allowed_types_are_accepted() -> None:
     assert require_image(AVIF, ("image/avif",), X) == "image/avif"
     with pytest.raises(UnsupportedValue, match="image/avif"):
         require_image(AVIF, ALLOWED, X)

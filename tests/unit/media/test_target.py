@@ -1,4 +1,4 @@
-"""How a URL is read, and which ones are refused before anything is looked up."""
+"""How a URL is parsed, and which ones are refused before a name is resolved."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REFUSED = [
     # other schemes, and none
     "file:///etc/passwd", "ftp://example.com/a.png", "gopher://example.com/", "//example.com/", "example.com",
     "http:example.com", "http:///a.png", "http://", "jar:http://example.com/",
-    # odd spellings of IP addresses
+    # unusual spellings of IP addresses
     "http://127.1/", "http://127.0.1/", "http://0x7f.1/", "http://0x7f000001/", "http://2130706433/",
     "http://0177.0.0.1/", "http://127.0.0.01/", "http://127.0.0.0x1/", "http://0/", "http://0x/",
     "http://1.2.3.4.5/", "http://256.1.1.1/", "http://example.1/", "http://[::1", "http://[1.2.3.4]/",
@@ -36,7 +36,7 @@ REFUSED = [
     # user information
     "http://user:secret@example.com/", "http://user@example.com/", "http://@example.com/",
     "http://example.com:80@127.0.0.1/", "http://example.com%40127.0.0.1/", "http://a@b@c/",
-    # letters that readers disagree about
+    # characters that parsers treat differently
     "http://example.com\\@127.0.0.1/", "http://127.0.0.1\\.example.com/", "http://exam ple.com/",
     "http://exam\tple.com/", "http://example.com/\r\nHost: x", "http://example.com/\x00", "http://%31%32%37.0.0.1/",
     "http://example.com/ a.png", "http://ex\u2100mple.com/", "http://-x.example/", "http://a..b/", "http://./",
@@ -66,7 +66,7 @@ ALLOWLIST = ("Images.example.com", "*.cdn.example", "bücher.example", "1.2.3.4"
     ["images.example.com", "IMAGES.example.com.", "a.cdn.example", "a.b.cdn.example", "xn--bcher-kva.example",
      "1.2.3.4", "[2606:4700:0::1111]"],
 )  # fmt: skip
-def test_a_host_on_the_list_is_taken(host: str) -> None:
+def test_a_host_on_the_allowlist_is_accepted(host: str) -> None:
     load_target(f"https://{host}/a.png", ALLOWLIST)
 
 
@@ -75,12 +75,12 @@ def test_a_host_on_the_list_is_taken(host: str) -> None:
     ["example.com", "a.images.example.com", "images.example.com.evil.test", "cdn.example", "acdn.example",
      "evil.test", "1.2.3.40"],
 )  # fmt: skip
-def test_a_host_that_is_not_on_the_list_is_refused(host: str) -> None:
+def test_a_host_that_is_not_on_the_allowlist_is_refused(host: str) -> None:
     with pytest.raises(Unfetchable, match="urlAllowlist"):
         load_target(f"https://{host}/a.png", ALLOWLIST)
 
 
-def test_a_target_writes_its_authority_as_headers_have_it() -> None:
+def test_the_authority_is_that_of_the_host_header() -> None:
     assert load_target("https://[2606:4700::1111]:443/", ()).authority == "[2606:4700::1111]"
     assert load_target("http://example.com:8080/", ()).authority == "example.com:8080"
     assert load_target("http://Example.com:8080/x?y", ()).url == "http://example.com:8080/x?y"

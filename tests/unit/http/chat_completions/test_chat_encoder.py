@@ -1,4 +1,4 @@
-"""Events as Chat Completions objects: what comes, in which order, byte for byte."""
+"""Events as Chat Completions objects: which, in which order, byte for byte."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> dict
     return {**HEAD, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **more}
 
 
-def test_a_stream_in_its_order():
+def test_a_stream_in_order():
     assert stream(STARTED, TextDelta("Hel"), TextDelta("lo"), *END) == [
         chunk({"role": "assistant", "content": ""}),
         chunk({"content": "Hel"}),
@@ -88,11 +88,11 @@ def test_an_empty_answer_is_a_stream_without_text():
 
 
 @pytest.mark.parametrize("reason", ["stop", "length", "tool_calls", "content_filter"])
-def test_the_reason_is_the_models(reason: Any):
+def test_the_finish_reason_is_the_providers(reason: Any):
     assert stream(RunFinished(reason, USAGE))[-2] == chunk({}, reason)
 
 
-def test_tool_calls_come_in_fragments_that_add_up():
+def test_tool_calls_are_streamed_in_fragments():
     chunks = stream(
         TextDelta("Wait."),
         ToolCallDelta(0, "c1", "up"),
@@ -114,26 +114,24 @@ def test_tool_calls_come_in_fragments_that_add_up():
 
 
 @pytest.mark.parametrize("include_usage", [False, True])
-def test_a_failure_is_told_once_without_a_finish_chunk(include_usage: bool):
+def test_a_failure_is_one_error_object_without_a_finish_chunk(include_usage: bool):
     failed = RunFailed.of(UpstreamError("The provider failed."))
     error = {"message": "The provider failed.", "type": "api_error", "param": None, "code": "upstream_error"}
     assert stream(TextDelta("ha"), failed, include_usage=include_usage)[2:] == [{"error": error}, "[DONE]"]
 
 
-def test_a_sign_of_life_says_nothing():
+def test_a_keepalive_has_an_empty_delta():
     assert decode(encoder().keepalive()) == [chunk({})]
     assert decode(encoder(True).keepalive()) == [chunk({}, usage=None)]
 
 
-def test_thinking_and_the_runs_inner_events_are_not_shown():
+def test_reasoning_and_internal_events_are_not_encoded():
     hidden = (STARTED, ReasoningDelta("hm"), ModelFinished("stop", USAGE, "test/test"))
     assert encoder().encode(hidden) == b""
 
 
 @given(st.lists(st.lists(st.text(), max_size=4), max_size=6), st.booleans())
-def test_the_deltas_are_the_text_whatever_it_is_and_however_it_is_cut(
-    batches: list[list[str]], include_usage: bool
-):
+def test_the_joined_deltas_are_the_text_however_it_is_split(batches: list[list[str]], include_usage: bool):
     encode = encoder(include_usage)
     data = encode.begin()
     for batch in batches:
@@ -163,7 +161,7 @@ def whole(text: str, reason: Any = "stop", *calls: ToolCall) -> dict[str, Any]:
     return dump_completion("chatcmpl_1", 1700000000, "openclaw", RunResult(text, reason, USAGE, calls))
 
 
-def test_an_answer_in_one_piece():
+def test_a_whole_answer():
     assert whole("Hello.") == {
         "id": "chatcmpl_1",
         "object": "chat.completion",
@@ -186,7 +184,7 @@ def test_an_empty_answer_is_an_empty_string():
 
 
 @pytest.mark.parametrize(("text", "content"), [("", None), ("Wait.", "Wait.")])
-def test_tool_calls_in_one_piece(text: str, content: str | None):
+def test_tool_calls_of_a_whole_answer(text: str, content: str | None):
     choice = whole(text, "tool_calls", ToolCall("c1", "up", '{"text":"hi"}'))["choices"][0]
     call = {"id": "c1", "type": "function", "function": {"name": "up", "arguments": '{"text":"hi"}'}}
     assert choice["message"] == {"role": "assistant", "content": content, "tool_calls": [call]}

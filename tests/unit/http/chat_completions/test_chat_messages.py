@@ -1,4 +1,4 @@
-"""The `messages` of a request: every shape that is taken, and every one that is not."""
+"""The `messages` of a request: every shape that is accepted, and those that are refused."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_there_must_be_something_to_answer(raw: object):
         ({"role": "function", "name": "up", "content": None}, Message("tool", "", (), "call_up", "up")),
     ],
 )
-def test_a_message_that_asks_is_enough(raw: dict[str, Any], expected: Message):
+def test_one_message_to_answer_is_enough(raw: dict[str, Any], expected: Message):
     assert load(raw) == Conversation((expected,), None)
 
 
@@ -121,7 +121,7 @@ def test_a_message_that_asks_is_enough(raw: dict[str, Any], expected: Message):
     ],
 )
 @pytest.mark.parametrize("at_the_end", [True, False])
-def test_what_the_assistant_said_is_passed_on_wherever_it_stands(
+def test_assistant_messages_are_passed_on_in_any_position(
     raw: dict[str, Any], expected: Message, at_the_end: bool
 ):
     hi = Message("user", "hi")
@@ -131,7 +131,7 @@ def test_what_the_assistant_said_is_passed_on_wherever_it_stands(
         assert load(raw, HI).messages == (expected, hi)
 
 
-def test_system_and_developer_messages_are_instructions_in_their_order():
+def test_system_and_developer_messages_become_instructions_in_order():
     loaded = load(
         {"role": "system", "content": " One. "},
         HI,
@@ -143,7 +143,7 @@ def test_system_and_developer_messages_are_instructions_in_their_order():
     assert [message.role for message in loaded.messages] == ["user", "assistant"]
 
 
-def test_a_functions_call_and_its_result_are_bound_as_a_tools_are():
+def test_a_function_call_and_its_result_get_the_same_id():
     loaded = load(
         {"role": "assistant", "content": None, "function_call": {"name": "up", "arguments": "{}"}},
         {"role": "function", "name": "up", "content": "HI"},
@@ -170,7 +170,7 @@ BAD_CONTENTS = [
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "developer", "tool"])
 @pytest.mark.parametrize(("content", "where"), BAD_CONTENTS)
-def test_contents_of_a_wrong_type_are_refused(role: str, content: object, where: str):
+def test_content_of_a_wrong_type_is_refused(role: str, content: object, where: str):
     error = refusal(HI, {"role": role, "content": content, "tool_call_id": "c1"})
     assert (type(error), error.param) == (InvalidRequest, f"messages[1].content{where}")
 
@@ -216,24 +216,24 @@ def test_content_must_be_there(role: str):
         ({"role": "user", "content": None, "tool_calls": [CALL]}, "messages[1].content"),
     ],
 )
-def test_malformed_messages_are_refused_naming_the_place(raw: object, param: str):
+def test_the_param_of_a_malformed_message_is_its_path(raw: object, param: str):
     error = refusal(HI, raw)
     assert (type(error), error.param) == (InvalidRequest, param)
     assert f"`{param}" in error.message or "list of parts" in error.message
 
 
-def test_an_unknown_role_is_told_the_known_ones():
+def test_the_error_of_an_unknown_role_lists_the_known_ones():
     message = refusal({"role": "bot", "content": "hi"}).message
     assert all(role in message for role in ROLES)
 
 
 @pytest.mark.parametrize("role", ["assistant", "system", "tool"])
-def test_only_people_send_images(role: str):
+def test_only_user_messages_may_have_images(role: str):
     error = refusal(HI, {"role": role, "content": [image()], "tool_call_id": "c1"})
     assert (type(error), error.param) == (InvalidRequest, "messages[1].content[0]")
 
 
-def test_an_image_that_will_not_do_is_named_by_its_place():
+def test_the_param_of_an_unfit_image_is_its_path():
     error = refusal(HI, user(text("look"), image("https://example.org/x.png")))
     assert (type(error), error.param) == (UnsupportedValue, "messages[1].content[1].image_url")
 
@@ -273,7 +273,7 @@ JSON = st.recursive(
 
 
 @given(st.lists(JSON, max_size=4))
-def test_whatever_is_sent_is_taken_or_refused_as_the_callers_mistake(messages: list[Any]):
+def test_any_input_is_accepted_or_an_invalid_request(messages: list[Any]):
     try:
         load(*messages)
     except InvalidRequest as error:

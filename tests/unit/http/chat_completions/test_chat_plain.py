@@ -1,4 +1,4 @@
-"""The short way to read a body of text alone: it leads where the long one does, or nowhere."""
+"""The fast path for bodies of plain text: it gives the same result as the schema, or none."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_conversation_is_the_same(raw: list[Any], ascii_only: bool):
 
 
 @given(BODIES, st.binary(max_size=2), st.floats(0, 1), st.booleans())
-def test_the_body_is_the_same_whatever_disturbs_it(
+def test_the_body_is_the_same_with_any_other_field(
     body: dict[str, Any], noise: bytes, where: float, ascii_only: bool
 ):
     text = json.dumps(body, ensure_ascii=ascii_only).encode()
@@ -82,7 +82,7 @@ def test_the_body_is_the_same_whatever_disturbs_it(
         assert as_objects(read) == long_way
 
 
-def test_text_is_passed_through_and_instructions_are_set_apart():
+def test_text_is_unchanged_and_instructions_are_separated():
     loaded = load({"role": "system", "content": "Be brief."}, HI, {"content": "ä\n", "role": "assistant"}, HI)
     assert isinstance(loaded.messages, PlainMessages)
     hi = Message("user", "hi")
@@ -108,7 +108,7 @@ def test_text_is_passed_through_and_instructions_are_set_apart():
         None,
     ],
 )
-def test_whatever_else_there_is_goes_the_long_way(message: object):
+def test_any_other_message_takes_the_slow_path(message: object):
     assert plain({"messages": [HI, message]}) is None
 
 
@@ -127,10 +127,10 @@ def test_whatever_else_there_is_goes_the_long_way(message: object):
         b'\xef\xbb\xbf{"messages": []}',
     ],
 )
-def test_what_is_wrong_or_strange_is_left_to_the_long_way(text: bytes):
+def test_invalid_bodies_take_the_slow_path(text: bytes):
     assert read_plain(text) is None
 
 
-def test_a_plain_message_is_made_of_what_goes_out():
+def test_a_plain_message_has_the_fields_that_are_sent_to_providers():
     body = plain({"messages": [HI], "other": 1, "model": "openclaw"})
     assert body == {"messages": [PlainMessage("user", "hi")], "model": "openclaw"}

@@ -1,4 +1,4 @@
-"""The body of a request: each parameter, right and wrong, and what becomes of it."""
+"""The body of a request: valid and invalid values of each parameter, and what they are loaded as."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_out_of_range_or_of_the_wrong_type(name: str, value: object):
 
 
 @pytest.mark.parametrize("value", [1, "true", []])
-def test_a_mistake_inside_of_stream_options_is_named(value: object):
+def test_the_param_of_a_mistake_in_stream_options_is_its_path(value: object):
     with pytest.raises(UnsupportedValue) as caught:
         load(stream_options={"include_usage": value})
     assert caught.value.param == "stream_options.include_usage"
@@ -144,7 +144,7 @@ def test_both_token_limits_are_checked_though_one_wins():
         {"surprise": object()},
     ],
 )
-def test_what_is_not_served_is_ignored(body: dict[str, Any]):
+def test_unsupported_parameters_are_ignored(body: dict[str, Any]):
     assert load(**body) == load()
 
 
@@ -159,7 +159,7 @@ def test_usage_is_streamed_only_if_asked_for(value: object):
 
 
 @pytest.mark.parametrize("value", [5, [], {"a": 1}, True])
-def test_model_and_user_are_handed_on_as_they_are(value: object):
+def test_model_and_user_are_passed_on_unchanged(value: object):
     body = load(model=value, user=value)
     assert (body.model, body.user) == (value, value)
 

@@ -1,4 +1,4 @@
-"""The document says what the code does: the same addresses, and the same judgement of requests."""
+"""The document agrees with the code: the same paths, and the same requests are valid."""
 
 from __future__ import annotations
 
@@ -171,11 +171,11 @@ def test_what_is_refused_is_not_documented(document: dict[str, Any], body: dict[
 
 
 @pytest.mark.parametrize("names", BAD_NAMES, ids=str)
-def test_names_that_are_no_text_are_not_documented(document: dict[str, Any], names: dict[str, Any]) -> None:
+def test_names_of_other_types_are_not_documented(document: dict[str, Any], names: dict[str, Any]) -> None:
     assert not is_documented(document, {"messages": [HI], **names})
 
 
-def test_every_address_is_documented(document: dict[str, Any], tmp_path: Path) -> None:
+def test_every_path_is_documented(document: dict[str, Any], tmp_path: Path) -> None:
     settings = Settings(state_dir=tmp_path, storage_url=f"sqlite:///{tmp_path}/gateway.sqlite")
     app = create_app(build_gateway(settings, lambda: settings))
     served = {
