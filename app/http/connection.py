@@ -13,18 +13,16 @@ import gevent
 from app.errors import RunAborted
 
 READABLE = 1  # libev's EV_READ, as gevent's `loop.io` takes it
-# The same time-out bounds the wait for a connection's next request, so it is longer than any keep-alive.
-WRITE_SECONDS = 120.0
 
 
-def limit_writes(environ: Mapping[str, Any]) -> None:
-    """Drop a client that reads nothing of its answer for WRITE_SECONDS (docs/http.md#limits).
+def limit_writes(environ: Mapping[str, Any], seconds: float) -> None:
+    """Disconnect a client that reads nothing of its answer for `seconds` (docs/http.md#limits).
 
     Without a time-out on its socket, a write to such a client would block for ever, and keep its run alive.
     """
     sock = environ.get("gunicorn.socket")
     if sock is not None:
-        sock.settimeout(WRITE_SECONDS)
+        sock.settimeout(seconds)
 
 
 def client_left() -> RunAborted:

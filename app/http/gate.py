@@ -39,10 +39,11 @@ class Gate:
 
     def check(self) -> GatewayResponse | None:
         """For `before_request`: the answer to a CORS preflight, else None. Raises what refuses a request."""
-        request, settings = current_request(), self._gateway.settings.gateway
+        request, all_settings = current_request(), self._gateway.settings
+        settings = all_settings.gateway
         request.gateway, request.started_at = self._gateway, time.monotonic()
         assign_request_id(request)
-        limit_writes(request.environ)
+        limit_writes(request.environ, all_settings.limits.write_seconds)
         check_host_header(request, settings)
         check_exact_path(request)
         preflight = answer_preflight(request, settings)
@@ -64,8 +65,8 @@ def check_host_header(request: GatewayRequest, settings: GatewaySettings) -> Non
 
 
 def check_exact_path(request: GatewayRequest) -> None:
-    """Flask reads several slashes at the beginning as one. Raises NotFound."""
-    if request.path.startswith("//") or request.environ.get("PATH_INFO", "").startswith("//"):
+    """Werkzeug joins several slashes at the beginning of `request.path` into one. Raises NotFound."""
+    if request.environ.get("PATH_INFO", "").startswith("//"):
         raise NotFound("There is nothing at this address.")
 
 

@@ -9,7 +9,7 @@ from app.exchange import GatewayRequest
 PREFIXES = ("openclaw", "clawdbot")
 
 
-def brand_header(request: GatewayRequest, name: str) -> str | None:
+def openclaw_header(request: GatewayRequest, name: str) -> str | None:
     """The header's text, None if it is absent. `x-openclaw-…` wins.
 
     WSGI decodes header bytes as Latin-1 (PEP 3333); clients send UTF-8.

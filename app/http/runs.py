@@ -13,7 +13,7 @@ import orjson
 from app.exchange import GatewayRequest, GatewayResponse, json_answer
 from app.http.client_tools import ClientTools
 from app.http.connection import ClientWatch, client_left
-from app.http.headers import brand_header
+from app.http.headers import openclaw_header
 from app.http.sse import Encoder, sse_response
 from app.messages import Message
 from app.runs.intake import RunInput
@@ -43,12 +43,12 @@ def load_run_request(
             keys="caller",
             principal=request.principal,
             messages=messages,
-            agent_id=brand_header(request, "agent-id") or brand_header(request, "agent"),
+            agent_id=openclaw_header(request, "agent-id") or openclaw_header(request, "agent"),
             agent_model=model,
             unknown_model=request.gateway.settings.gateway.chat_completions.unknown_model,
-            session_key=brand_header(request, "session-key"),
+            session_key=openclaw_header(request, "session-key"),
             user=user,
-            model=brand_header(request, "model"),
+            model=openclaw_header(request, "model"),
             instructions=instructions,
             params=params,
             tools=tools.specs,

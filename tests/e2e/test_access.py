@@ -1,4 +1,4 @@
-"""Who gets in (authentication, Host, Origin, CORS)."""
+"""Authentication, Host, Origin and CORS."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_bearer_token(gateway: GatewayProcess, authorization: str | None, ex
     assert status(gateway, authorization) == expected
 
 
-def test_what_a_refusal_looks_like(gateway: GatewayProcess) -> None:
+def test_the_answer_to_a_missing_secret(gateway: GatewayProcess) -> None:
     answer = gateway.request("POST", "/v1/chat/completions", BODY)
     assert answer.status == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -54,7 +54,7 @@ def test_what_a_refusal_looks_like(gateway: GatewayProcess) -> None:
 
 
 @pytest.mark.parametrize("headers", [{"X_Api_Key": TOKEN}, {"Cookie": f"token={TOKEN}"}, {"Api_Key": TOKEN}])
-def test_other_places_are_no_credentials(gateway: GatewayProcess, headers: dict[str, str]) -> None:
+def test_credentials_in_other_places_are_ignored(gateway: GatewayProcess, headers: dict[str, str]) -> None:
     assert status(gateway, None, **headers) == 401
 
 
@@ -112,7 +112,9 @@ def test_a_broken_file_keeps_the_last_good_settings(
     assert status(gateway, f"Bearer {TOKEN}") == 200
     assert gateway.request("GET", "/ready").status == 200
     gateway.config_path.write_text(good)
-    wait_until(lambda: gateway.request("GET", "/ready?verbose").json["config"] == "current", 4, "mending")
+    wait_until(
+        lambda: gateway.request("GET", "/ready?verbose").json["config"] == "current", 4, "the corrected file"
+    )
 
 
 def test_rate_limit(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
@@ -154,13 +156,13 @@ def test_trusted_proxy(start_gateway: StartGateway, provider: ScriptedProvider) 
     assert status(gateway, None, x_user="ann,eve", **verified) == 401
 
 
-def test_a_stranger_is_no_proxy(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_only_listed_addresses_are_proxies(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway(proxy_config(provider, ["10.0.0.0/8"]))
     assert status(gateway, None, x_user="ann") == 401
     assert status(gateway, None, x_user="ann", x_forwarded_for="10.0.0.1") == 401
 
 
-def test_loopback_is_no_proxy_unless_it_is_said_to_be(
+def test_loopback_is_no_proxy_unless_the_configuration_allows_it(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     gateway = start_gateway(proxy_config(provider, ["127.0.0.1"], allowLoopback=False))

@@ -134,13 +134,13 @@ def test_characters_split_between_reads(gateway: GatewayProcess, provider: Scrip
     assert gateway.ask("hi").text == "☃🎉"
 
 
-def test_thinking_is_no_part_of_the_answer(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_reasoning_is_not_part_of_the_answer(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.always([reasoning("hmm"), *says("yes")])
     assert gateway.ask("hi").text == "yes"
     assert b"hmm" not in gateway.ask("hi", stream=True).body
 
 
-def test_headers_and_the_role_leave_at_once(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_headers_and_the_role_are_sent_at_once(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([hang()])
     begun = time.monotonic()
     with gateway.stream("hi") as stream:
@@ -150,7 +150,7 @@ def test_headers_and_the_role_leave_at_once(gateway: GatewayProcess, provider: S
     assert b'"role":"assistant"' in first
 
 
-def test_each_piece_leaves_when_it_comes(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_each_delta_is_sent_when_it_arrives(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays(
         [step for number in range(8) for step in (text(str(number)), pause(0.1))] + [finish(), done()]
     )
@@ -163,7 +163,7 @@ def test_each_piece_leaves_when_it_comes(gateway: GatewayProcess, provider: Scri
 
 
 @pytest.mark.parametrize("keepalive", ["comment", "chunk", "off"])
-def test_signs_of_life_in_silence(
+def test_keepalives_while_the_model_is_silent(
     start_gateway: StartGateway, provider: ScriptedProvider, keepalive: str
 ) -> None:
     sse = {"keepalive": keepalive, "keepaliveSeconds": 0.2}
@@ -178,9 +178,7 @@ def test_signs_of_life_in_silence(
     assert body.endswith(b"data: [DONE]\n\n")
 
 
-def test_queued_streams_give_signs_of_life_too(
-    start_gateway: StartGateway, provider: ScriptedProvider
-) -> None:
+def test_queued_streams_send_keepalives_too(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     endpoints = {"chatCompletions": {"enabled": True}}
     http = {"endpoints": endpoints, "sse": {"keepaliveSeconds": 0.2}}
     gateway = start_gateway(config_for(provider.url, http=http))
@@ -247,7 +245,7 @@ def test_the_tool_loop(gateway: GatewayProcess, provider: ScriptedProvider, user
     assert sent[2:] == results
 
 
-def test_tool_results_alone_go_on_with_a_session(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_tool_results_alone_continue_a_session(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays(two_calls(), says("done"))
     gateway.ask("do it", tools=TOOLS, user="sticky-tools")
     results = [{"role": "tool", "tool_call_id": name, "content": ""} for name in ("call_a", "call_b")]
@@ -257,7 +255,7 @@ def test_tool_results_alone_go_on_with_a_session(gateway: GatewayProcess, provid
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "g"}}])
-def test_a_choice_that_the_model_does_not_honour(
+def test_a_tool_choice_that_the_model_ignores(
     gateway: GatewayProcess, provider: ScriptedProvider, choice: Any
 ) -> None:
     provider.always(says("no"))
@@ -268,7 +266,7 @@ def test_a_choice_that_the_model_does_not_honour(
     assert (error["error"]["code"], end) == ("tool_choice_unmet", "[DONE]")
 
 
-def test_a_provider_that_answers_in_one_piece(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_a_provider_that_does_not_stream(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     message = {"role": "assistant", "content": "whole"}
     document = {
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],

@@ -1,4 +1,4 @@
-"""What a request's body may be, and how everything else is refused."""
+"""Valid bodies of requests, and how all others are refused."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_good_bodies(gateway: GatewayProcess, body: bytes, headers: dict[str, st
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_bodies_that_are_no_json_object(
+def test_bodies_that_are_not_a_json_object(
     gateway: GatewayProcess, body: bytes, code: str, stream: bool
 ) -> None:
     answer = gateway.chat(body, accept="text/event-stream" if stream else "*/*")
@@ -167,7 +167,7 @@ def test_wrong_fields_are_named_before_anything_is_streamed(
     assert provider.requests == []
 
 
-def test_a_choice_among_tools_that_are_not_there(gateway: GatewayProcess) -> None:
+def test_a_tool_choice_without_tools(gateway: GatewayProcess) -> None:
     choice = {"type": "function", "function": {"name": "g"}}
     answer = gateway.chat({"messages": [HI], "tools": [TOOL], "tool_choice": choice})
     assert (answer.status, answer.error["param"]) == (400, "tool_choice")

@@ -1,4 +1,4 @@
-"""Thousands of spoilt requests: whatever comes, the gateway answers soon, in its own words, and goes on.
+"""Thousands of corrupted requests: the gateway answers each soon, with its own errors, and stays healthy.
 
 `FUZZ_SEED` and `FUZZ_REQUESTS` in the environment choose other ones and more; a failure names its seed.
 """

@@ -1,4 +1,4 @@
-"""Images through a real gateway: what reaches the provider, and what never gets that far."""
+"""Images through a real gateway: those that reach the provider, and those that are refused."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def images_host() -> Iterator[ImageHost]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_turn_of_an_image_alone(gateway: GatewayProcess, provider: ScriptedProvider, stream: bool) -> None:
+def test_a_message_of_an_image_alone(
+    gateway: GatewayProcess, provider: ScriptedProvider, stream: bool
+) -> None:
     assert show(gateway, uri(png()), stream=stream).status == 200
     assert provider.requests[-1]["messages"][-1] == {"role": "user", "content": [image(uri(png()))]}
 
@@ -79,7 +81,7 @@ def test_the_largest_image_arrives_byte_for_byte(gateway: GatewayProcess, provid
     assert provider.requests[-1]["messages"][-1]["content"] == [image(url)]
 
 
-def test_a_mislabelled_image_gets_its_true_type(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_a_mislabelled_image_gets_its_real_type(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     assert show(gateway, uri(png(), "image/jpeg")).status == 200
     assert provider.requests[-1]["messages"][-1]["content"] == [image(uri(png()))]
 
@@ -129,7 +131,7 @@ INWARD = ["http://127.0.0.1:{port}/a.png", "http://localhost:{port}/a.png", "htt
           "http://100.100.100.200/a.png", "http://[fd00:ec2::254]/", "https://localhost/a.png"]  # fmt: skip
 
 
-def test_no_url_leads_inward(
+def test_no_url_reaches_the_local_network(
     start_gateway: StartGateway, provider: ScriptedProvider, images_host: ImageHost
 ) -> None:
     gateway = start_gateway(images_config(provider, images={"allowUrl": True, "timeoutMs": 5000}))
@@ -143,7 +145,7 @@ def test_no_url_leads_inward(
     assert provider.requests == []
 
 
-def test_a_host_that_is_not_on_the_list(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_a_host_that_is_not_on_the_allowlist(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     images = {"allowUrl": True, "urlAllowlist": ["images.example.com", "localhost"]}
     gateway = start_gateway(images_config(provider, images=images))
     assert_refused(show(gateway, "https://example.com/a.png"), "urlAllowlist")

@@ -1,4 +1,4 @@
-"""The client goes away: the run is aborted within a second, the provider left, the lane free."""
+"""A client disconnects: within a second its run is aborted, the provider left, and the lane free."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_leaving_a_stream(gateway: GatewayProcess, provider: ScriptedProvider) -
     wait_until(lambda: active_runs(gateway) == 0, 1, "end of the run")
 
 
-def test_leaving_a_stream_that_has_said_nothing(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_leaving_a_stream_before_any_output(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([hang()])
     with gateway.stream("hi") as stream:
         stream.read1()
@@ -67,7 +67,7 @@ def test_leaving_the_queue_and_freeing_the_lane(gateway: GatewayProcess, provide
     assert len(provider.requests) == 2
 
 
-def test_what_was_said_before_leaving_is_kept(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_the_text_before_leaving_is_stored(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([text("half an ans"), hang()], says("whole"))
     with gateway.stream("hi", user="partial") as stream:
         while b"half an ans" not in stream.read1():
@@ -81,7 +81,7 @@ def test_what_was_said_before_leaving_is_kept(gateway: GatewayProcess, provider:
     ]
 
 
-def test_a_pipelined_request_is_no_leaving(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_a_pipelined_request_is_not_a_disconnect(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.always(says("slowly"))
     body = json.dumps({"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}).encode()
     head = (

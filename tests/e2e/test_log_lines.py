@@ -1,4 +1,4 @@
-"""What a request leaves in the log: one line when its run starts, one at its end, one if it went wrong."""
+"""The log lines of a request: one when its run starts, one at its end, one if it failed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def test_a_run_that_goes_well_has_a_line_at_its_start_and_one_at_its_end(
     run = {"run_id": answer.headers["X-OpenClaw-Run-Id"], "agent": "main", "level": "info"}
     key = {"session_key": answer.headers["X-OpenClaw-Session-Key"]}
     assert started.items() >= {**run, **key, "message": "run started", "source": "http"}.items()
-    told = {"message": "request answered", "status": 200, "method": "POST", "client": "127.0.0.1"}
+    fields = {"message": "request answered", "status": 200, "method": "POST", "client": "127.0.0.1"}
     used = {"prompt_tokens": 7, "completion_tokens": 2, "finish_reason": "stop", "model": "test/test"}
-    assert ended.items() >= {**run, **key, **told, **used}.items()
+    assert ended.items() >= {**run, **key, **fields, **used}.items()
     assert 0 <= ended["queue_ms"] <= ended["first_token_ms"] <= ended["total_ms"]
 
 
@@ -54,7 +54,7 @@ def test_one_that_fails_says_why(gateway: GatewayProcess, provider: ScriptedProv
     assert lines[3]["status"] == 502
 
 
-def test_one_whose_client_leaves_says_so(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_one_whose_client_disconnects_says_so(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([text("begun"), hang()])
     with gateway.stream("hi") as stream:
         name = stream.headers["X-Request-Id"]
@@ -67,7 +67,7 @@ def test_one_whose_client_leaves_says_so(gateway: GatewayProcess, provider: Scri
     assert aborted["code"] == "run_aborted"
 
 
-def test_a_websocket_client_that_is_not_let_in_has_one_line(gateway: GatewayProcess) -> None:
+def test_a_websocket_client_that_is_refused_has_one_line(gateway: GatewayProcess) -> None:
     before = len(gateway.log)
     with Operator(gateway) as client:
         client.receive()

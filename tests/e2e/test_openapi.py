@@ -1,4 +1,4 @@
-"""The document of `/openapi.json` against the running gateway: requests made from it, answers held to it."""
+"""`/openapi.json` against the running gateway: requests are generated from it, answers validated by it."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def is_beyond_a_schema(error: dict[str, str]) -> bool:
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_the_other_addresses_answer_as_documented(schema: Any, session: requests.Session, path: str) -> None:
+def test_the_other_paths_answer_as_documented(schema: Any, session: requests.Session, path: str) -> None:
     def try_one(case: schemathesis.Case) -> None:
         case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
 

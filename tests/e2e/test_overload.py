@@ -1,4 +1,4 @@
-"""More than the gateway can take: refused quickly and politely, while what runs goes on."""
+"""More load than the limits allow: it is refused quickly, and active runs continue."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -64,7 +65,9 @@ def test_an_agents_limit_queues(start_gateway: StartGateway, provider: ScriptedP
             assert b"[DONE]" in stream.read()
 
 
-def test_a_reader_that_takes_nothing(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_memory_for_a_client_that_reads_nothing(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
     gateway = start_gateway()
     [worker] = psutil.Process(gateway.pid).children()
     piece = text("x" * 100_000)
@@ -79,6 +82,25 @@ def test_a_reader_that_takes_nothing(start_gateway: StartGateway, provider: Scri
         assert worker.memory_info().rss - before < 150 * 1024 * 1024
         assert gateway.request("GET", "/health").status == 200
     wait_until(lambda: metric(gateway, "openclaw_active_streams") == 0, 5, "end of the stream")
+
+
+class ImpatientGateway(GatewayProcess):
+    application = "tests.support.impatient_wsgi:app"
+
+
+def test_a_client_that_reads_nothing_is_disconnected(tmp_path: Path, provider: ScriptedProvider) -> None:
+    gateway = ImpatientGateway(tmp_path, config_for(provider.url)).start()
+    provider.always(says(*["x" * 100_000] * 200))  # more than all buffers on the way hold
+    try:
+        with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            body = b'{"stream": true, "messages": [{"role": "user", "content": "hi"}]}'
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n"
+            sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            wait_until(lambda: metric(gateway, "openclaw_active_streams") == 1, 10, "the stream")
+            wait_until(lambda: metric(gateway, "openclaw_active_streams") == 0, 20, "its end")
+    finally:
+        assert gateway.stop() == 0
 
 
 def test_a_provider_that_never_ends_its_event(

@@ -1,4 +1,4 @@
-"""Which addresses there are, and how they refuse (routes, errors, headers)."""
+"""Routes, their errors and headers."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_public_metrics(start_gateway: StartGateway, provider: ScriptedProvider)
         (b"GET /health HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
     ],
 )
-def test_what_the_server_refuses_is_json_too(gateway: GatewayProcess, raw: bytes, status: int) -> None:
+def test_errors_of_the_server_itself_are_json_too(gateway: GatewayProcess, raw: bytes, status: int) -> None:
     answer = gateway.raw(raw)
     assert answer.status == status
     assert answer.headers["Content-Type"] == "application/json"

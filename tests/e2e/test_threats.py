@@ -53,7 +53,7 @@ def test_s5_nobody_reads_anothers_session(start_gateway: StartGateway, provider:
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-IP", "Forwarded"])
-def test_s6_forwarding_headers_of_strangers_change_nothing(
+def test_s6_forwarding_headers_of_unlisted_proxies_are_ignored(
     start_gateway: StartGateway, provider: ScriptedProvider, name: str
 ) -> None:
     limit = {"maxAttempts": 2, "windowMs": 60_000, "lockoutMs": 60_000, "exemptLoopback": True}
@@ -147,7 +147,7 @@ def test_s13_and_s15_silent_and_slow_connections(gateway: GatewayProcess) -> Non
         assert closed_within(sockets, 12)
 
 
-def test_s14_bodies_of_strangers_are_not_read(gateway: GatewayProcess) -> None:
+def test_s14_bodies_without_a_secret_are_not_read(gateway: GatewayProcess) -> None:
     with ExitStack() as stack:
         sock = connect(gateway, stack)
         sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -67,6 +67,8 @@ class Answer:
 class GatewayProcess:
     """`start` waits for the first 200 of `/health`."""
 
+    application = "wsgi:app"
+
     def __init__(self, folder: Path, config: dict[str, Any], **environment: str) -> None:
         self.folder = folder
         self.port = free_port()
@@ -101,7 +103,7 @@ class GatewayProcess:
         return self.log_path.read_text() if self.log_path.exists() else ""
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:app", *arguments]
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", self.application, *arguments]
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
                 command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True

@@ -20,7 +20,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
 from app.exchange import GatewayApp, GatewayRequest, current_request
-from app.http.connection import WRITE_SECONDS, ClientWatch, limit_writes
+from app.http.connection import ClientWatch, limit_writes
 from app.http.request_body import _is_buffered
 
 # gunicorn: the readers behind `wsgi.input` (request_body._is_buffered)
@@ -100,15 +100,15 @@ def test_the_plain_socket_inside_never_blocks(pair: Pair) -> None:
 
 
 def test_without_a_socket_nothing_is_watched_or_limited() -> None:
-    limit_writes({})
+    limit_writes({}, 1.5)
     with ClientWatch({}, lambda: None):
         gevent.sleep(0)
 
 
 def test_writes_are_limited_by_the_time_out_of_the_socket(pair: Pair) -> None:
     ours, _ = pair
-    limit_writes({"gunicorn.socket": ours})
-    assert ours.gettimeout() == WRITE_SECONDS
+    limit_writes({"gunicorn.socket": ours}, 1.5)
+    assert ours.gettimeout() == 1.5
 
 
 # Flask and Werkzeug: the request behind its proxy (exchange.current_request), views that are called as they
