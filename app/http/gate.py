@@ -1,6 +1,6 @@
 """What every request goes through before its route, in this order, and what is refused on the way.
 
-The gate knows nothing of bodies and callers: after it, a blueprint's own `before_request` asks for the secret
+The gate knows nothing of bodies and callers: after it, a blueprint's own `before_request` checks the secret
 (`access.py`), and the route reads the body. docs/http.md#order-of-checks says the same to users.
 """
 

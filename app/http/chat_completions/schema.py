@@ -1,7 +1,7 @@
 """The body of a Chat Completions request -> what a run needs, or a 400 that names the field
 (docs/http.md#the-request).
 
-The envelope is a marshmallow schema. Messages are read by hand (`messages.py`): a nested
+The envelope is a marshmallow schema. Messages are read without one (`messages.py`): a nested
 schema costs milliseconds for a long conversation, in which the event loop serves nobody else.
 """
 
