@@ -1,4 +1,4 @@
-"""Bounds that no key in the file sets. Tests hand in smaller ones."""
+"""Bounds that no key in the file sets. Tests pass smaller ones (tests/support/limited_wsgi.py)."""
 
 from __future__ import annotations
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,13 +12,6 @@ import psutil
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, GatewayProcess, config_for
 from tests.support.provider import ScriptedProvider, done, finish, hang, pause, raw, says, text, wait_until
-
-
-def metric(gateway: GatewayProcess, name: str) -> float:
-    page = gateway.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).body.decode()
-    found = re.search(rf"^{name} (\S+)$", page, re.MULTILINE)
-    assert found, name
-    return float(found[1])
 
 
 def with_limit(provider: ScriptedProvider, runs: int) -> dict[str, Any]:
@@ -44,9 +35,9 @@ def test_runs_beyond_the_limit(start_gateway: StartGateway, provider: ScriptedPr
             assert int(answer.headers["Retry-After"]) >= 1
         assert quickest < 0.05
         assert gateway.request("GET", "/health").status == 200
-        assert metric(gateway, "openclaw_active_runs") == 20
-        assert metric(gateway, "openclaw_active_streams") == 20
-    wait_until(lambda: metric(gateway, "openclaw_active_runs") == 0, 5, "end of the runs")
+        assert gateway.metric("openclaw_active_runs") == 20
+        assert gateway.metric("openclaw_active_streams") == 20
+    wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 5, "end of the runs")
     provider.always(says("room again"))
     assert gateway.ask("hi").text == "room again"
 
@@ -78,29 +69,10 @@ def test_memory_for_a_client_that_reads_nothing(
         body = b'{"stream": true, "messages": [{"role": "user", "content": "hi"}]}'
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n"
         sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        wait_until(lambda: metric(gateway, "openclaw_active_runs") == 0, 20, "end of the run")
+        wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 20, "end of the run")
         assert worker.memory_info().rss - before < 150 * 1024 * 1024
         assert gateway.request("GET", "/health").status == 200
-    wait_until(lambda: metric(gateway, "openclaw_active_streams") == 0, 5, "end of the stream")
-
-
-class ImpatientGateway(GatewayProcess):
-    application = "tests.support.impatient_wsgi:app"
-
-
-def test_a_client_that_reads_nothing_is_disconnected(tmp_path: Path, provider: ScriptedProvider) -> None:
-    gateway = ImpatientGateway(tmp_path, config_for(provider.url)).start()
-    provider.always(says(*["x" * 100_000] * 200))  # more than all buffers on the way hold
-    try:
-        with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            body = b'{"stream": true, "messages": [{"role": "user", "content": "hi"}]}'
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n"
-            sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            wait_until(lambda: metric(gateway, "openclaw_active_streams") == 1, 10, "the stream")
-            wait_until(lambda: metric(gateway, "openclaw_active_streams") == 0, 20, "its end")
-    finally:
-        assert gateway.stop() == 0
+    wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 5, "end of the stream")
 
 
 def test_a_provider_that_never_ends_its_event(
@@ -121,5 +93,5 @@ def test_a_thousand_stateless_calls_leave_nothing(gateway: GatewayProcess) -> No
         gateway.ask("hi")
     assert worker.memory_info().rss - before < 8 * 1024 * 1024
     assert worker.num_fds() <= files + 2
-    assert metric(gateway, "openclaw_lanes") == 0
-    assert metric(gateway, "openclaw_active_runs") == 0
+    assert gateway.metric("openclaw_lanes") == 0
+    assert gateway.metric("openclaw_active_runs") == 0

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, GatewayProcess, config_for
-from tests.support.provider import ScriptedProvider
+from tests.support.provider import ScriptedProvider, says
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 HI = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
@@ -193,6 +193,18 @@ def test_metrics_need_the_secret_and_count(gateway: GatewayProcess) -> None:
         "openclaw_resident_memory_bytes",
     ):
         assert name in text
+
+
+def test_the_tokens_of_an_answer_are_counted(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    def counted() -> list[float]:
+        return [
+            gateway.metric(f'openclaw_tokens_total{{kind="{kind}"}}') for kind in ("prompt", "completion")
+        ]
+
+    prompt, completion = counted()
+    provider.plays(says("Hello", prompt=31, completion=17))
+    gateway.chat(HI)
+    assert counted() == [prompt + 31, completion + 17]
 
 
 def test_public_metrics(start_gateway: StartGateway, provider: ScriptedProvider) -> None:

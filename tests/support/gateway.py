@@ -65,12 +65,13 @@ class Answer:
 
 
 class GatewayProcess:
-    """`start` waits for the first 200 of `/health`."""
+    """`start` waits for the first 200 of `/health`. `app` is what gunicorn serves."""
 
-    application = "wsgi:app"
-
-    def __init__(self, folder: Path, config: dict[str, Any], **environment: str) -> None:
+    def __init__(
+        self, folder: Path, config: dict[str, Any], app: str = "wsgi:app", **environment: str
+    ) -> None:
         self.folder = folder
+        self.app = app
         self.port = free_port()
         self.config_path = folder / "openclaw.json"
         self.state = folder / "state"
@@ -103,7 +104,7 @@ class GatewayProcess:
         return self.log_path.read_text() if self.log_path.exists() else ""
 
     def spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", self.application, *arguments]
+        command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", self.app, *arguments]
         with self.log_path.open("ab") as log:
             return subprocess.Popen(
                 command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
@@ -192,6 +193,12 @@ class GatewayProcess:
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         with closing(connection), connection.getresponse() as response:
             yield response
+
+    def metric(self, name: str) -> float:
+        """The value of a metric; `name` includes its labels. 0 if nothing has been counted yet."""
+        page = self.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
+        values = dict(line.rsplit(" ", 1) for line in page.body.decode().splitlines())
+        return float(values.get(name, 0))
 
     def ask(self, text: str, **more: Any) -> Answer:
         return self.chat({"model": "openclaw", "messages": [{"role": "user", "content": text}], **more})
