@@ -42,6 +42,11 @@ def pause(seconds: float) -> Step:
     return ("pause", seconds)
 
 
+def wait_for(event: threading.Event) -> Step:
+    """Say nothing until the test sets the event (at most a minute)."""
+    return ("wait_for", event)
+
+
 def finish(reason: str = "stop") -> Step:
     return ("finish", reason)
 
@@ -183,6 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
         for kind, value in script:
             if kind in ("pause", "hang"):
                 self._wait(value)
+                continue
+            if kind == "wait_for":
+                value.wait(60)
                 continue
             if kind == "cut":
                 self.close_connection = True
