@@ -128,5 +128,4 @@ class _Playback:
 
 def _error(failure: Step) -> GatewayError:
     body = orjson.dumps({"error": {"message": failure.get("message", ""), "code": failure.get("code")}})
-    retry_after = failure.get("retryAfter")
-    return error_from_status(failure["status"], body, None if retry_after is None else str(retry_after), None)
+    return error_from_status(failure["status"], body, failure.get("retryAfter"), None)

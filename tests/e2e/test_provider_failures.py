@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -42,6 +43,9 @@ FAILURES: list[tuple[str, list[Step], int, str | None, int]] = [
     ("403", [respond(403, oops())], 502, "upstream_error", 1),
     ("402", [respond(402, oops())], 402, "insufficient_quota", 1),
     ("404", [respond(404, oops())], 502, "upstream_error", 1),
+    ("429 for want of credit", [respond(429, oops(code="insufficient_quota"))], 402, "insufficient_quota", 1),
+    ("too large", [respond(413, oops("Request too large for model"))], 400, "context_length_exceeded", 1),
+    ("429 for milliseconds", [respond(429, oops(), retry_after_ms="90")], 429, "rate_limit_exceeded", 3),
     ("429", [respond(429, oops(), retry_after="0.1")], 429, "rate_limit_exceeded", 3),
     ("429 for long", [respond(429, oops(), retry_after="60")], 429, "rate_limit_exceeded", 1),
     ("500", [respond(500, oops())], 502, "upstream_error", 3),
@@ -120,6 +124,45 @@ def test_a_missing_done_alone_is_fine(gateway: GatewayProcess, provider: Scripte
 def test_the_providers_own_message_is_passed_on(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([respond(400, oops("temperature is not supported by this model"))])
     assert "temperature is not supported" in gateway.ask("hi").error["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "content_type"),
+    [
+        (
+            400,
+            b'[{"error":{"code":400,"message":"the very reason","status":"INVALID_ARGUMENT"}}]',
+            "application/json",
+        ),
+        (422, b'{"detail":[{"loc":["body","tools"],"msg":"the very reason"}]}', "application/json"),
+        (400, b'{"detail":"the very reason"}', "application/json"),
+        (400, b'{"error":{"message":"Error","metadata":{"raw":"the very reason"}}}', "application/json"),
+        (400, b'{"msg":"the very reason","code":1214}', "application/json"),
+        (400, b'{"message":"the very reason"}\nFor help see https://example.com', "application/json"),
+        (422, b"the very reason", "text/plain; charset=utf-8"),
+        (403, b'{"error":{"message":"the very reason"}}', "application/json"),
+        (404, b'{"detail":"the very reason"}', "application/json"),
+    ],
+)
+def test_c5_the_reason_reaches_the_caller_and_the_log_in_every_form(
+    gateway: GatewayProcess, provider: ScriptedProvider, status: int, body: bytes, content_type: str
+) -> None:
+    provider.always([respond(status, body, content_type=content_type)])
+    before = len(gateway.log)
+    plain = gateway.ask("hi").error["message"]
+    streamed = gateway.ask("hi", stream=True).events()[-2]["error"]["message"]
+    assert "the very reason" in plain
+    assert streamed == plain
+    assert gateway.log[before:].count("the very reason") >= 2
+
+
+def test_c5_a_date_says_when_to_come_again(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    soon = formatdate(time.time() + 600, usegmt=True)
+    provider.plays([respond(429, oops(), retry_after=soon)])
+    answer = gateway.ask("hi")
+    assert answer.error["code"] == "rate_limit_exceeded"
+    assert 500 < int(answer.headers["Retry-After"]) <= 600
+    assert len(provider.requests) == 1
 
 
 def test_a_key_is_used_again_after_it_was_refused(

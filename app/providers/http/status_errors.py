@@ -6,10 +6,7 @@ without API keys, without HTML and cut to MAX_MESSAGE characters.
 
 from __future__ import annotations
 
-import math
 import re
-
-import orjson
 
 from app.errors import (
     ContextLengthExceeded,
@@ -21,6 +18,7 @@ from app.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from app.providers.http.error_message import ErrorText, read_error_body
 
 MAX_MESSAGE = 2000  # characters
 MAX_CONTENT_TYPE = 80  # characters
@@ -28,47 +26,91 @@ MAX_CONTENT_TYPE = 80  # characters
 _KEY_LIKE = re.compile(
     r"\b(sk|pk|rk|gsk|xai|key)[-_][-_A-Za-z0-9*]{8,}|AIza[-_A-Za-z0-9]{8,}|Bearer\s+\S+", re.IGNORECASE
 )
+# How providers say that a conversation does not fit: OpenAI, Anthropic, Bedrock, Gemini, GLM, xAI, Groq,
+# Mistral, Kimi, MiniMax, DashScope, Cohere, vLLM, TGI, llama.cpp, LM Studio, Ollama and others.
 _TOO_LONG = re.compile(
-    r"context.{0,12}(length|size|window)|maximum context|too many tokens|prompt is too long", re.IGNORECASE
+    r"context.{0,12}(length|size|window|limit)|maximum context|too many tokens|model token limit"
+    r"|(prompt|input|conversation|messages?) (is |are )?too (long|large)"
+    r"|(prompt|input|token count)(?!.{0,20}(image|audio|file)).{0,60}exceed.{0,20}(max|limit|allowed)"
+    r"|maximum (prompt|input|model) length|longer than the (maximum|model)|range of input length"
+    r"|reduce the length of the (messages|prompt|input)|`inputs` tokens \+ `max_new_tokens`",
+    re.IGNORECASE,
 )
-_TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
+_TOO_LONG_KINDS = re.compile(
+    r"context_length|context_size|context_window|prompt_tokens_exceeded|request_too_large|\b1261\b"  # GLM
+)
+_TOO_LARGE = re.compile(r"too (long|large)|exceed|maximum|reduce|limit", re.IGNORECASE)
+_NO_CREDIT = re.compile(
+    r"insufficient (balance|credit|fund)|credit balance is too low|(no|out of|all available) credits"
+    r"|any credits|spending limit|account is in arrears|billing hard limit",
+    re.IGNORECASE,
+)
+_NO_CREDIT_KINDS = re.compile(
+    r"insufficient_(quota|balance|credit|fund)|billing_(hard_limit|not_active)|exceeded_current_quota"
+    r"|\b1113\b"  # GLM
+)
 
 
-def error_from_status(status: int, body: bytes, retry_after: str | None, secret: str | None) -> GatewayError:
+def error_from_status(
+    status: int,
+    body: bytes,
+    retry_after: float | None,
+    secret: str | None,
+    content_type: str | None = None,
+) -> GatewayError:
     """The error for an answer with `status`, which is not 200.
 
-    `retry_after` is the header as sent; `secret` is the provider's API key, which no message may contain.
+    `retry_after` is in seconds; `secret` is the provider's API key, which no message may contain;
+    `content_type` is the header as sent, None if there is none.
     """
-    message, code = _message_and_code(body, secret)
-    detail = f": {message}" if message else "."
+    return error_from_text(status, read_error_body(body, content_type), retry_after, secret)
+
+
+def error_from_text(
+    status: int, text: ErrorText, retry_after: float | None, secret: str | None
+) -> GatewayError:
+    """The same for an error whose body has been read already."""
+    text = text._replace(message=_clean(text.message, secret))
+    if status not in (401, 404):
+        if _lacks_credit(text):
+            return InsufficientQuota(f"The provider's account has no credit left{_detail(text)}")
+        if _is_too_long(status, text):
+            return ContextLengthExceeded(text.message or "The conversation is too long for the model.")
+    return _by_status(status, text, retry_after)
+
+
+def _by_status(status: int, text: ErrorText, retry_after: float | None) -> GatewayError:
+    detail = _detail(text)
     match status:
         case 400 | 413 | 422:
-            return _refused(message or f"The provider refused the request ({status}).", code)
-        case 401 | 403:
+            return InvalidRequest(text.message or f"The provider refused the request ({status}).")
+        case 401:
             # Its message may quote the key, so it is not passed on.
             return UpstreamError(
                 f"The provider refused the gateway's credentials ({status}). Check the provider's API key."
             )
         case 402:
             return InsufficientQuota(f"The provider's account has no credit left{detail}")
+        case 403:
+            return UpstreamError(f"The provider denies access to this model or from here (403){detail}")
         case 404:
             return UpstreamError(f"The provider does not know this model or address (404){detail}")
         case 408 | 504:
             return UpstreamTimeout(f"The provider timed out ({status}){detail}")
         case 429:
             return UpstreamRateLimited(
-                f"The provider limits the rate of requests{detail}", retry_after=_seconds(retry_after)
+                f"The provider limits the rate of requests{detail}", retry_after=retry_after
             )
         case 500 | 502:
             return UpstreamError(f"The provider failed ({status}){detail}", retries=2)
         case _ if status >= 500:
             return UpstreamUnavailable(
-                f"The provider is not available ({status}){detail}", retry_after=_seconds(retry_after)
+                f"The provider is not available ({status}){detail}", retry_after=retry_after
             )
-        case _ if 300 <= status < 400:
-            return UpstreamError(f"The provider redirects ({status}): its base URL is not the right one.")
         case _:
-            return UpstreamError(f"The provider answered with status {status}{detail}")
+            redirects = 300 <= status < 400
+            why = ": its base URL is not the right one." if redirects else detail
+            return UpstreamError(f"The provider {'redirects' if redirects else 'answered'} ({status}){why}")
 
 
 def unexpected_content_type(content_type: str | None, expected: str) -> UpstreamError:
@@ -77,46 +119,24 @@ def unexpected_content_type(content_type: str | None, expected: str) -> Upstream
     return UpstreamError(f"The provider answered with {shown} instead of {expected}. Is its base URL right?")
 
 
-def _refused(message: str, code: str | None) -> GatewayError:
-    if code in _TOO_LONG_CODES or _TOO_LONG.search(message):
-        return ContextLengthExceeded(message)
-    return InvalidRequest(message)
+def _lacks_credit(text: ErrorText) -> bool:
+    """Whether paying helps and waiting does not, whatever the status: OpenAI says so with 429."""
+    return bool(_NO_CREDIT_KINDS.search(text.kind) or _NO_CREDIT.search(text.message))
 
 
-def _message_and_code(body: bytes, secret: str | None) -> tuple[str, str | None]:
-    """What most providers send: `{"error": {"message": …, "code" or "type": …}}`, or a part of that."""
-    try:
-        document = orjson.loads(_first_event(body))
-    except orjson.JSONDecodeError:
-        return "", None
-    error = document.get("error", document) if isinstance(document, dict) else document
-    if isinstance(error, str):
-        return _clean(error, secret), None
-    if not isinstance(error, dict):
-        return "", None
-    message = error.get("message")
-    code = error.get("code") if isinstance(error.get("code"), str) else error.get("type")
-    return (
-        _clean(message if isinstance(message, str) else "", secret),
-        code if isinstance(code, str) else None,
-    )
+def _is_too_long(status: int, text: ErrorText) -> bool:
+    if status not in (400, 413, 422, 500):
+        return False
+    if status == 413 and _TOO_LARGE.search(text.message):
+        return True
+    return bool(_TOO_LONG_KINDS.search(text.kind) or _TOO_LONG.search(text.message))
 
 
-def _first_event(body: bytes) -> bytes:
-    """The JSON of a body that some servers send as a server-sent event, though it is an error."""
-    return body[5:].split(b"\n\n")[0] if body.startswith(b"data:") else body
+def _detail(text: ErrorText) -> str:
+    return f": {text.message}" if text.message else "."
 
 
 def _clean(message: str, secret: str | None) -> str:
     if secret:
         message = message.replace(secret, "[key]")
     return _KEY_LIKE.sub("[key]", message)[:MAX_MESSAGE]
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """`Retry-After` in seconds; None if it is missing, unreadable or a date (our own pause does as well)."""
-    try:
-        seconds = float(retry_after or "")
-    except ValueError:
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None

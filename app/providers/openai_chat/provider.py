@@ -12,6 +12,7 @@ from app.config.settings import ProviderSettings
 from app.events.types import ModelEvent
 from app.providers.base import ModelCall
 from app.providers.http.deadlines import ReadDeadlines
+from app.providers.http.retry_after import retry_after_seconds
 from app.providers.http.sse import SseDecoder
 from app.providers.http.status_errors import error_from_status, unexpected_content_type
 from app.providers.http.transport import Response, Transport
@@ -46,8 +47,13 @@ class OpenAIChatProvider:
         with self._transport.post("/chat/completions", _encode(body), headers, cancel) as response:
             secret = self._settings.api_key
             if response.status != 200:
-                retry_after = response.header("retry-after")
-                raise error_from_status(response.status, response.read_error(), retry_after, secret)
+                raise error_from_status(
+                    response.status,
+                    response.read_error(),
+                    retry_after_seconds(response.header),
+                    secret,
+                    response.header("content-type"),
+                )
             content_type = (response.header("content-type") or "").partition(";")[0].strip().lower()
             if content_type == "application/json":
                 yield from read_whole(deadlines.read_document(response), secret)

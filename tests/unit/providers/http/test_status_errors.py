@@ -19,6 +19,7 @@ from app.errors import (
     UpstreamUnavailable,
 )
 from app.http.errors import HTTP_ERRORS
+from app.providers.http.retry_after import retry_after_seconds
 from app.providers.http.status_errors import MAX_MESSAGE, error_from_status, unexpected_content_type
 
 SECRET = "provider-key-canary"
@@ -28,7 +29,10 @@ def error(
     status: int, body: Any = b"", retry_after: str | None = None, secret: str | None = SECRET
 ) -> GatewayError:
     return error_from_status(
-        status, body if isinstance(body, bytes) else json.dumps(body).encode(), retry_after, secret
+        status,
+        body if isinstance(body, bytes) else json.dumps(body).encode(),
+        retry_after_seconds({"retry-after": retry_after}.get),
+        secret,
     )
 
 
@@ -82,7 +86,8 @@ def test_each_status_has_its_error(
         ({"message": "bad temperature", "object": "error"}, "bad temperature"),
         (b'data: {"error": {"message": "bad temperature"}}\n\ndata: [DONE]\n\n', "bad temperature"),
         (error_body(None), "The provider refused the request (400)."),
-        (error_body(["x"]), "The provider refused the request (400)."),
+        (error_body(["x"]), "x"),
+        (error_body([5]), "The provider refused the request (400)."),
         (b"not json", "The provider refused the request (400)."),
         (b'"bad temperature"', "bad temperature"),
         (b"5", "The provider refused the request (400)."),
@@ -102,11 +107,44 @@ def test_a_refusal_has_the_message_of_the_provider(body: Any, expected: str):
         error_body("Input exceeds the context window."),
         error_body("prompt is too long: 250000 tokens"),
         error_body("the request exceeds the available context size"),
+        error_body("Input is too long for requested model."),  # Bedrock
+        error_body(
+            "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
+        ),  # Gemini
+        error_body("Prompt exceeds max length", code="1261"),  # GLM
+        error_body("no", code=1261),
+        error_body("This model's maximum prompt length is 131072 but the request contains 537812 tokens."),
+        error_body("Please reduce the length of the messages or completion."),
+        error_body("prompt token count of 135058 exceeds the limit of 128000"),
+        error_body("The input (12345 tokens) is longer than the model's context length (8192 tokens)."),
+        error_body("Your request exceeded model token limit: 262144"),
+        error_body("<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 30720]"),
+        error_body("`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 and 100"),
+        error_body("too many tokens: total number of tokens in the prompt cannot exceed 4081"),
+        error_body("Trying to keep the first 5000 tokens when context the overflows; context length 4096"),
     ],
 )
-@pytest.mark.parametrize("status", [400, 413, 422])
+@pytest.mark.parametrize("status", [400, 413, 422, 500])
 def test_a_conversation_that_is_too_long_has_an_error_of_its_own(status: int, body: Any):
     assert type(error(status, body)) is ContextLengthExceeded
+
+
+def test_a_request_that_is_too_large_for_the_model_is_a_conversation_that_is_too_long():
+    assert type(error(413, error_body("Request too large for model"))) is ContextLengthExceeded
+    assert type(error(413, b"<html><h1>413 Request Entity Too Large</h1></html>")) is InvalidRequest
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_tokens is too large: 100000. This model supports at most 16384 completion tokens.",
+        "max_tokens (100000) exceeds the maximum allowed (8192)",
+        "The input image exceeds the maximum allowed size",
+        "Invalid 'tools[0].function.name': string too long",
+    ],
+)
+def test_another_thing_that_is_too_large_is_no_long_conversation(message: str):
+    assert type(error(400, error_body(message))) is InvalidRequest
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 418, 429, 500, 502, 503, 504])
@@ -129,9 +167,48 @@ def test_no_key_is_passed_on(status: int, leaky: str):
         assert "abcdef" not in message
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_no_message_about_credentials_is_passed_on(status: int):
-    assert "quoted" not in error(status, error_body("your key is quoted here")).message
+def test_no_message_about_credentials_is_passed_on():
+    assert "quoted" not in error(401, error_body("your key is quoted here")).message
+
+
+def test_a_refusal_of_access_says_why_without_the_key():
+    why = f"Country not supported; your key {SECRET} is of the project sk-proj-abcdefgh12345678"
+    message = error(403, error_body(why)).message
+    assert "Country not supported; your key [key] is of the project [key]" in message
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (429, error_body("You exceeded your current quota", code="insufficient_quota")),
+        (429, error_body("You exceeded your current quota", type="insufficient_quota", code=None)),
+        (429, [error_body("no", code="insufficient_quota")]),
+        (429, error_body("no", code="billing_hard_limit_reached")),
+        (429, error_body("no", type="exceeded_current_quota_error")),
+        (429, error_body("no", code="1113")),
+        (400, error_body("Your credit balance is too low to access the Anthropic API.")),
+        (403, {"code": "forbidden", "error": "Your team has used all available credits."}),
+        (500, error_body("Insufficient Balance")),
+        (402, b""),
+    ],
+)
+def test_a_lack_of_credit_is_no_rate_limit_and_not_tried_again(status: int, body: Any):
+    found = error(status, body, retry_after="1")
+    assert type(found) is InsufficientQuota
+    assert (found.retries, found.retry_after) == (0, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        error_body("Rate limit reached for requests", code="rate_limit_exceeded"),
+        error_body("Quota exceeded for metric", code=429, status="RESOURCE_EXHAUSTED"),
+        error_body("You exceeded your current quota", code=429, status="RESOURCE_EXHAUSTED"),
+        error_body("Too many tokens, please wait before trying again."),
+    ],
+)
+def test_a_rate_limit_is_no_lack_of_credit_and_no_long_conversation(body: Any):
+    assert type(error(429, body)) is UpstreamRateLimited
 
 
 def test_a_long_message_is_cut():
