@@ -5,10 +5,12 @@ What belongs to a request is kept on the request object: `flask.g` is reached th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, request
+from werkzeug.routing import MapAdapter
 
 if TYPE_CHECKING:
     from app.auth.principal import Principal
@@ -41,6 +43,10 @@ class GatewayResponse(Response):
         return body, status, [*headers, *self.extra]
 
 
+# A name or an address, and a port. IPv6 addresses are in brackets (RFC 3986 section 3.2.2).
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.ASCII)
+
+
 class GatewayApp(Flask):
     request_class = GatewayRequest
     response_class = GatewayResponse
@@ -48,6 +54,26 @@ class GatewayApp(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Flask's own checks each view and hook, at each call, for being a coroutine function. None is."""
         return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Flask's own parses the host's name several times, which routes that depend on the path do not need.
+
+        A WebSocket upgrade, which matches other routes, and a Host header that is none go Flask's way.
+        """
+        environ = {} if request is None else request.environ
+        if "HTTP_UPGRADE" in environ or not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
+            return super().create_url_adapter(request)
+        path = environ.get("PATH_INFO", "")
+        return MapAdapter(
+            self.url_map,
+            server_name="localhost",
+            script_name=environ.get("SCRIPT_NAME") or "/",
+            subdomain="",
+            url_scheme=environ["wsgi.url_scheme"],
+            path_info=path if path.isascii() else path.encode("latin-1").decode("utf-8", "replace"),
+            default_method=environ["REQUEST_METHOD"],
+            query_args=environ.get("QUERY_STRING", ""),
+        )
 
 
 def current_request() -> GatewayRequest:

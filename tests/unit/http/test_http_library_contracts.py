@@ -147,3 +147,64 @@ def test_what_was_not_matched_is_known_before_any_hook_runs(app: Flask) -> None:
     with app.test_request_context("/socket"):
         assert request.url_rule is None
         assert isinstance(request.routing_exception, WebsocketMismatch)
+
+
+# Werkzeug: what an adapter for one request must be given (exchange.GatewayApp.create_url_adapter)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/v1/models", "/v1/models/openclaw%2Fmain", "/caf\u00c3\u00a9", "//health", ""]
+)
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:18789", "[::1]:80", "Example.ORG", "a_b.example"])
+def test_an_adapter_matches_as_flasks_own(path: str, host: str) -> None:
+    app = GatewayApp("test")
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": "a=1",
+        "SERVER_NAME": "x",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": host,
+        "wsgi.url_scheme": "http",
+    }
+    ours = app.create_url_adapter(GatewayRequest(environ))
+    flasks = Flask.create_url_adapter(app, GatewayRequest(environ))
+    assert ours is not None
+    assert flasks is not None
+    for name in (
+        "path_info",
+        "script_name",
+        "default_method",
+        "query_args",
+        "url_scheme",
+        "websocket",
+        "subdomain",
+    ):
+        assert getattr(ours, name) == getattr(flasks, name), name
+
+
+@pytest.mark.parametrize("host", ["a b", "a/b", "a@b", "[::1", "b\x00", ""])
+def test_a_host_that_is_none_is_handled_as_flask_does(host: str) -> None:
+    """Flask answers 400 to some of them."""
+    answers = []
+    for app in (GatewayApp("test"), Flask("test")):
+        app.add_url_rule("/", view_func=lambda: "here")
+        answers.append(app.test_client().get("/", environ_overrides={"HTTP_HOST": host}).status_code)
+    assert answers[0] == answers[1]
+
+
+def test_an_upgrade_is_matched_as_flask_does() -> None:
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/",
+        "SERVER_NAME": "x",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "localhost",
+        "HTTP_CONNECTION": "Upgrade",
+        "HTTP_UPGRADE": "websocket",
+        "wsgi.url_scheme": "http",
+    }
+    adapter = GatewayApp("test").create_url_adapter(GatewayRequest(environ))
+    assert adapter is not None
+    assert adapter.websocket
