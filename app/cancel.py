@@ -1,7 +1,7 @@
 """A run's stop signal.
 
-Whoever does something slow for a run (waits in a lane, reads from a provider, pauses) registers how to
-be woken; `cancel()` wakes all of them. Plain threads and greenlets behave alike: nothing is killed.
+Code that does something slow for a run (waits in a lane, reads from a provider, pauses) registers how to be
+woken; `cancel()` wakes all of it. Plain threads and greenlets behave alike: nothing is killed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app.errors import GatewayError
 
 
 class Cancel:
-    """Set once, by the first who wants the run to stop; `error` says why."""
+    """Set once, by the first caller that wants the run to stop; `error` says why."""
 
     def __init__(self) -> None:
         self.error: GatewayError | None = None
@@ -22,7 +22,7 @@ class Cancel:
         self._wakers: dict[object, Callable[[], object]] = {}
 
     def cancel(self, error: GatewayError) -> bool:
-        """Stop the run because of `error`. False if somebody else has already stopped it."""
+        """Stop the run because of `error`. False if it has been stopped already."""
         with self._lock:
             if self.error is not None:
                 return False
@@ -37,16 +37,16 @@ class Cancel:
         return self.error is not None
 
     def check(self) -> None:
-        """Raise the reason to stop, if there is one."""
+        """Raise `error`, if the run is to stop."""
         if self.error is not None:
             raise self.error
 
     @contextmanager
     def waking(self, wake: Callable[[], object]) -> Iterator[None]:
-        """Call `wake` if the signal comes inside the block; raises at once if it has come before.
+        """Call `wake` if the signal comes inside the block; raise `error` at once if it has come before.
 
-        The block must end soon after `wake` and may fail in any way: on leaving it, the reason to stop
-        is raised in place of whatever the interruption caused.
+        The block must end soon after `wake` and may fail in any way: on leaving it, `error` is raised in
+        place of the exception that the interruption caused.
         """
         token = object()
         self._wakers[token] = wake  # first, so that a signal is either seen here or sees this
@@ -61,7 +61,7 @@ class Cancel:
         self.check()
 
     def sleep(self, seconds: float) -> None:
-        """Pause; ends early, with the reason to stop, when the run is cancelled."""
-        bell = threading.Event()
-        with self.waking(bell.set):
-            bell.wait(seconds)
+        """Pause. Raises `error` as soon as the run is cancelled."""
+        cancelled = threading.Event()
+        with self.waking(cancelled.set):
+            cancelled.wait(seconds)

@@ -4,7 +4,7 @@ An error carries a stable `code` and a message that tells its reader what to do.
 status: each transport has one table from code to status (`app/http/errors.py`), and a test walks both.
 
     GatewayError
-    ├── InvalidRequest                  the caller can mend it
+    ├── InvalidRequest                  the caller can correct it
     │   ├── InvalidJson
     │   ├── MissingMessage
     │   ├── UnknownAgent
@@ -33,8 +33,6 @@ status: each transport has one table from code to status (`app/http/errors.py`),
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 
 class GatewayError(Exception):
@@ -223,28 +221,3 @@ class ConfigError(GatewayError):
     def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.problems = problems
-
-
-def error_from_code(
-    code: str, message: str, *, param: str | None = None, retry_after: float | None = None
-) -> GatewayError:
-    """An error again from what was kept of it: of the most general class with that code.
-
-    Of an unknown code (written by a newer version) it is an InternalError with the message.
-    """
-    cls = _CLASS_OF_CODE.get(code, InternalError)
-    error = cls.__new__(cls)
-    GatewayError.__init__(error, message, param=param, retry_after=retry_after)
-    return error
-
-
-def _classes_below(cls: type[GatewayError]) -> Iterator[type[GatewayError]]:
-    """All of them, the more general ones first."""
-    yield from cls.__subclasses__()
-    for one in cls.__subclasses__():
-        yield from _classes_below(one)
-
-
-_CLASS_OF_CODE: dict[str, type[GatewayError]] = {}
-for _class in _classes_below(GatewayError):
-    _CLASS_OF_CODE.setdefault(_class.code, _class)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 def build_system_prompt(
     own: str | None, files: Sequence[tuple[str, str]], instructions: str | None
 ) -> str | None:
-    """`own` words first, then each workspace file under its name, then the request's instructions.
+    """`own` (the agent's `systemPrompt`), then each workspace file under its name, then the request's
+    instructions.
 
-    None when there is nothing to say: the model then gets no system message at all.
+    None when all are empty: the model then gets no system message at all.
     """
     parts = [own.strip()] if own and own.strip() else []
     parts += [f"# {name}\n\n{text.strip()}" for name, text in files if text.strip()]

@@ -1,4 +1,4 @@
-"""The files in an agent's workspace that shape how it speaks."""
+"""The files in an agent's workspace that go into its system prompt."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ Stamp = tuple[int, int, int]
 class Workspace:
     """One folder. A file is read again when its time, size or inode has changed; a missing one is skipped.
 
-    Within `look_every` seconds nothing is looked at again.
+    The folder is checked for changes at most once in `check_seconds` seconds.
     """
 
-    def __init__(self, folder: Path, look_every: float = 0.0) -> None:
+    def __init__(self, folder: Path, check_seconds: float = 0.0) -> None:
         self._folder = folder
-        self._look_every = look_every
+        self._check_seconds = check_seconds
         self._read: dict[str, tuple[Stamp, str]] = {}
-        self._look_at = 0.0  # on the monotonic clock, the next time
+        self._next_check = 0.0  # on the monotonic clock
         self._found: list[tuple[str, str]] = []
 
     def files(self) -> list[tuple[str, str]]:
         """(name, text) of each file there is, in a fixed order, each at most MAX_CHARS long."""
         now = time.monotonic()
-        if now >= self._look_at:
-            self._found = self._look()
-            self._look_at = now + self._look_every
+        if now >= self._next_check:
+            self._found = self._read_all()
+            self._next_check = now + self._check_seconds
         return self._found
 
-    def _look(self) -> list[tuple[str, str]]:
+    def _read_all(self) -> list[tuple[str, str]]:
         if not os.path.isdir(self._folder):  # unlike Path.is_dir, False for a folder out of reach
             return []
         return [(name, text) for name in FILES if (text := self._text(name)) is not None]

@@ -12,7 +12,8 @@ from typing import Literal
 
 import msgspec
 
-from app.errors import GatewayError, error_from_code
+from app.errors import GatewayError
+from app.events.errors import error_from_code
 from app.messages import ToolCall, Usage
 
 NO_USAGE = Usage()

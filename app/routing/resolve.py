@@ -1,4 +1,6 @@
-"""Which agent answers, and in which session: pure choices (contract, HTTP sections 4 and 5)."""
+"""Which agent answers a request over the OpenAI API, and in which session (docs/http.md#choosing-the-agent).
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _AGENT_MODEL = re.compile(
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where a run goes. `source` says what chose the session; a `new` one is stateless: never stored."""
+    """Where a run goes. `source` says what selected the session; a `new` one is stateless, never stored."""
 
     agent_id: str
     session_key: str
@@ -72,7 +74,7 @@ def resolve_session(
 ) -> Route:
     """The session: the key a caller names, else the one of `user`, else a new one for this call alone.
 
-    `owner` is a caller who is not the operator: whatever he names lies in a space of his own.
+    `owner` is a caller that is not the operator: each key it names lies in a space of its own.
     Raises InvalidRequest (`user` is no string) and InvalidSessionKey.
     """
     if user is not None and not isinstance(user, str):

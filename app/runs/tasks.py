@@ -1,4 +1,4 @@
-"""What a run asks of its agent: prompt, conversation, models; put together when its turn comes."""
+"""Builds what a run asks of its agent (prompt, conversation, models) when the run has left the queue."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.providers.registry import Candidate, ProviderRegistry
 from app.runs.request import RunRequest
 from app.runs.run import Run
 
-LOOK_SECONDS = 0.5  # how soon a change in a workspace counts
+CHECK_SECONDS = 0.5  # how often a workspace is checked for changes
 
 BuildTask = Callable[[Run, Sequence[Message]], AgentTask]
 
 
 class TaskBuilder:
-    """Builds tasks. `observe_failure` hears of every model call that fails."""
+    """`observe_failure` is called with every model call that fails."""
 
     def __init__(self, providers: ProviderRegistry, observe_failure: ObserveFailure) -> None:
         self._providers = providers
@@ -29,7 +29,7 @@ class TaskBuilder:
         self._workspaces: dict[str, Workspace] = {}
 
     def check(self, request: RunRequest, agent: AgentSettings) -> None:
-        """Raise InvalidRequest if there is no such model, before anything has been promised."""
+        """Raise InvalidRequest if there is no such model, before the run is accepted."""
         self._candidates(request, agent)
 
     def build(self, run: Run, messages: Sequence[Message]) -> AgentTask:
@@ -57,5 +57,5 @@ class TaskBuilder:
             return []
         key = str(agent.workspace)
         if key not in self._workspaces:
-            self._workspaces[key] = Workspace(agent.workspace, LOOK_SECONDS)
+            self._workspaces[key] = Workspace(agent.workspace, CHECK_SECONDS)
         return self._workspaces[key].files()

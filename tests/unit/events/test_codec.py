@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.errors import GatewayError, UpstreamRateLimited, error_from_code
+from app.errors import GatewayError, UpstreamRateLimited
 from app.events.codec import dump_event, load_event
+from app.events.errors import error_from_code
 from app.events.types import (
     Event,
     ModelFinished,
