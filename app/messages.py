@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal, NamedTuple, overload
 
 import msgspec
+
+_role = attrgetter("role")
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -91,8 +94,10 @@ class PlainMessages(Sequence[Message]):
     somebody looks at one.
     """
 
-    def __init__(self, wire: list[PlainMessage]) -> None:
+    def __init__(self, wire: list[PlainMessage], roles: list[str] | None = None) -> None:
+        """`roles` are those of `wire`, if somebody has looked at them already."""
         self.wire = wire
+        self.roles = [*map(_role, wire)] if roles is None else roles
 
     @overload
     def __getitem__(self, index: int) -> Message: ...
@@ -124,7 +129,8 @@ def with_system(system: str | None, messages: Sequence[Message]) -> Sequence[Mes
     if not system:
         return messages
     if isinstance(messages, PlainMessages):
-        return PlainMessages([PlainMessage("system", system), *messages.wire])
+        roles = ["system", *messages.roles]
+        return PlainMessages([PlainMessage("system", system), *messages.wire], roles)
     return (Message("system", system), *messages)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from operator import attrgetter
 
 import msgspec
 
+from app.agents.conversation import put_in_order
 from app.agents.loop import run_agent
 from app.errors import GatewayError, InternalError
 from app.events.types import ModelFinished, RunFailed, RunFinished
@@ -20,10 +22,12 @@ from app.messages import Message
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
 from app.sessions.base import RunStore
-from app.sessions.history import MessageState, reconcile
+from app.sessions.history import MessageState, StoredMessage, reconcile
 from app.sessions.lanes import Lanes, Ticket
 
 logger = logging.getLogger("app.runs")
+
+_message, _state = attrgetter("message"), attrgetter("state")
 
 
 class RunSlots(msgspec.Struct, frozen=True):
@@ -86,13 +90,34 @@ def _answer(run: Run, store: RunStore | None, build_task: BuildTask) -> RunFinis
 
 
 def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
-    """The stored conversation and what is new of the request, with the store brought into line."""
+    """The stored conversation and what is new of the request, in order, with the store brought into line."""
     stored = store.history(run.session_key, run.id)
     reconciled = reconcile(stored, run.request.messages)
     if reconciled.replaced or reconciled.new != tuple(new_messages(run.request.messages)):
         store.reconcile(run.id, reconciled.replaced, reconciled.new)
-    kept = set(reconciled.kept)
-    return (*(one.message for one in stored if one.id in kept), *reconciled.new)
+    kept = stored[: len(reconciled.kept)]  # what is replaced is always the end of it
+    messages = [*map(_message, kept)]
+    if "partial" in map(_state, kept):
+        messages = [one.for_model for one in kept]
+    ordered = put_in_order((*messages, *reconciled.new))
+    if ordered.unpaired:
+        _mark_unpaired(run, store, kept, ordered.unpaired)
+    return ordered.messages
+
+
+def _mark_unpaired(run: Run, store: RunStore, kept: Sequence[StoredMessage], unpaired: Sequence[int]) -> None:
+    """Mark the messages at these places, of the `kept` ones with the run's own behind them; once each."""
+    stored = [kept[place].id for place in unpaired if place < len(kept) and kept[place].state == "complete"]
+    own = [place - len(kept) for place in unpaired if place >= len(kept)]
+    if stored or own:
+        store.mark_unpaired(run.id, stored, own)
+        log_event(
+            logger,
+            logging.WARNING,
+            "tool calls without results, or results without calls, are left out of the conversation",
+            run_id=run.id,
+            messages=len(stored) + len(own),
+        )
 
 
 def new_messages(messages: Sequence[Message]) -> Sequence[Message]:

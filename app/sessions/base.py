@@ -53,6 +53,9 @@ class RunStore(Protocol):
         Does nothing if the run has ended, or its session was deleted or reset.
         """
 
+    def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int]) -> None:
+        """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""
+
     def finish(
         self,
         run_id: str,

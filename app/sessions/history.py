@@ -32,11 +32,15 @@ from app.messages import Message
 from app.sessions.matching import Numbering, is_blank, last_end, overlap, shared_start
 
 RunState = Literal["running", "finished", "aborted", "failed", "interrupted"]
-MessageState = Literal["complete", "partial"]
+MessageState = Literal["complete", "partial", "unpaired"]
 
 
 class StoredMessage(NamedTuple):
-    """A message, and the run of the session it belongs to. State `partial`: an answer that was cut short."""
+    """A message, and the run of the session it belongs to.
+
+    State `partial`: an answer that was cut short. `unpaired`: it has tool calls without all their results, or
+    is a result without its call; a model is not sent those (`app.agents.conversation`).
+    """
 
     id: int
     run_number: int
@@ -47,7 +51,14 @@ class StoredMessage(NamedTuple):
     @property
     def may_be_missing(self) -> bool:
         """Whether clients that resend everything may leave it out."""
-        return self.state == "partial" or is_blank(self.message)
+        return self.state != "complete" or is_blank(self.message)
+
+    @property
+    def for_model(self) -> Message:
+        """The message without tool calls that may have been cut short."""
+        if self.state == "partial" and self.message.tool_calls:
+            return self.message._replace(tool_calls=())
+        return self.message
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,17 @@ class SqlRunStore:
 
         self._database.write(work, bulky=_is_bulky(rows))
 
+    def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int]) -> None:
+        """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""
+
+        def work(connection: Connection) -> None:
+            if stored:
+                connection.execute(sql.MARK_UNPAIRED, [{"message": one} for one in stored])
+            if own:
+                connection.execute(sql.MARK_INPUT_UNPAIRED, [{"run": run_id, "place": one} for one in own])
+
+        self._database.write(work)
+
     def finish(
         self,
         run_id: str,

@@ -71,6 +71,12 @@ DROP_MESSAGES = messages.delete().where(messages.c.run_id == bindparam("run"))
 MARK_REPLACED = (
     messages.update().where(messages.c.id == bindparam("message")).values(replaced_by=bindparam("run"))
 )
+MARK_UNPAIRED = messages.update().where(messages.c.id == bindparam("message")).values(state="unpaired")
+MARK_INPUT_UNPAIRED = (
+    messages.update()
+    .where(messages.c.run_id == bindparam("run"), messages.c.position == bindparam("place"))
+    .values(state="unpaired")
+)
 
 # Its rows become `StoredMessage`s with `app.sessions.rows.load_stored`.
 CONVERSATION = (

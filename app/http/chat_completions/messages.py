@@ -74,15 +74,19 @@ def check_image_count(messages: Sequence[object], budget: ImageBudget) -> None:
 
 def _load_plain(raw: list[PlainMessage]) -> Conversation:
     """Looks at each message once, in C (`map` with `attrgetter`): there may be thousands."""
-    has_prompt = raw[0].role == "system"
+    roles = [*map(_role, raw)]
+    has_prompt = roles[0] == "system"
     rest = raw[1:] if has_prompt else raw
+    if has_prompt:
+        del roles[0]
     texts = [raw[0].content] if has_prompt else []
-    if "system" in map(_role, rest):
+    if "system" in roles:
         texts += [one.content for one in rest if one.role == "system"]
         rest = [one for one in rest if one.role != "system"]
+        roles = [one for one in roles if one != "system"]
     if not any(one.role == "user" and one.content.strip() for one in reversed(rest)):
         raise _nothing_to_answer()
-    return Conversation(PlainMessages(rest), "\n\n".join(texts) or None)
+    return Conversation(PlainMessages(rest, roles), "\n\n".join(texts) or None)
 
 
 def _nothing_to_answer() -> MissingMessage:
