@@ -130,6 +130,7 @@ class _Loading:
         for path, model in () if "models" in self.broken else agents.paths_of_models():
             if what := providers.for_model(model, built):
                 self.problems.add(path, f"`{model}` {what}")
+        self.notes += providers.notes
         own = {field.name for field in fields(Settings)}
         return {
             **{name: value for name, value in loaded.items() if name in own},

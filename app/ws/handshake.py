@@ -101,7 +101,8 @@ def _authenticate(params: Mapping[str, Any], caller: Caller, gateway: Gateway) -
             raise ProtocolError("unauthorized", {"code": "AUTH_UNAUTHORIZED"}) from error
     given = params.get("auth")
     auth = given if isinstance(given, Mapping) else {}
-    secrets = [text for name in ("token", "password") if isinstance(text := auth.get(name), str) and text]
+    given_texts = (text for name in ("token", "password") if isinstance(text := auth.get(name), str))
+    secrets = [tidy for text in given_texts if (tidy := text.strip())]
     kind = settings.auth.mode
     if not secrets:
         raise _refusal(kind, "missing")

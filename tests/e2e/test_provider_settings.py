@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from threading import Event
 
+import pytest
+
 from tests.e2e.conftest import StartGateway
-from tests.support.gateway import config_for
+from tests.support.gateway import TOKEN, GatewayProcess, config_for
 from tests.support.provider import ScriptedProvider, done, finish, says, text, wait_for, wait_until
 
 
@@ -44,3 +47,56 @@ def test_an_answer_under_way_comes_from_the_provider_it_began_with(
             body = answer.read()
     assert b"the first" in body
     assert b"[DONE]" in body
+
+
+def test_c7_a_key_with_a_line_end_is_one_header_of_one_request(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    config = config_for(provider.url)
+    config["models"]["providers"]["test"]["apiKey"] = "provider-key-canary\r\n"
+    config["gateway"]["auth"]["token"] = f" {TOKEN}\n"
+    gateway = start_gateway(config)
+    assert [gateway.ask("hi").status for _ in range(2)] == [200, 200]
+    assert [one["authorization"] for one in provider.headers] == ["Bearer provider-key-canary"] * 2
+
+
+def test_c7_configured_headers_double_none_of_ours(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    config = config_for(provider.url)
+    config["models"]["providers"]["test"]["headers"] = {
+        "HOST": "elsewhere.example",
+        "Content-length": "1",
+        "transfer-encoding": "chunked",
+        "Connection": "close",
+        "user-agent": "corp",
+        "AUTHORIZATION": "Basic Y29ycDpzZWNyZXQ=",
+        "X-Team": "a",
+    }
+    gateway = start_gateway(config)
+    assert [gateway.ask("hi").status for _ in range(2)] == [200, 200]
+    sent = provider.headers[-1]
+    assert sent["host"] == provider.url.split("/")[2]
+    assert (sent["user-agent"], sent["x-team"]) == ("corp", "a")
+    assert sent["authorization"] == "Basic Y29ycDpzZWNyZXQ="
+    assert "transfer-encoding" not in sent
+    names = provider.header_names[-1]
+    assert sorted(names) == sorted(set(names))
+    assert "connection, content-length, host, transfer-encoding" in gateway.log
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [("apiKey", "one\r\nX-Admin: 1"), ("headers.x-team", "one\nX-Admin: 1"), ("headers.x-team", "\x1b[2J")],
+)
+def test_c7_control_characters_within_are_refused_at_the_start_by_the_path_of_their_key(
+    tmp_path: Path, path: str, given: str
+) -> None:
+    config = config_for("http://127.0.0.1:9/v1")
+    provider = config["models"]["providers"]["test"]
+    key, _, name = path.partition(".")
+    provider[key] = {name: given} if name else given
+    gateway = GatewayProcess(tmp_path, config)
+    assert gateway.spawn().wait(30) != 0
+    assert f"models.providers.test.{path}: must" in gateway.log
+    assert "X-Admin" not in gateway.log

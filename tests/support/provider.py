@@ -90,6 +90,7 @@ class ScriptedProvider:
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.header_names: list[list[str]] = []  # in lower case, as often as they were sent
         self.left = 0  # how often the client closed its connection before the answer had ended
         self.open = 0  # answers under way
         self._queues: dict[str, deque[list[Step]]] = defaultdict(deque)
@@ -117,6 +118,7 @@ class ScriptedProvider:
         with self._lock:
             self.requests.clear()
             self.headers.clear()
+            self.header_names.clear()
             self._queues.clear()
             self._standing.clear()
             self.left = 0
@@ -171,6 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         provider = self.server.provider
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
+        provider.header_names.append([name.lower() for name in self.headers])
         script = provider.script_for(body, headers)
         provider.open += 1
         try:

@@ -8,6 +8,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from app.config.schema import checks
 from app.config.schema.gateway import GatewaySchema
 from app.config.settings import AuthMode, AuthSettings, GatewaySettings
 from app.config.source.paths import openclaw_env
@@ -37,10 +38,15 @@ class GatewayBuilder:
         return GatewaySettings(**given)
 
     def _auth(self, given: Mapping[str, Any]) -> AuthSettings:
-        token = given.get("token") or openclaw_env(self.environ, "GATEWAY_TOKEN")
-        password = given.get("password") or openclaw_env(self.environ, "GATEWAY_PASSWORD")
+        token = given.get("token") or self._secret("GATEWAY_TOKEN")
+        password = given.get("password") or self._secret("GATEWAY_PASSWORD")
         mode: AuthMode = given.get("mode") or ("password" if password else "token")
         return AuthSettings(**{**given, "mode": mode, "token": token, "password": password})
+
+    def _secret(self, name: str) -> str | None:
+        written = openclaw_env(self.environ, name) or ""
+        secret: str | None = from_environ(f"OPENCLAW_{name}", written, checks.secret, self.problems)
+        return secret or None
 
     def _port(self, name: str) -> int | None:
         written = self.environ.get(name, "").strip()

@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marshmallow import ValidationError
 
 from app.config.apis import APIS
 from app.config.build.catalogue import CATALOGUE, CatalogueEntry, ollama_from, with_version
+from app.config.build.gateway import from_environ
+from app.config.schema import checks
 from app.config.settings import ProviderSettings, ProviderTimeouts
 from app.config.source.problems import Problems, did_you_mean
 from app.model_name import ModelName
 
 _VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9_]{2,}")
 
+# What the gateway says itself about each request and its connection (RFC 9110, sections 7.2, 7.6.1 and 8.6).
+_OWN_HEADERS = frozenset(
+    (
+        *("host", "content-length", "transfer-encoding", "trailer", "te", "expect", "accept-encoding"),
+        *("connection", "proxy-connection", "keep-alive", "upgrade", "proxy-authorization"),
+        *("proxy-authenticate", "x-request-id"),
+    )
+)
+
 
 @dataclass(slots=True)
 class ProviderBuilder:
-    """`section` is the loaded `models`."""
+    """`section` is the loaded `models`. `notes` are lines for the log."""
 
     section: Mapping[str, Any]
     environ: Mapping[str, str]
     problems: Problems
+    notes: list[str] = field(default_factory=list)
 
     def build(self) -> dict[str, ProviderSettings]:
         """The providers by name, in the catalogue's order, then the file's. `for_model` may add `ollama`."""
@@ -65,7 +77,7 @@ class ProviderBuilder:
         return not provider.api_key and not provider.headers and provider.base_url == entry.base_url
 
     def _is_available(self, entry: CatalogueEntry) -> bool:
-        return bool(self.environ.get(entry.variable or "OLLAMA_HOST"))
+        return bool(self.environ.get(entry.variable or "OLLAMA_HOST", "").strip())
 
     def _from_catalogue(self, entry: CatalogueEntry) -> ProviderSettings:
         base_url = entry.base_url
@@ -78,7 +90,7 @@ class ProviderBuilder:
             name=entry.name,
             api=entry.api,
             base_url=base_url,
-            api_key=self.environ.get(entry.variable) or None if entry.variable else None,
+            api_key=self._from_environ(entry.variable) if entry.variable else None,
             default_model=entry.default_model,
         )
 
@@ -88,6 +100,8 @@ class ProviderBuilder:
         given["timeouts"] = _timeouts(given)
         if key := given.pop("api_key", None):
             given["api_key"] = self._key(key)
+        if headers := given.get("headers"):
+            given["headers"] = self._without_own(headers, name)
         if url := given.get("base_url"):
             given["base_url"] = with_version(url)
         provider = replace(base or ProviderSettings(name=name), **given)
@@ -101,8 +115,19 @@ class ProviderBuilder:
     def _key(self, written: str) -> str:
         """OpenClaw lets `apiKey` be the bare name of the variable that has the key."""
         if _VARIABLE_NAME.fullmatch(written):
-            return self.environ.get(written) or written
+            return self._from_environ(written) or written
         return written
+
+    def _from_environ(self, variable: str) -> str | None:
+        """The key that an environment variable has; None if it is not set or blank."""
+        return from_environ(variable, self.environ.get(variable, ""), checks.secret, self.problems) or None
+
+    def _without_own(self, headers: Mapping[str, str], name: str) -> dict[str, str]:
+        own = sorted(_OWN_HEADERS.intersection(headers))
+        if own:
+            which = f"models.providers.{name}.headers"
+            self.notes.append(f"{which}: not sent, because the gateway sets them itself: {', '.join(own)}")
+        return {header: value for header, value in headers.items() if header not in _OWN_HEADERS}
 
 
 def _timeouts(given: dict[str, Any]) -> ProviderTimeouts:

@@ -12,6 +12,8 @@ _AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _PROVIDER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
+_AROUND = " \t\r\n\f\v\xa0\u200b\ufeff"  # with the blanks that nobody sees, and the byte order mark
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -46,10 +48,18 @@ def header_name(text: str) -> str:
 
 
 def header_value(text: str) -> str:
-    """The value of an HTTP header, without white space around it."""
-    if any(char in text for char in "\r\n\0"):
+    """The value of an HTTP header, without white space around it (RFC 9110, section 5.5)."""
+    return secret(text)
+
+
+def secret(text: str) -> str:
+    """A key, token or password, without the blanks and line ends around it that copying and files add."""
+    tidy = text.strip(_AROUND)
+    if "\r" in tidy or "\n" in tidy:
         raise ValidationError("must be one line")
-    return text.strip()
+    if _CONTROL.search(tidy):
+        raise ValidationError("must not contain control characters")
+    return tidy
 
 
 def network(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from marshmallow import ValidationError, fields
 
+from app.config.schema import checks
 from app.config.source.problems import did_you_mean
 
 REDACTED = "__OPENCLAW_REDACTED__"
@@ -84,7 +85,7 @@ class FilePath(String):
 
 
 class Secret(String):
-    """A text that is never shown, of any length and any characters. An empty one loads as None: not set."""
+    """A text that is never shown, tidied by `checks.secret`. An empty one loads as None: not set."""
 
     kind = "secret string"
 
@@ -92,7 +93,7 @@ class Secret(String):
         super().__init__(doc, secret=True, **options)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str | None:
-        return self.load(value) or None
+        return checks.secret(self.load(value)) or None
 
 
 class Boolean(Setting):

@@ -161,7 +161,7 @@ class ProviderSchema(Section):
     base_url = String("Its base URL, with the version.", check=checks.base_url)
     api_key = Secret("Its key, or the name of the environment variable that has it.")
     headers = MappingField(
-        "Headers to send with each request.",
+        "Headers to send with each request; those of the connection, such as `Host`, stay the gateway's own.",
         String("A header's value.", secret=True, check=checks.header_value),
         name=checks.header_name,
     )

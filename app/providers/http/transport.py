@@ -21,6 +21,7 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 from app.cancel import Cancel
 from app.config.settings import ProviderTimeouts
 from app.errors import UpstreamError, UpstreamTimeout, UpstreamTruncated
+from app.providers.http.headers import merge_headers
 from app.providers.http.pool import Connection, ConnectionPool
 
 READ_SIZE = 64 * 1024
@@ -179,8 +180,10 @@ class Transport:
         self._pool = ConnectionPool(url.hostname or "", port, tls, timeouts.connect)
         self._path = url.path.rstrip("/")
         self._timeouts = timeouts
-        fixed = {"Host": url.netloc, "User-Agent": "openclaw-gateway", "Content-Type": "application/json"}
-        lines = [f"{name}: {value}\r\n" for name, value in {**fixed, **headers}.items()]
+        own = {"User-Agent": "openclaw-gateway", "Content-Type": "application/json"}
+        merged = merge_headers(own, headers, {"Host": url.netloc})
+        merged.pop("content-length", None)  # `post` knows it
+        lines = [f"{name}: {value}\r\n" for name, value in merged.values()]
         self._head = "".join(lines).encode("utf-8")
 
     @contextmanager

@@ -12,6 +12,7 @@ from app.config.settings import ProviderSettings
 from app.events.types import ModelEvent
 from app.providers.base import ModelCall
 from app.providers.http.deadlines import ReadDeadlines
+from app.providers.http.headers import merge_headers
 from app.providers.http.retry_after import retry_after_seconds
 from app.providers.http.sse import SseDecoder
 from app.providers.http.status_errors import error_from_status, unexpected_content_type
@@ -34,10 +35,11 @@ class OpenAIChatProvider:
         host = urlsplit(settings.base_url).hostname or ""
         newer = host in NEWER_LIMIT_HOSTS or host.endswith(".openai.azure.com")
         self._max_tokens_field = "max_completion_tokens" if newer else "max_tokens"
-        headers = {"Accept": "text/event-stream", **settings.headers}
+        own = {"Accept": "text/event-stream"}
         if settings.api_key:
-            headers["Authorization"] = f"Bearer {settings.api_key}"
-        self._transport = Transport(settings.base_url, settings.timeouts, headers)
+            own["Authorization"] = f"Bearer {settings.api_key}"
+        merged = merge_headers(own, settings.headers)
+        self._transport = Transport(settings.base_url, settings.timeouts, dict(merged.values()))
 
     def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
         """One answer; see `Provider`. A server that answers with one JSON document is understood, too."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -237,6 +238,10 @@ def test_a_model_name_is_split_at_the_first_slash_only(operator: Operator):
         ("{baseUrl: 'http://x', api: 'openai-completion'}", ".api", "did you mean `openai-completions`?"),
         ("{baseUrl: 'http://x', headers: {'a b': 'c'}}", '.headers."a b"', "HTTP header"),
         ("{baseUrl: 'http://x', headers: {a: 'c\\r\\nd: e'}}", ".headers.a", "must be one line"),
+        ("{baseUrl: 'http://x', headers: {a: 'c\\u001bd'}}", ".headers.a", "control characters"),
+        ("{baseUrl: 'http://x', headers: {'a\\r\\nb': 'c'}}", '.headers."a\\r\\nb"', "HTTP header"),
+        ("{baseUrl: 'http://x', apiKey: 'sk-one\\r\\nX-Admin: 1'}", ".apiKey", "must be one line"),
+        ("{baseUrl: 'http://x', apiKey: 'sk\\u0000one'}", ".apiKey", "control characters"),
         ("{baseUrl: 'http://x', headers: {a: 1}}", ".headers.a", "must be text"),
         ("{baseUrl: 'http://x', timeoutMs: 0}", ".timeoutMs", "must be a number"),
         ("{baseUrl: 'http://x', timeouts: {idle: 5}}", ".timeouts.idle", "did you mean `idleMs`?"),
@@ -287,3 +292,35 @@ def test_a_provider_name_has_no_slash_and_no_space(operator: Operator, name: str
 def test_the_same_provider_in_two_spellings_is_refused(operator: Operator):
     text = "{models: {providers: {a: {baseUrl: 'http://x'}, A: {baseUrl: 'http://x'}}}}"
     assert "same name as another" in operator.problems(text)[0]
+
+
+@pytest.mark.parametrize("around", ["\r\n", "\n", " \t", "\ufeff", "\u00a0"])
+def test_c7_blanks_and_line_ends_around_a_key_do_not_belong_to_it(operator: Operator, around: str):
+    key = around + "sk-one two" + around
+    environ = {"GROQ_API_KEY": key, "NAMED_KEY": key, "XAI_API_KEY": around, "OPENCLAW_GATEWAY_TOKEN": key}
+    text = """{models: {providers: {
+        a: {baseUrl: 'http://a', apiKey: %s, headers: {authorization: %s}},
+        b: {baseUrl: 'http://b', apiKey: '${NAMED_KEY}'},
+        c: {baseUrl: 'http://c', apiKey: 'NAMED_KEY'}}}}"""
+    settings = operator.load(text % (json.dumps(key), json.dumps(key)), **environ)
+    found = settings.providers
+    assert [found[name].api_key for name in ("a", "b", "c", "groq")] == ["sk-one two"] * 4
+    assert found["a"].headers == {"authorization": "sk-one two"}
+    assert settings.gateway.auth.token == "sk-one two"
+    assert "xai" not in found or found["xai"].api_key is None
+
+
+@pytest.mark.parametrize("name", ["GROQ_API_KEY", "OPENCLAW_GATEWAY_TOKEN"])
+def test_c7_a_key_of_the_environment_with_a_line_end_in_it_is_refused_by_name(operator: Operator, name: str):
+    [problem] = operator.problems("{}", **{name: "one\r\nX-Admin: 1"})
+    assert problem == f"environment: {name}: must be one line"
+
+
+def test_c7_headers_that_the_gateway_sets_itself_are_left_out_with_a_note(operator: Operator):
+    headers = (
+        "{Host: 'h', 'content-length': '5', 'Transfer-Encoding': 'chunked', Connection: 'close', x: 'y'}"
+    )
+    settings = operator.load("{models: {providers: {a: {baseUrl: 'http://a', headers: " + headers + "}}}}")
+    assert settings.providers["a"].headers == {"x": "y"}
+    [note] = [note for note in settings.notes if "models.providers.a.headers" in note]
+    assert "connection, content-length, host, transfer-encoding" in note
