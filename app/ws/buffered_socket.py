@@ -14,7 +14,9 @@ when the queue is empty, so an idle connection has none. `queued` shows the conn
 slow, and `check_write_timeout`, called with each ping, gives up on a client that takes nothing at all.
 
 Reading has the opposite problem: simple-websocket's reader keeps every message in memory, however far the
-client is ahead. `pause_reading` lets the reader wait in `recv`, so that TCP slows the client down.
+client is ahead. The reader therefore waits in `recv`, so that TCP slows the client down, in two cases: while
+`pause_reading` says so, and while more than MAX_UNWRITTEN bytes wait to be written. The second is what stops
+a client that sends requests, or pings, and does not read the answers.
 
 Closing: the reader ends before what is queued has been written, so `close` closes nothing. `finish` is called
 when the connection's handler is done: it lets the queue drain, sends FIN, and reads what the client still
@@ -32,11 +34,13 @@ from contextlib import suppress
 from typing import Any
 
 from app.concurrency.background import spawn
+from app.concurrency.fairness import give_way
 
 WRITE_SECONDS = 30.0  # that a client may take nothing at all
 FINISH_SECONDS = 5.0  # for the queue to drain at the end
 LINGER_SECONDS = 1.0  # for the client to close its side after ours
-MAX_BLOCK = 64 * 1024  # bytes: smaller frames are written together
+MAX_BLOCK = 64 * 1024  # bytes written at once: smaller frames together, larger ones in pieces
+MAX_UNWRITTEN = 1024 * 1024  # bytes that may wait to be written while more is read
 
 
 class BufferedSocket:
@@ -51,6 +55,8 @@ class BufferedSocket:
         self._drained: threading.Event | None = None
         self._may_read = threading.Event()
         self._may_read.set()
+        self._keeps_up = threading.Event()
+        self._keeps_up.set()
         self._reader_ended = threading.Event()
         self.queued = 0  # bytes that wait to be written
         self.broken = False
@@ -62,6 +68,8 @@ class BufferedSocket:
             raise BrokenPipeError
         self._queue.append(data)
         self.queued += len(data)
+        if self.queued > MAX_UNWRITTEN:
+            self._keeps_up.clear()
         if not self._is_writing:
             self._is_writing = True
             spawn(self._write)
@@ -70,8 +78,12 @@ class BufferedSocket:
     sendall = send
 
     def recv(self, size: int) -> bytes:
-        """Up to `size` bytes from the client, b"" at its end. Waits while reading is paused."""
+        """Up to `size` bytes from the client, b"" at its end.
+
+        Waits while reading is paused, or the client does not take what is written to it.
+        """
         self._may_read.wait()
+        self._keeps_up.wait()
         data: bytes = self._sock.recv(size)
         return data
 
@@ -83,9 +95,23 @@ class BufferedSocket:
         """Read on."""
         self._may_read.set()
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether more than MAX_UNWRITTEN bytes wait to be written, so that nothing is read."""
+        return self.queued > MAX_UNWRITTEN
+
+    def wait_written(self) -> None:
+        """Wait until at most MAX_UNWRITTEN bytes wait to be written, or the connection ends."""
+        self._keeps_up.wait()
+
+    def stop_waiting(self) -> None:
+        """The connection ends: let go whoever waits in `recv` or `wait_written`."""
+        self._may_read.set()
+        self._keeps_up.set()
+
     def close(self) -> None:
         """Called by the reader when it ends. The socket stays open: what is queued must still go out."""
-        self._may_read.set()
+        self.stop_waiting()
         self._reader_ended.set()
 
     def finish(self) -> None:
@@ -94,7 +120,7 @@ class BufferedSocket:
             self._drained = threading.Event()
             self._drained.wait(FINISH_SECONDS)
         deadline = time.monotonic() + LINGER_SECONDS
-        self._may_read.set()
+        self.stop_waiting()
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
             if not self._reader_ended.wait(LINGER_SECONDS):
@@ -119,8 +145,7 @@ class BufferedSocket:
     def _write(self) -> None:
         try:
             while self._queue:
-                self._writing_since = time.monotonic()
-                self._sock.sendall(self._next_block())
+                self._write_block(memoryview(self._next_block()))
         except OSError:
             self._break()
         finally:
@@ -128,6 +153,18 @@ class BufferedSocket:
             self._writing_since = None
             if self._drained is not None:
                 self._drained.set()
+
+    def _write_block(self, block: memoryview) -> None:
+        for start in range(0, len(block), MAX_BLOCK):
+            piece = block[start : start + MAX_BLOCK]
+            self._writing_since = time.monotonic()
+            self._sock.sendall(piece)
+            if self.broken:
+                raise BrokenPipeError
+            self.queued -= len(piece)
+            if self.queued <= MAX_UNWRITTEN:
+                self._keeps_up.set()
+            give_way()
 
     def _next_block(self) -> bytes:
         """The next frame, or as many small ones as fit: one system call for many."""
@@ -138,11 +175,11 @@ class BufferedSocket:
                 pieces.append(self._queue.popleft())
                 size += len(pieces[-1])
             data = b"".join(pieces)
-        self.queued -= len(data)
         return data
 
     def _break(self) -> None:
         self.broken = True
         self._queue.clear()
         self.queued = 0
+        self.stop_waiting()
         self.on_broken()

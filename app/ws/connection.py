@@ -29,10 +29,10 @@ from app.ws.buffered_socket import BufferedSocket
 from app.ws.call import Client
 from app.ws.connections import Connections
 from app.ws.dispatcher import Dispatcher
+from app.ws.failures import FailureLimit
 from app.ws.frames import (
     EventFrame,
     InvalidFrame,
-    RequestFrame,
     dump_failure,
     dump_success,
     load_frame,
@@ -47,7 +47,6 @@ MAX_UNAUTHENTICATED_PAYLOAD = 64 * 1024  # bytes of a message before `connect` i
 MAX_REASON = 123  # bytes that fit in a close frame
 MAX_WATCHED_SESSIONS = 1000
 MAX_READ_AHEAD = 32  # requests read ahead of the one being handled
-MAX_FAILURES, FAILURES_PER_SECOND = 200.0, 20.0  # failed requests: at once, and refilled by so many
 CANONICAL_KEYS_SINCE = 4  # older clients only recognize a session's key as they wrote it themselves
 
 NORMAL, MISMATCH, POLICY = 1000, 1002, 1008  # close codes, RFC 6455 section 7.4
@@ -80,8 +79,7 @@ class Connection:
         self._connections = connections
         self._dispatcher = dispatcher
         self._seq = 0
-        self._failures = MAX_FAILURES
-        self._failed_at = time.monotonic()
+        self._failures = FailureLimit()
         socket.on_broken = self._lost
 
     def authenticate(self) -> bool:
@@ -103,6 +101,7 @@ class Connection:
         self._connections.add(self)
         try:
             while self._websocket.connected:  # requests read ahead of the end are not handled any more
+                self._socket.wait_written()
                 self._limit_reading()
                 self._handle(self._websocket.receive())
         except ConnectionClosed:
@@ -125,22 +124,20 @@ class Connection:
     def send_event(self, event: str, payload: Mapping[str, Any], *, droppable: bool = False) -> None:
         self.notify(EventFrame(event, payload), droppable=droppable)
 
-    def notify(self, frame: EventFrame, *, droppable: bool = False) -> None:
-        """Send an event with the connection's next number.
+    def notify(self, frame: EventFrame, *, droppable: bool = False) -> bool:
+        """Send an event with the connection's next number; False if it is not sent.
 
         A slow client misses droppable events; one that is much too slow is disconnected.
         """
-        if self._socket.queued > MAX_BUFFERED // 2 and droppable:
-            return
-        if self._socket.queued > MAX_BUFFERED:
-            self.close(POLICY, "slow consumer")
-            return
         key = frame.session_key
         written = self._written.get(key, key) if self._written else key
         if written != key:
             frame = frame.under(written)
+        data = frame.numbered(self._seq + 1)
+        if droppable and self._socket.queued + len(data) > MAX_BUFFERED // 2:
+            return False
         self._seq += 1
-        self._send(frame.numbered(self._seq))
+        return self._send(data)
 
     def respond(self, frame_id: str, payload: Any) -> None:
         """Send the successful response to the request with that id."""
@@ -151,8 +148,13 @@ class Connection:
         self._send(dump_failure(frame_id, error, payload))
 
     def ping(self) -> None:
-        """Send a ping; close the connection if the last one has not been answered. To be called regularly."""
+        """Send a ping; close the connection if the last one has not been answered. To be called regularly.
+
+        While nothing is read because the client is slow, its answer is not read either: no ping is sent then.
+        """
         self._socket.check_write_timeout()
+        if self._socket.is_behind:
+            return
         if not self._websocket.pong_received:
             self.close(POLICY, "ping timeout")
             return
@@ -207,19 +209,11 @@ class Connection:
             self.respond_error(error.frame_id, error)
             self._count_failure()
             return
-        if frame is not None and not self._dispatch(frame):
+        if frame is not None and not self._dispatcher.dispatch(frame, self):
             self._count_failure()
 
-    def _dispatch(self, frame: RequestFrame) -> bool:
-        return self._dispatcher.dispatch(frame, self)
-
     def _count_failure(self) -> None:
-        """Close the connection of a client whose requests keep failing, before it fills the log."""
-        now = time.monotonic()
-        refill = (now - self._failed_at) * FAILURES_PER_SECOND
-        self._failures = min(MAX_FAILURES, self._failures + refill) - 1
-        self._failed_at = now
-        if self._failures < 0:
+        if not self._failures.allow():
             log_event(logger, logging.WARNING, "connection closed: too many failed requests", conn=self.id)
             self.close(POLICY, "too many failed requests")
 
@@ -229,17 +223,23 @@ class Connection:
         else:
             self._socket.resume_reading()
 
-    def _send(self, payload: bytes) -> None:
-        self._put(text_frame(payload))
+    def _send(self, payload: bytes) -> bool:
+        """Queue a frame. Closes the connection instead if the client is much too slow; False then."""
+        if self._socket.queued > MAX_BUFFERED:
+            self.close(POLICY, "slow consumer")
+            return False
+        return self._put(text_frame(payload))
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes) -> bool:
         if self._websocket.connected:
             try:
                 self._socket.send(data)
             except OSError:
                 self._lost()
+        return bool(self._websocket.connected)
 
     def _lost(self) -> None:
         """Wake the handler, which `websocket.close` alone does not."""
         self._websocket.connected = False
         self._websocket.event.set()
+        self._socket.stop_waiting()

@@ -74,3 +74,44 @@ def test_reading_can_be_paused(pair):
     buffered.resume_reading()
     reader.join(2)
     assert got == [b"hello"]
+
+
+def test_nothing_is_read_while_much_waits_to_be_written(pair, monkeypatch):
+    monkeypatch.setattr(buffered_socket, "MAX_UNWRITTEN", 1000)
+    ours, theirs = pair
+    buffered = BufferedSocket(ours)
+    size = 20_000_000  # more than the kernel keeps
+    buffered.send(b"x" * size)
+    assert buffered.is_behind
+    theirs.sendall(b"hello")
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(buffered.recv(100)))
+    reader.start()
+    reader.join(0.2)
+    assert got == []
+    received = 0
+    while received < size:
+        received += len(theirs.recv(1_000_000))
+    reader.join(10)
+    assert (got, buffered.queued) == ([b"hello"], 0)
+    buffered.wait_written()
+
+
+def test_what_is_being_written_counts_as_queued(pair):
+    ours, theirs = pair
+    buffered = BufferedSocket(ours)
+    buffered.send(b"x" * 20_000_000)
+    theirs.recv(1_000_000)
+    assert buffered.queued > 15_000_000
+
+
+def test_the_end_of_the_connection_lets_go_whoever_waits_for_the_client(pair):
+    buffered = BufferedSocket(pair[0])
+    buffered.send(b"x" * 20_000_000)
+    waiter = threading.Thread(target=buffered.wait_written)
+    waiter.start()
+    waiter.join(0.1)
+    assert waiter.is_alive()
+    buffered.close()
+    waiter.join(10)
+    assert not waiter.is_alive()

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from app.auth.authenticate import Caller
+from app.errors import InvalidRequest
 from app.ws.connection import Connection
 from app.ws.connections import Connections
 from app.ws.frames import EventFrame
@@ -36,11 +37,16 @@ class FakeBufferedSocket:
         self.queued = 0
         self.sent: list[bytes] = []
         self.on_broken: Any = None
+        self.is_behind = False
+        self.waiting = True
 
     def send(self, data: bytes) -> None:
         self.sent.append(data)
 
     def check_write_timeout(self) -> None: ...
+
+    def stop_waiting(self) -> None:
+        self.waiting = False
 
 
 def connection() -> tuple[Connection, FakeWebSocket, FakeBufferedSocket]:
@@ -68,6 +74,36 @@ def test_a_client_that_is_too_slow_is_closed():
     assert websocket.closed == (1008, "slow consumer")
     assert websocket.event.is_set()
     assert socket.sent == []
+
+
+def test_an_event_that_would_exceed_the_bound_counts_before_it_is_sent():
+    made, _, socket = connection()
+    socket.queued = MAX_BUFFERED // 2 - len(FRAME.numbered(1)) + 1
+    assert not made.notify(FRAME, droppable=True)
+    socket.queued -= 1
+    assert made.notify(FRAME, droppable=True)
+    assert [b'"seq":1' in sent for sent in socket.sent] == [True]
+
+
+def test_responses_count_as_events_do():
+    made, websocket, socket = connection()
+    socket.queued = MAX_BUFFERED
+    made.respond("1", {})
+    assert len(socket.sent) == 1
+    socket.queued = MAX_BUFFERED + 1
+    made.respond("2", {})
+    assert websocket.closed == (1008, "slow consumer")
+    made.respond_error("3", InvalidRequest("no"))
+    assert len(socket.sent) == 1
+    assert not socket.waiting
+
+
+def test_a_client_whose_pongs_are_not_read_is_not_pinged():
+    made, websocket, socket = connection()
+    made.ping()
+    socket.is_behind = True
+    made.ping()
+    assert (websocket.closed, socket.sent) == (None, [b"ping"])
 
 
 def test_an_unanswered_ping_closes_the_connection():

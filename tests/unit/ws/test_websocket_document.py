@@ -11,7 +11,7 @@ from app.auth.method_scopes import METHOD_SCOPES
 from app.config.settings import ChatCompletionsSettings, ImageSettings, Limits
 from app.control.commands import COMMANDS, STOP_WORDS
 from app.ws import buffered_socket as wire
-from app.ws import connection, connections, handshake
+from app.ws import connection, connections, failures, handshake
 from app.ws.methods.table import build_table
 from tests.support.gateway import ROOT
 
@@ -76,11 +76,12 @@ def test_every_command_and_stop_word_is_told():
             (connections.MAX_UNAUTHENTICATED, connections.MAX_UNAUTHENTICATED_EACH) == (128, 32),
         ),
         ("Limits", "after 30 seconds", wire.WRITE_SECONDS == 30),
+        ("Limits", "more than 1 MiB waits", MiB == wire.MAX_UNWRITTEN),
         ("Limits", "| 32; the gateway", connection.MAX_READ_AHEAD == 32),
         (
             "Limits",
             "200 at once, 20 a second",
-            (connection.MAX_FAILURES, connection.FAILURES_PER_SECOND) == (200, 20),
+            (failures.MAX_FAILURES, failures.FAILURES_PER_SECOND) == (200, 20),
         ),
         ("Which events a connection gets", "at most 64 connections", connections.BROADCAST_LIMIT == 64),
         ("Runs", "up to 8 images", ChatCompletionsSettings().max_image_parts == 8),

@@ -1,0 +1,67 @@
+"""What a client of the Gateway protocol may cost: memory, bytes and time, however little it reads."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import uuid
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import StartGateway
+from tests.support.gateway import GatewayProcess
+from tests.support.operator import Operator, operator
+from tests.support.provider import ScriptedProvider, says, wait_until
+
+MiB = 1024 * 1024
+MAX_GROWTH = 32 * MiB
+FLOOD = 1000  # requests
+
+
+def worker_of(gateway: GatewayProcess) -> psutil.Process:
+    [worker] = psutil.Process(gateway.pid).children()
+    return worker
+
+
+def fill_session(client: Operator, key: str, messages: int, size: int) -> None:
+    """Makes the session `key` with two short messages and so many of `size` characters."""
+    client.call("chat.send", {"sessionKey": key, "message": "hi", "idempotencyKey": str(uuid.uuid4())})
+    client.until("chat", state="final")
+    for _ in range(messages):
+        client.call("chat.inject", {"sessionKey": key, "message": "x" * size})
+
+
+def assert_others_are_served(gateway: GatewayProcess) -> None:
+    """Twenty requests and a stream are answered, half of them and the stream within a second."""
+    times = []
+    for _ in range(20):
+        begun = time.monotonic()
+        assert gateway.request("GET", "/health").status == 200
+        times.append(time.monotonic() - begun)
+    assert statistics.median(times) < 1
+    with gateway.stream("hi") as stream:
+        assert b"[DONE]" in stream.read()
+
+
+@pytest.mark.parametrize("method", ["chat.history", "sessions.get", "chat.startup", "sessions.preview"])
+def test_a_client_that_asks_without_reading_the_answers(
+    method: str, start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    provider.always(says("ok"))
+    gateway = start_gateway()
+    params = {"sessionKey": "big", "key": "big", "keys": ["big"] * 64, "limit": 100, "maxChars": 2000}
+    with operator(gateway) as reader, operator(gateway) as flooder:
+        fill_session(reader, "big", 10, 200_000)
+        for _ in range(5):
+            reader.call(method, params)
+        worker = worker_of(gateway)
+        before = worker.memory_info().rss
+        requests = [flooder.request(method, params) for _ in range(FLOOD)]
+        assert_others_are_served(gateway)
+        assert worker.memory_info().rss - before < MAX_GROWTH
+        for request in requests[:20]:  # the client is served on as soon as it reads
+            assert flooder.response(request)["ok"]
+        flooder.socket.drop()
+        reader.call(method, params)
+    wait_until(lambda: gateway.request("GET", "/ready").status == 200, 10, "readiness")
