@@ -8,6 +8,7 @@ monkey.patch_all()
 import os  # noqa: E402
 
 from app.http.server_errors import refuse_ambiguous_headers  # noqa: E402
+from app.http.server_requests import finish_request  # noqa: E402
 from app.logs.lines import logging_config  # noqa: E402
 from app.runtime import (  # noqa: E402
     ServerLog,
@@ -41,4 +42,5 @@ logconfig_dict = logging_config(settings.logging.level, settings.logging.format)
 on_starting = check_server
 post_worker_init = start_worker
 pre_request = refuse_ambiguous_headers
+post_request = finish_request
 worker_exit = stop_worker

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+import gunicorn.http
 import gunicorn.util
 from gevent import monkey
 from gunicorn.glogging import Logger
@@ -24,6 +25,7 @@ from app.config.settings import Settings
 from app.errors import ConfigError
 from app.gateway import Gateway
 from app.http.server_errors import write_error
+from app.http.server_requests import get_parser
 
 logger = logging.getLogger("app.runtime")
 
@@ -82,7 +84,8 @@ def start_worker(worker: Any) -> None:
     for module in ("socket", "ssl", "threading"):
         if not monkey.is_module_patched(module):
             raise RuntimeError(f"{module} is not patched by gevent: start with -c gunicorn.conf.py")
-    gunicorn.util.write_error = write_error  # no setting for it
+    gunicorn.util.write_error = write_error  # no settings for these two
+    gunicorn.http.get_parser = get_parser
     _collect_garbage_less()
     gateway = _gateway(worker)
     gateway.start_background()

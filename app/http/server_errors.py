@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from gunicorn.http.errors import InvalidHeader
 
+from app.http.server_requests import linger
 from app.ids import new_request_id
 
 UNIQUE = ("HOST", "AUTHORIZATION")
@@ -15,7 +16,10 @@ UNIQUE_PREFIXES = ("X-OPENCLAW-", "X-CLAWDBOT-")
 
 
 def write_error(sock: Any, status: int, reason: str, message: str) -> None:
-    """Write an error response, in place of gunicorn's function, which writes HTML. Does not close `sock`."""
+    """Write an error response, in place of gunicorn's function, which writes HTML; wait until it is read.
+
+    Does not close `sock`, but nothing more can be sent.
+    """
     kind = "api_error" if status >= 500 else "invalid_request_error"
     text = message or reason or HTTPStatus(status).phrase
     body = orjson.dumps({"error": {"message": text[:500], "type": kind, "param": None, "code": None}})
@@ -30,6 +34,7 @@ def write_error(sock: Any, status: int, reason: str, message: str) -> None:
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     sock.sendall(head.encode("latin-1", "replace") + body)
+    linger(sock)
 
 
 def refuse_ambiguous_headers(_worker: Any, request: Any) -> None:

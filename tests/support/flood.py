@@ -1,0 +1,163 @@
+"""A client that sends without a pause, and what a gateway does for others meanwhile."""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+
+from tests.support.gateway import TOKEN, GatewayProcess
+from tests.support.provider import wait_until
+
+MiB = 1024 * 1024
+HEALTH_REQUESTS = 20
+# The median has to be below it. One alone may be slower, for the machine may be busy with something else.
+SECONDS = 1.0
+SECONDS_AT_MOST = 5.0
+MAX_GROWTH = 32 * MiB
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+CONTINUATION, TEXT, BINARY, PING, PONG = 0x0, 0x1, 0x2, 0x9, 0xA
+
+
+def frame(opcode: int, payload: bytes = b"", final: bool = True) -> bytes:
+    """A client's frame, masked with zeros, which leave the payload as it is."""
+    size = len(payload)
+    length = (
+        bytes([0x80 | size])
+        if size < 126
+        else b"\xfe" + struct.pack("!H", size)
+        if size < 65536
+        else b"\xff" + struct.pack("!Q", size)
+    )
+    return bytes([opcode | (0x80 if final else 0)]) + length + b"\0\0\0\0" + payload
+
+
+class Flood:
+    """Threads that each send `openings`, then `piece` again and again without a pause, and connect again when
+    the gateway ends the connection. With `await_answer`, they wait for an answer to each opening; with
+    `reads`, they throw away what comes later.
+    """
+
+    def __init__(
+        self,
+        gateway: GatewayProcess,
+        openings: tuple[bytes, ...],
+        piece: bytes,
+        *,
+        connections: int = 1,
+        await_answer: bool = True,
+        reads: bool = True,
+    ) -> None:
+        self._address = ("127.0.0.1", gateway.port)
+        self._openings, self._piece = openings, piece
+        self._await_answer, self._reads = await_answer, reads
+        self._stopped = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(connections)]
+        self.sent = 0  # bytes, by all connections
+        self.ended = 0  # connections that the gateway has closed
+
+    def __enter__(self) -> Flood:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            with suppress(OSError):
+                self._send()
+            self.ended += 1
+
+    def _send(self) -> None:
+        with socket.create_connection(self._address, 10) as sock:
+            for opening in self._openings:
+                sock.sendall(opening)
+                if self._await_answer:
+                    sock.recv(65536)
+            if self._reads:
+                threading.Thread(target=_discard, args=(sock,), daemon=True).start()
+            while not self._stopped.is_set():
+                self.sent += sock.send(self._piece)
+
+
+def _discard(sock: socket.socket) -> None:
+    with suppress(OSError):
+        while sock.recv(65536):
+            pass
+
+
+class Memory:
+    """The worker's resident memory, watched. `growth` is the most it has grown by, in bytes."""
+
+    def __init__(self, gateway: GatewayProcess) -> None:
+        [self._worker] = psutil.Process(gateway.pid).children()
+        self._before = self._most = self._worker.memory_info().rss
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def growth(self) -> int:
+        return self._most - self._before
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(0.02):
+            self._most = max(self._most, self._worker.memory_info().rss)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+
+def assert_harmless(gateway: GatewayProcess, flood: Flood, began: Callable[[Flood], bool]) -> None:
+    """Start the flood, wait until it has begun, and see that others are served as ever meanwhile, and that
+    the worker's memory does not grow.
+    """
+    for _ in range(5):
+        gateway.ask("warm up")
+    with Memory(gateway) as memory, flood:
+        wait_until(lambda: began(flood), 30, "flood")
+        assert_others_are_served(gateway)
+        assert memory.growth < MAX_GROWTH, f"memory grew by {memory.growth / MiB:.0f} MiB"
+
+
+def assert_others_are_served(gateway: GatewayProcess) -> None:
+    """HEALTH_REQUESTS ordinary requests and a chat stream are answered within SECONDS each."""
+    took = []
+    for _ in range(HEALTH_REQUESTS):
+        begun = time.monotonic()
+        assert gateway.request("GET", "/health", timeout=SECONDS_AT_MOST).status == 200
+        took.append(time.monotonic() - begun)
+    assert statistics.median(took) < SECONDS, sorted(took)
+    streams = []
+    for _ in range(3):
+        begun = time.monotonic()
+        with gateway.stream("hi") as answer:
+            assert b"[DONE]" in answer.read()
+        streams.append(time.monotonic() - begun)
+    assert statistics.median(streams) < SECONDS, streams
+    if "FLOOD_TIMES" in os.environ:
+        print(f"health {statistics.median(took):.3f} {max(took):.3f} stream {statistics.median(streams):.3f}")
+
+
+def authorized(head: bytes) -> bytes:
+    """A request's head with the gateway's token."""
+    return head + f"Authorization: Bearer {TOKEN}\r\n".encode()
