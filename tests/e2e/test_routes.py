@@ -201,6 +201,7 @@ def test_the_tokens_of_an_answer_are_counted(gateway: GatewayProcess, provider: 
             gateway.metric(f'openclaw_tokens_total{{kind="{kind}"}}') for kind in ("prompt", "completion")
         ]
 
+    gateway.chat(HI)
     prompt, completion = counted()
     provider.plays(says("Hello", prompt=31, completion=17))
     gateway.chat(HI)

@@ -195,10 +195,10 @@ class GatewayProcess:
             yield response
 
     def metric(self, name: str) -> float:
-        """The value of a metric; `name` includes its labels. 0 if nothing has been counted yet."""
+        """The value of a metric; `name` includes its labels."""
         page = self.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
         values = dict(line.rsplit(" ", 1) for line in page.body.decode().splitlines())
-        return float(values.get(name, 0))
+        return float(values[name])
 
     def ask(self, text: str, **more: Any) -> Answer:
         return self.chat({"model": "openclaw", "messages": [{"role": "user", "content": text}], **more})
