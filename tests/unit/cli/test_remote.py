@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -40,11 +41,11 @@ def opened(target: Target) -> GatewayClient:
 
 
 def test_connect_names_the_command_line_its_scopes_and_the_secret(serve: Any):
-    requests: list[Any] = []
-    with opened(serve(lambda side: requests.append(side.welcome()))):
-        pass
-    params = requests[0]["params"]
-    assert requests[0]["method"] == "connect"
+    requests: Queue[Any] = Queue()
+    with opened(serve(lambda side: requests.put(side.welcome()))):
+        request = requests.get(timeout=20)
+    params = request["params"]
+    assert request["method"] == "connect"
     assert (params["minProtocol"], params["maxProtocol"]) == (3, 4)
     assert (params["client"]["id"], params["client"]["mode"]) == ("cli", "cli")
     assert (params["scopes"], params["auth"]) == (["operator.read"], AUTH)
