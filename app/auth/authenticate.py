@@ -13,12 +13,14 @@ import msgspec
 
 from app.auth.network import client_address, is_loopback, is_trusted_proxy
 from app.auth.principal import Principal
-from app.auth.scopes import ALL, USE
+from app.auth.scopes import ADMIN, ALL, USE, common_scopes
 from app.config.settings import AuthRateLimit, AuthSettings, GatewaySettings, TrustedProxySettings
 from app.errors import Forbidden, Unauthorized
 
 _BEARER = re.compile(r"bearer[ \t]+(.+)", re.IGNORECASE | re.DOTALL)
-_USER = re.compile(r"[^\x00-\x1f\x7f,]{1,256}")
+_USER = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029,]{1,256}")
+# The proxy may say in one of them which scopes at most its user has, apart by commas or blanks.
+SCOPES_HEADERS = ("X-OpenClaw-Scopes", "X-Clawdbot-Scopes")
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -97,13 +99,34 @@ def _from_proxy(caller: Caller, gateway: GatewaySettings) -> Principal:
         raise _unauthorized()
     if any(not caller.header(name) for name in proxy.required_headers):
         raise _unauthorized()
-    user = (caller.header(proxy.user_header) or "").strip()
+    user = _user_name(caller.header(proxy.user_header) or "")
     # A comma means that the header came twice, so not only the proxy has written it: the server joins them.
     if not _USER.fullmatch(user):
         raise _unauthorized()
     if proxy.allow_users and user not in proxy.allow_users:
         raise Forbidden("This user may not use the gateway (gateway.auth.trustedProxy.allowUsers).")
-    return Principal("trusted-proxy", user, USE)
+    scopes = _scopes_from_proxy(caller, ALL if user in proxy.admin_users else USE)
+    return Principal("trusted-proxy", user, scopes, is_admin=ADMIN in scopes)
+
+
+def _user_name(header: str) -> str:
+    """The name in the proxy's header: UTF-8 without ASCII blanks around it; empty if it is no UTF-8.
+
+    Other blanks stay: in Latin-1, as WSGI gives the header, the last byte of `à` looks like one.
+    """
+    try:
+        return header.encode("latin-1").decode("utf-8").strip(" \t")
+    except UnicodeError:
+        return ""
+
+
+def _scopes_from_proxy(caller: Caller, scopes: frozenset[str]) -> frozenset[str]:
+    """`scopes`, as far as the proxy's headers include them. An empty header leaves none."""
+    for name in SCOPES_HEADERS:
+        header = caller.header(name)
+        if header is not None:
+            scopes = common_scopes(scopes, frozenset(re.split(r"[,\s]+", header)) - {""})
+    return scopes
 
 
 def _count(caller: Caller, gateway: GatewaySettings, limiter: AttemptCounter, right: bool) -> None:

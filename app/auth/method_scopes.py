@@ -10,6 +10,10 @@ from collections.abc import Mapping
 
 from app.auth.scopes import ADMIN, APPROVALS, PAIRING, QUESTIONS, READ, WRITE
 
+# What concerns the whole gateway, other people's doings included: a user whom a trusted proxy names needs
+# `operator.admin` for it.
+FOR_OPERATORS = frozenset({"config.get", "logs.tail"})
+
 # None: any connected operator may call it.
 METHOD_SCOPES: Mapping[str, str | None] = {
     "agent": WRITE,

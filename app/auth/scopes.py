@@ -9,6 +9,11 @@ ALL = frozenset({ADMIN})  # an operator, who may do everything
 USE = frozenset({READ, WRITE})  # somebody who may use the gateway, but not run it
 
 
+def common_scopes(granted: frozenset[str], asked: frozenset[str]) -> frozenset[str]:
+    """The scopes that `granted` and `asked` both include: neither adds anything to the other."""
+    return frozenset(one for one in granted | asked if has_scope(granted, one) and has_scope(asked, one))
+
+
 def has_scope(granted: frozenset[str], wanted: str) -> bool:
     """Whether `granted` includes `wanted`: admin includes every scope, write includes read."""
     return ADMIN in granted or wanted in granted or (wanted == READ and WRITE in granted)

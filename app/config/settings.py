@@ -42,6 +42,7 @@ class TrustedProxySettings:
     required_headers: tuple[str, ...] = ()
     allow_users: tuple[str, ...] = ()
     allow_loopback: bool = False
+    admin_users: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,8 @@ class ImageSettings:
     allow_url: bool = False
     url_allowlist: tuple[str, ...] = ()
     allowed_mimes: tuple[str, ...] = (
-        "image/jpeg",
-        "image/png",
-        "image/gif",
-        "image/webp",
-        "image/heic",
-        "image/heif",
+        *("image/jpeg", "image/png", "image/gif"),
+        *("image/webp", "image/heic", "image/heif"),
     )
     max_bytes: int = 10 * MiB
     max_redirects: int = 3

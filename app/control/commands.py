@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app import VERSION
+from app.auth.grants import require_method
+from app.auth.principal import Principal
 from app.config.settings import Settings
 from app.control.models import Models
+from app.control.session_settings import require_changes
 from app.control.sessions import Sessions
 from app.errors import GatewayError
 from app.routing.operator import agent_of_key
@@ -20,6 +23,16 @@ COMMANDS = {
     "stop": "Stop what is going on in this session.",
     "model": "Show the session's model; /model provider/model sets it, /model default undoes that.",
     "compact": "Delete all but the newest messages.",
+}
+# The method of the Gateway protocol that does the same: a command needs its scope.
+COMMAND_METHODS = {
+    "help": "commands.list",
+    "status": "status",
+    "new": "sessions.reset",
+    "reset": "sessions.reset",
+    "stop": "chat.abort",
+    "model": "sessions.patch",
+    "compact": "sessions.compact",
 }
 STOP_WORDS = frozenset({"stop", "esc", "abort", "wait", "exit", "interrupt"})
 MAX_KEPT = 40  # messages that /compact keeps
@@ -48,18 +61,19 @@ class Commands:
         self._sessions = sessions
         self._models = models
 
-    def run(self, name: str, rest: str, key: str) -> str:
+    def run(self, name: str, rest: str, key: str, principal: Principal) -> str:
         """The text to answer with. `/stop` is not among them: it concerns the followers of runs, too.
 
-        Raises ServiceUnavailable and StorageUnavailable.
+        Raises MissingScope, Forbidden, ServiceUnavailable and StorageUnavailable.
         """
+        require_method(principal, COMMAND_METHODS[name])
         match name:
             case "new" | "reset":
                 self._sessions.end_runs(key, "The session was reset.")
                 self._store.index.reset(key)
                 return "The session starts over."
             case "model":
-                return self._model(rest, key)
+                return self._model(rest, key, principal)
             case "compact":
                 kept = self._sessions.compact(key, MAX_KEPT).kept
                 return f"The session is compacted: {kept} messages are kept."
@@ -68,9 +82,10 @@ class Commands:
             case _:
                 return "\n".join(f"/{command}: {meaning}" for command, meaning in COMMANDS.items())
 
-    def _model(self, wanted: str, key: str) -> str:
+    def _model(self, wanted: str, key: str, principal: Principal) -> str:
         if not wanted:
             return f"This session's model is {self._model_of(key)}."
+        require_changes(principal, {"model": wanted})
         if wanted.lower() in ("default", "reset", "off"):
             self._sessions.patch(key, {"model": None})
             return f"This session uses its agent's model again: {self._model_of(key)}."

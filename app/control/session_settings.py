@@ -7,6 +7,9 @@ from typing import Any
 
 import orjson
 
+from app.auth.grants import require, require_session_model
+from app.auth.principal import Principal
+from app.auth.scopes import ADMIN
 from app.control.models import Models
 from app.errors import InvalidRequest
 
@@ -48,6 +51,14 @@ def load_changes(given: Mapping[str, Any], models: Models) -> dict[str, Any]:
 def needs_admin(changes: Mapping[str, Any]) -> bool:
     """Whether some of `changes` are only for operators with the scope `operator.admin`."""
     return not changes.keys() <= _WRITE_SCOPE
+
+
+def require_changes(principal: Principal, changes: Mapping[str, Any]) -> None:
+    """Raise MissingScope or Forbidden unless `principal` may make these changes to a session of its own."""
+    if needs_admin(changes):
+        require(principal, ADMIN)
+    if "model" in changes:
+        require_session_model(principal)
 
 
 def _loaded(name: str, value: Any, models: Models) -> Any:

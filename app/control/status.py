@@ -12,6 +12,7 @@ from app.errors import StorageUnavailable
 from app.logs.lines import log_event
 from app.runs.service import RunService
 from app.sessions.base import SessionStore
+from app.sessions.keys import is_visible
 from app.sessions.rows import SessionFilter, StoredSession
 
 logger = logging.getLogger("app.control")
@@ -59,6 +60,10 @@ class Status:
         """How many runs have not ended, waiting ones included."""
         return len(self._runs.active)
 
+    def active_runs_of(self, owner: str | None) -> int:
+        """Of those, how many are in `owner`'s sessions; all for None, the operator."""
+        return sum(is_visible(run.session_key, owner) for run in self._runs.active)
+
     def storage_works(self) -> bool:
         """Whether sessions can be stored; tried at most every STORAGE_CHECK_SECONDS, as anybody may ask."""
         if time.monotonic() - self._storage_checked > STORAGE_CHECK_SECONDS:
@@ -71,8 +76,11 @@ class Status:
             self._storage_checked = time.monotonic()
         return self._storage_works
 
-    def sessions(self, recent: int, agent_id: str | None = None) -> SessionSummary:
-        """The sessions of one agent or of all, with the `recent` newest. Raises StorageUnavailable."""
-        where = SessionFilter(agent_id=agent_id)
+    def sessions(self, owner: str | None, recent: int, agent_id: str | None = None) -> SessionSummary:
+        """The sessions of one agent or of all, with the `recent` newest, as far as they are `owner`'s.
+
+        An operator (None) has all. Raises StorageUnavailable.
+        """
+        where = SessionFilter(agent_id=agent_id, owner=owner)
         newest = self._store.index.sessions(recent, where=where) if recent else []
         return SessionSummary(self._store.index.count(where), newest)

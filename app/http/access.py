@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from app.auth.authenticate import Caller, authenticate
+from app.auth.grants import require
 from app.auth.origin import check_open_gateway
+from app.auth.scopes import READ, WRITE
 from app.exchange import current_request
 from app.gateway import Gateway
 
@@ -11,6 +13,18 @@ from app.gateway import Gateway
 def current_gateway() -> Gateway:
     """The gateway that serves the current request."""
     return current_request().gateway
+
+
+def require_reader() -> None:
+    """`require_principal` of a caller who may read. Raises MissingScope, too."""
+    require_principal()
+    require(current_request().principal, READ)
+
+
+def require_writer() -> None:
+    """`require_principal` of a caller who may start runs. Raises MissingScope, too."""
+    require_principal()
+    require(current_request().principal, WRITE)
 
 
 def require_principal() -> None:

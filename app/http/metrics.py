@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.http.access import current_gateway, require_principal
+from app.http.access import current_gateway, require_reader
 from app.metrics import CONTENT_TYPE
 
 bp = Blueprint("metrics", __name__)
@@ -14,7 +14,7 @@ bp = Blueprint("metrics", __name__)
 def check_access() -> None:
     """Require the secret unless `gateway.metrics.public` is set."""
     if not current_gateway().settings.gateway.metrics_public:
-        require_principal()
+        require_reader()
 
 
 @bp.get("/metrics")

@@ -8,12 +8,12 @@ import orjson
 
 from app.errors import GatewayError, ModelNotFound
 from app.exchange import GatewayResponse, json_answer
-from app.http.access import current_gateway, require_principal
+from app.http.access import current_gateway, require_reader
 from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
 from app.routing.resolve import resolve_agent
 
 bp = SwitchedBlueprint("models", __name__, CHAT_COMPLETIONS)
-bp.before_request(require_principal)
+bp.before_request(require_reader)
 
 
 @bp.get("/v1/models")

@@ -1,7 +1,8 @@
 """Which agent and which session an operator means: pure choices (docs/websocket.md, "Sessions").
 
-Operators (clients of the Gateway protocol, the command line) may name any session, also one whose agent is no
-longer configured. What callers over HTTP may name is in `app.routing.resolve`.
+Clients of the Gateway protocol may name sessions as they like, also ones whose agent is no longer configured.
+Operators have all sessions; an `owner`, a user whom a trusted proxy names, has those in a space of its own
+(`app.sessions.keys.stored_key`). What callers over HTTP may name is in `app.routing.resolve`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from app.config.settings import AgentSettings, Settings
 from app.errors import InvalidRequest, UnknownAgent
 from app.routing.resolve import Route
-from app.sessions.keys import agent_id_of, is_agent_id, operator_key
+from app.sessions.keys import agent_id_of, is_agent_id, owned_key, stored_key
 
 
 def find_agent(agent_id: str | None, settings: Settings, prefix: str = "") -> AgentSettings:
@@ -31,7 +32,7 @@ def resolve_agent_id(agent_id: str | None, settings: Settings, prefix: str = "")
     return find_agent(agent_id, settings, prefix).id
 
 
-def resolve_session_key(text: str, agent_id: str | None, settings: Settings) -> str:
+def resolve_session_key(text: str, agent_id: str | None, settings: Settings, owner: str | None) -> str:
     """The canonical key of the session that is named; neither it nor its agent need exist.
 
     A bare name is one of `agent_id`, else of the default agent. Raises InvalidSessionKey (malformed) and
@@ -40,23 +41,23 @@ def resolve_session_key(text: str, agent_id: str | None, settings: Settings) -> 
     named = _agent_id(agent_id, settings)
     if not is_agent_id(named):
         raise _unknown(named)
-    return operator_key(text, named, settings.session.main_key)
+    return stored_key(text, named, settings.session.main_key, owner, "operator")
 
 
 def resolve_operator_route(
-    text: str | None, agent_id: str | None, settings: Settings, label: str | None = None
+    text: str | None, agent_id: str | None, settings: Settings, owner: str | None, label: str | None = None
 ) -> Route:
     """Where a run goes that an operator starts: the session that is named, else the agent's main one.
 
     `agent_id` completes a bare name; a full key names its agent itself. Raises InvalidSessionKey and
     UnknownAgent (also if the session's agent is not configured).
     """
-    key = resolve_session_key(text or "main", agent_id, settings)
+    key = resolve_session_key(text or "main", agent_id, settings, owner)
     return Route(resolve_agent_id(agent_of_key(key, settings), settings), key, "key", label)
 
 
 def resolve_agent_route(
-    text: str | None, agent_id: str | None, settings: Settings, label: str | None = None
+    text: str | None, agent_id: str | None, settings: Settings, owner: str | None, label: str | None = None
 ) -> Route:
     """The same for the method `agent`, where `agent_id`, if there is one, must be the session's agent.
 
@@ -64,7 +65,7 @@ def resolve_agent_route(
     """
     prefix = "invalid agent params: "
     named = resolve_agent_id(agent_id, settings, prefix)
-    key = resolve_session_key(text or "main", named, settings)
+    key = resolve_session_key(text or "main", named, settings, owner)
     agent = agent_id_of(key, named)
     check_same_agent(agent_id, agent, "agent")
     return Route(resolve_agent_id(agent, settings, prefix), key, "key", label)
@@ -85,9 +86,14 @@ def agent_of_key(key: str, settings: Settings) -> str:
     return agent_id_of(key, settings.default_agent.id)
 
 
-def main_session_key(settings: Settings) -> str:
-    """The key of the default agent's main session."""
-    return f"agent:{settings.default_agent.id}:{settings.session.main_key}"
+def main_session_key(settings: Settings, owner: str | None = None) -> str:
+    """The key of the default agent's main session, or of the one that `owner` has."""
+    return owned_key(f"agent:{settings.default_agent.id}:{settings.session.main_key}", owner)
+
+
+def main_key(settings: Settings, owner: str | None) -> str:
+    """How the key of any agent's main session ends, behind `agent:<agent id>:`."""
+    return main_session_key(settings, owner).split(":", 2)[2]
 
 
 def _agent_id(agent_id: str | None, settings: Settings) -> str:

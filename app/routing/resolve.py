@@ -12,7 +12,7 @@ import msgspec
 
 from app.config.settings import AgentSettings
 from app.errors import InvalidRequest, ModelNotFound, UnknownAgent
-from app.sessions.keys import is_agent_id, owned_key, requested_key, stateless_key, user_key
+from app.sessions.keys import is_agent_id, owned_key, stateless_key, stored_key, user_key
 
 SessionSource = Literal["new", "user", "key"]
 
@@ -81,11 +81,12 @@ def resolve_session(
         raise InvalidRequest("`user` must be a string.", param="user")
     label = user.strip() if user else ""
     if key_header and key_header.strip():
-        key = requested_key(key_header, agent_id, main_key)
-        return Route(agent_id, owned_key(key, owner), "key", label or None)
+        return Route(
+            agent_id, stored_key(key_header, agent_id, main_key, owner, "caller"), "key", label or None
+        )
     if label:
         return Route(agent_id, owned_key(user_key(agent_id, surface, label), owner), "user", label)
-    return Route(agent_id, stateless_key(agent_id, surface), "new")
+    return Route(agent_id, owned_key(stateless_key(agent_id, surface), owner), "new")
 
 
 def _default(agents: Sequence[AgentSettings]) -> str:

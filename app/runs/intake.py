@@ -19,6 +19,7 @@ from app.messages import Message, ToolSpec
 from app.routing.operator import resolve_agent_route, resolve_operator_route
 from app.routing.resolve import Route, resolve_agent, resolve_session
 from app.runs.request import RunRequest, Source
+from app.sessions.keys import owned_run_id
 
 # A session's `thinkingLevel` and `chat.send`'s `thinking` -> OpenAI's `reasoning_effort`. The other levels
 # (`off`, `adaptive`) leave the effort to the model.
@@ -110,7 +111,7 @@ class Intake:
             model=model or session.get("model"),
             principal=given.principal,
             request_id=given.request_id,
-            run_id=given.run_id,
+            run_id=given.run_id and owned_run_id(given.run_id, given.principal.owner),
             id_prefix=given.id_prefix,
             timeout_seconds=given.timeout_seconds,
             starter=given.starter,
@@ -127,12 +128,12 @@ class Intake:
 
 def resolve_route(given: RunInput, settings: Settings) -> Route:
     """The agent that answers and the session that it answers in. Raises InvalidRequest and its kin."""
+    owner = given.principal.owner
     if given.keys == "operator":
-        return resolve_operator_route(given.session_key, given.agent_id, settings, given.label)
+        return resolve_operator_route(given.session_key, given.agent_id, settings, owner, given.label)
     if given.keys == "agent":
-        return resolve_agent_route(given.session_key, given.agent_id, settings, given.label)
+        return resolve_agent_route(given.session_key, given.agent_id, settings, owner, given.label)
     agent_id = resolve_agent(given.agent_model, given.agent_id, settings.agents, given.unknown_model)
-    owner = given.principal.user
     return resolve_session(agent_id, given.user, given.session_key, settings.session.main_key, owner=owner)
 
 

@@ -11,7 +11,8 @@ import msgspec
 from app.auth.principal import Principal
 from app.events.types import RunFailed, RunFinished
 from app.runs.request import Source
-from app.runs.run import Run
+from app.runs.run import Run, find_visible
+from app.sessions.keys import shown_run_id
 
 MAX_CHARACTERS = 32 * 1024 * 1024  # of all answers together
 
@@ -29,6 +30,11 @@ class EndedRun(msgspec.Struct, frozen=True):
     end: RunFinished | RunFailed
     text: str
     model: str | None
+
+    @property
+    def shown_id(self) -> str:
+        """The id by which clients know the run."""
+        return shown_run_id(self.id, self.session_key)
 
 
 class RunLedger:
@@ -71,9 +77,9 @@ class RunLedger:
         self._characters += len(ended.text)
         self._forget(ended.ended_at)
 
-    def get(self, run_id: str) -> EndedRun | None:
-        """The run if it has ended and is still remembered."""
-        found = self._runs.get(run_id)
+    def get(self, run_id: str, owner: str | None = None) -> EndedRun | None:
+        """The run if it has ended and is remembered; only if `owner` may see it, if one is given."""
+        found = find_visible(self._runs, run_id, owner)
         return None if found is None or self._is_old(found, self._clock()) else found
 
     def _forget(self, now: float) -> None:

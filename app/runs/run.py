@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +17,7 @@ from app.events.types import Event, FinishReason, RunFailed
 from app.ids import new_run_id
 from app.messages import ToolCall, Usage
 from app.runs.request import RunRequest
+from app.sessions.keys import is_visible, owned_run_id, shown_run_id
 
 
 class RunResult(msgspec.Struct, frozen=True):
@@ -25,6 +27,27 @@ class RunResult(msgspec.Struct, frozen=True):
     reason: FinishReason
     usage: Usage
     tool_calls: tuple[ToolCall, ...]
+
+
+class InSession(Protocol):
+    @property
+    def session_key(self) -> str: ...
+
+
+R = TypeVar("R", bound=InSession)
+
+
+def find_visible(runs: Mapping[str, R], run_id: str, owner: str | None) -> R | None:
+    """The run that `owner` knows as `run_id`: one that it named so, or another one in its sessions.
+
+    None is the operator, who may see all.
+    """
+    if owner is None:
+        return runs.get(run_id)
+    if (own := runs.get(owned_run_id(run_id, owner))) is not None:
+        return own
+    other = runs.get(run_id)
+    return other if other is not None and is_visible(other.session_key, owner) else None
 
 
 class Run:
@@ -49,6 +72,11 @@ class Run:
     @property
     def timeout_seconds(self) -> float:
         return min(self.request.timeout_seconds or self.agent.timeout_seconds, self.agent.timeout_seconds)
+
+    @property
+    def shown_id(self) -> str:
+        """The id by which clients know the run."""
+        return shown_run_id(self.id, self.session_key)
 
     @property
     def session_key(self) -> str:

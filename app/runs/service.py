@@ -26,7 +26,7 @@ from app.runs.drive import RunSlots, drive, new_messages
 from app.runs.ledger import RunLedger
 from app.runs.log_lines import log_end, log_start
 from app.runs.request import RunRequest
-from app.runs.run import Run
+from app.runs.run import Run, find_visible
 from app.runs.tasks import TaskBuilder
 from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
@@ -75,9 +75,9 @@ class RunService:
     def active(self) -> Sequence[Run]:
         return list(self._active.values())
 
-    def get(self, run_id: str) -> Run | None:
-        """The active run of that id."""
-        return self._active.get(run_id)
+    def get(self, run_id: str, owner: str | None = None) -> Run | None:
+        """The active run of that id; of the runs that `owner` may see, if one is given."""
+        return find_visible(self._active, run_id, owner)
 
     def in_session(self, session_key: str) -> Sequence[Run]:
         """The active runs of a session, in the order they were started."""
@@ -152,8 +152,8 @@ class RunService:
         agent = settings.agent(request.route.agent_id)
         if agent is None:
             raise UnknownAgent(f"Unknown agent {request.route.agent_id!r}.")
-        if request.run_id in self._active:
-            raise IdempotencyKeyReused(f"A run with the id {request.run_id!r} is going on.")
+        if (other := self._active.get(request.run_id or "")) is not None:
+            raise IdempotencyKeyReused(f"A run with the id {other.shown_id!r} is going on.")
         self._tasks.check(request, agent)
         request = _in_order(request)
         answer = Answer(settings.limits.answer_bytes)

@@ -12,6 +12,7 @@ from app.clock import now_ms
 from app.errors import InvalidRequest
 from app.ids import new_uuid
 from app.messages import Role
+from app.sessions.keys import space_name, space_of
 from app.sessions.rows import ANY, SessionFilter, StoredSession
 from app.storage.base import Database
 from app.storage.message_json import load_message
@@ -129,7 +130,7 @@ class SqlSessionIndex:
     def patch(self, session_key: str, agent_id: str, changes: Mapping[str, Any]) -> StoredSession:
         """Set some settings, and the label if it is among them; None clears one. Makes a missing session.
 
-        Raises InvalidRequest: another session has the label.
+        Raises InvalidRequest: another session of the same owner has the label.
         """
 
         def work(connection: Connection) -> None:
@@ -193,6 +194,11 @@ def _filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
             statement = statement.where(column == wanted)
     if where.active_since is not None:
         statement = statement.where(sessions.c.updated_at >= where.active_since)
+    if where.owner is not None:
+        # Exactly there: a name that has the same text further back lies in another space.
+        space = space_name(where.owner)
+        begin = func.length(sessions.c.agent_id) + len("agent::") + 1
+        statement = statement.where(func.substr(sessions.c.key, begin, len(space)) == space)
     if where.search:
         columns = (sessions.c.key, sessions.c.label, sessions.c.session_id)
         word = where.search.lower()
@@ -218,7 +224,10 @@ def _line(content: str | None, most: int) -> str | None:
 
 
 def _refuse_taken_label(connection: Connection, label: str | None, session_key: str) -> None:
-    if label is not None and connection.execute(_WITH_LABEL, {"name": label, "of_key": session_key}).first():
+    if label is None:
+        return
+    others = connection.execute(_WITH_LABEL, {"name": label, "of_key": session_key}).scalars()
+    if any(space_of(other) == space_of(session_key) for other in others):
         raise InvalidRequest(f"label already in use: {label}")
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from typing import Literal
 
 from app.errors import InvalidSessionKey
 from app.ids import new_uuid
 
-MAX_KEY = 512  # characters
+MAX_KEY = 512  # characters, not counting a space
 RESERVED = ("subagent:", "cron:", "acp:", "harness:")  # not for HTTP callers, anywhere in a key
 
 SPECIAL = ("global", "unknown")  # over WebSocket: keys that name no agent
@@ -22,6 +23,10 @@ SPECIAL = ("global", "unknown")  # over WebSocket: keys that name no agent
 _AGENT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _CASED = ("openai-user:", "openresponses-user:")
+_SPACE = re.compile(r"agent:[^:]+:(of:[0-9a-f]{32}:)", re.ASCII)
+
+# Which rules hold for the names that a caller gives: those of the OpenAI API, or of the Gateway protocol.
+KeyRules = Literal["caller", "operator"]
 
 
 def is_agent_id(text: str) -> bool:
@@ -40,17 +45,63 @@ def user_key(agent_id: str, surface: str, user: str) -> str:
     return f"agent:{agent_id}:{surface}-user:{digest}"
 
 
-def owned_key(key: str, owner: str | None) -> str:
-    """`key` in the name space of the principal `owner`; unchanged for None, the operator.
+def stored_key(text: str, agent_id: str, main_key: str, owner: str | None, rules: KeyRules) -> str:
+    """The canonical key of the session that a caller's own words name; neither it nor its agent need exist.
 
-    All keys of such a principal pass through here: one that names another's key gets a key of its own
-    instead.
+    Every route and method gets its keys here. A caller who is not the operator is the `owner` of a space:
+    whatever it names lies in there, also a key that names another's space. The keys that it was shown name
+    the same sessions when it sends them back. `agent_id` is the agent of a bare name. Raises
+    InvalidSessionKey.
     """
+    text = _outside_space(text, owner)
+    if rules == "caller":
+        return owned_key(requested_key(text, agent_id, main_key), owner)
+    key = operator_key(text, agent_id, main_key)
+    if owner is not None and key in SPECIAL:
+        key = f"agent:{agent_id}:{key}"
+    return owned_key(key, owner)
+
+
+def owned_key(key: str, owner: str | None) -> str:
+    """A canonical key without a space, in that of `owner`; unchanged for None, the operator."""
     if owner is None:
         return key
     _, agent_id, rest = key.split(":", 2)
-    digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-    return f"agent:{agent_id}:of:{digest}:{rest}"
+    return f"agent:{agent_id}:{space_name(owner)}{rest}"
+
+
+def space_name(owner: str) -> str:
+    """How the names of `owner`'s sessions begin, behind `agent:<agent id>:`."""
+    digest = hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"of:{digest[:32]}:"
+
+
+def space_of(key: str) -> str:
+    """The space that a canonical key lies in, as `space_name` has it; empty for a session of the operator."""
+    found = _SPACE.match(key)
+    return found[1] if found else ""
+
+
+def is_visible(key: str, owner: str | None) -> bool:
+    """Whether the session of a canonical key is one of `owner`'s; the operator (None) has all."""
+    return owner is None or space_of(key) == space_name(owner)
+
+
+def owned_run_id(run_id: str, owner: str | None) -> str:
+    """The id under which a run is kept whose caller named it `run_id`: no two owners share one."""
+    return run_id if owner is None else space_name(owner) + run_id
+
+
+def shown_run_id(run_id: str, key: str) -> str:
+    """The id by which clients know a run of the session `key`: the one that its caller gave."""
+    return run_id.removeprefix(space_of(key))
+
+
+def _outside_space(text: str, owner: str | None) -> str:
+    """`text`, without the space that a key has which `owner` was shown."""
+    if owner is None:
+        return text
+    return re.sub(rf"^(\s*(?:agent:[^:]+:)?){space_name(owner)}", r"\1", text, count=1, flags=re.IGNORECASE)
 
 
 def requested_key(text: str, agent_id: str, main_key: str) -> str:
@@ -121,6 +172,8 @@ def _refuse_malformed(text: str) -> None:
 
 
 def _fold(rest: str) -> str:
+    if found := _SPACE.match(f"agent:x:{rest.lower()}"):  # an operator names a user's session
+        return found[1] + _fold(rest[len(found[1]) :])
     for prefix in _CASED:
         if rest.lower().startswith(prefix):
             return prefix + rest[len(prefix) :]

@@ -17,7 +17,8 @@ INJECTED = "inject"  # the source of a run that only holds a message added by ha
 class SessionFilter:
     """The sessions that meet every condition which is not None.
 
-    `search` is a part of the key, the label or the session id, in any case; `active_since` a time.
+    `owner` is the user in whose space they lie (`app.sessions.keys.space_name`); `search` is a part of the
+    key, the label or the session id, in any case; `active_since` a time.
     """
 
     key: str | None = None
@@ -26,6 +27,7 @@ class SessionFilter:
     label: str | None = None
     search: str | None = None
     active_since: int | None = None
+    owner: str | None = None
 
 
 ANY = SessionFilter()

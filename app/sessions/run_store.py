@@ -21,6 +21,7 @@ from app.ids import new_uuid
 from app.messages import Message, Usage
 from app.sessions import statements as sql
 from app.sessions.history import MessageState, RunState, StoredMessage
+from app.sessions.keys import shown_run_id
 from app.sessions.rows import load_stored
 from app.storage.base import Database, Worker
 from app.storage.message_json import dump_message
@@ -81,7 +82,8 @@ class SqlRunStore:
         try:
             return self._database.write(work, bulky=_is_bulky(rows))
         except IntegrityError as error:
-            raise IdempotencyKeyReused(f"There has been a run with the id {run_id!r}.") from error
+            shown = shown_run_id(run_id, session_key)
+            raise IdempotencyKeyReused(f"There has been a run with the id {shown!r}.") from error
 
     def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
         """The messages of earlier runs that have ended, oldest first, without those that were replaced."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -48,7 +48,8 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`peers` gives the connected operators.
+    """`peers` gives the connections that the caller may know of, `audience` those that get the events of a
+    session, which is named by its canonical key.
 
     `reply` sends a first response at once, for methods that have two. `later` makes the response of a method
     that returns `LATER`.
@@ -57,9 +58,15 @@ class Call:
     params: Params
     gateway: Gateway
     peer: Peer
-    peers: Callable[[], list[Peer]]
+    peers: Callable[[], Sequence[Peer]]
+    audience: Callable[[str], Sequence[Peer]]
     reply: Callable[[Any], None]
     later: Callable[[], Answer]
+
+    @property
+    def owner(self) -> str | None:
+        """Whose sessions the caller has; None for an operator, who has all (`Principal.owner`)."""
+        return self.peer.principal.owner
 
 
 class Answer(Protocol):

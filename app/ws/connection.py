@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from msgspec.structs import replace
 from simple_websocket import ConnectionClosed, Server
 from wsproto.events import Ping
 
@@ -191,11 +190,12 @@ class Connection:
             self.close(MISMATCH if isinstance(error, ProtocolMismatch) else POLICY, error.message)
             return False
         self.client = accepted.client
-        self.principal = replace(accepted.principal, scopes=frozenset(accepted.scopes))
+        self.principal = accepted.principal
         self.protocol, self.role = accepted.protocol, accepted.role
         names = self._dispatcher.methods
         self._websocket.max_message_size = MAX_PAYLOAD
-        hello = build_hello(accepted, self._gateway, self.id, names, self._dispatcher.presence)
+        presence = self._dispatcher.presence(self.principal.owner)
+        hello = build_hello(accepted, self._gateway, self.id, names, presence)
         self.respond(frame.id, hello)
         return True
 

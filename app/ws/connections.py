@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Protocol
 
+from app.auth.grants import is_granted
+from app.auth.scopes import READ
 from app.clock import now_ms
 from app.concurrency.background import spawn
 from app.errors import Overloaded
+from app.sessions.keys import space_name, space_of
 from app.ws.call import Peer
 from app.ws.frames import EventFrame
 from app.ws.handshake import TICK_SECONDS
@@ -40,6 +43,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: dict[str, Listener] = {}
+        # Those that may read, each with the space whose sessions it may read; None for all of them.
+        self._readers: dict[str, tuple[Listener, str | None]] = {}
         self._unauthenticated: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._ticking = False
@@ -73,6 +78,10 @@ class Connections:
     def add(self, connection: Listener) -> None:
         """Add an authenticated connection; the first one starts the tick."""
         self._open[connection.id] = connection
+        principal = connection.principal
+        if is_granted(principal, READ):
+            space = None if principal.owner is None else space_name(principal.owner)
+            self._readers[connection.id] = (connection, space)
         if not self._ticking:
             self._ticking = True
             spawn(self._tick)
@@ -80,17 +89,19 @@ class Connections:
     def remove(self, connection: Listener) -> None:
         """Remove a connection that has ended."""
         self._open.pop(connection.id, None)
+        self._readers.pop(connection.id, None)
 
-    def audience(self, session_key: str, starter: str | None) -> Iterable[Listener]:
+    def audience(self, session_key: str, starter: str | None = None) -> Sequence[Listener]:
         """The connections that get a run's events: see docs/websocket.md#which-events-a-connection-gets.
 
         `starter` is the id of the connection that started the run.
         """
-        everybody = len(self._open) <= BROADCAST_LIMIT
+        everybody, space = len(self._open) <= BROADCAST_LIMIT, space_of(session_key)
         return [
             one
-            for one in self._open.values()
-            if one.id == starter or session_key in one.watched or (everybody and one.role == "operator")
+            for one, own_space in self._readers.values()
+            if own_space in (None, space)
+            and (one.id == starter or session_key in one.watched or (everybody and one.role == "operator"))
         ]
 
     def announce_stop(self) -> None:

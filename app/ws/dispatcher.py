@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from app.auth.grants import require
-from app.auth.method_scopes import METHOD_SCOPES
+from app.auth.grants import require_method
 from app.errors import GatewayError, InternalError, InvalidRequest, MissingScope, Unauthorized
 from app.gateway import Gateway
 from app.ws.call import LATER, Call, Handler, Peer
@@ -30,14 +29,21 @@ class Replier(Peer, Protocol):
 
 
 class Dispatcher:
-    """`table` has every method there is; `peers` gives the open connections."""
+    """`table` has every method there is; `peers` gives the open connections, `audience` those that get the
+    events of a session.
+    """
 
     def __init__(
-        self, gateway: Gateway, table: Mapping[str, Handler], peers: Callable[[], list[Peer]]
+        self,
+        gateway: Gateway,
+        table: Mapping[str, Handler],
+        peers: Callable[[], list[Peer]],
+        audience: Callable[[str], Sequence[Peer]],
     ) -> None:
         self._gateway = gateway
         self._table = table
         self._peers = peers
+        self._audience = audience
         self.methods = sorted(table)
 
     def dispatch(self, frame: RequestFrame, peer: Replier) -> bool:
@@ -59,9 +65,12 @@ class Dispatcher:
             peer.respond(frame.id, payload)
         return True
 
-    def presence(self) -> list[dict[str, Any]]:
-        """An entry for each connected operator."""
-        return [describe_peer(peer) for peer in self._peers()]
+    def presence(self, owner: str | None) -> list[dict[str, Any]]:
+        """An entry for each connected operator; for a user `owner`, of its own connections."""
+        return [describe_peer(peer) for peer in self._known_to(owner)]
+
+    def _known_to(self, owner: str | None) -> list[Peer]:
+        return [peer for peer in self._peers() if owner is None or peer.principal.owner == owner]
 
     def _allowed(self, name: str, peer: Replier) -> Handler:
         if name == "connect":
@@ -71,7 +80,7 @@ class Dispatcher:
             raise InvalidRequest(f"unknown method: {name[:100]}")
         if peer.role != OPERATOR:
             raise Unauthorized(f"unauthorized role: {peer.role}")
-        require(peer.principal, METHOD_SCOPES[name])
+        require_method(peer.principal, name)
         return handle
 
     def _call(self, frame: RequestFrame, peer: Replier) -> Call:
@@ -79,7 +88,8 @@ class Dispatcher:
             params=Params(frame.method, frame.params),
             gateway=self._gateway,
             peer=peer,
-            peers=self._peers,
+            peers=lambda: self._known_to(peer.principal.owner),
+            audience=self._audience,
             reply=lambda payload: peer.respond(frame.id, payload),
             later=lambda: LaterAnswer(frame.id, peer),
         )

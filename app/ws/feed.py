@@ -11,6 +11,7 @@ from app.events.log import EventLog
 from app.events.types import RunStarted
 from app.runs.run import Run
 from app.runs.service import RunService
+from app.sessions.keys import shown_run_id
 from app.ws.connections import Connections
 from app.ws.encoder import OutgoingEvent, RunEncoder
 from app.ws.frames import EventFrame
@@ -55,7 +56,8 @@ class Feed:
         try:
             started = next(iter(log))
             assert isinstance(started, RunStarted)
-            encoder = RunEncoder(run_id, started.agent_id, started.session_key)
+            shown_id = shown_run_id(run_id, started.session_key)
+            encoder = RunEncoder(shown_id, started.agent_id, started.session_key)
             for batch in log.follow():
                 for event in encoder.encode(batch):
                     self._send(started, event)

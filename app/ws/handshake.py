@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from app import VERSION
 from app.auth.authenticate import Caller, authenticate, is_gateway_secret
 from app.auth.principal import Principal
-from app.auth.scopes import ADMIN
+from app.auth.scopes import common_scopes
 from app.errors import AuthRateLimited, GatewayError, InvalidRequest, Unauthorized
 from app.gateway import Gateway
+from app.routing.operator import main_key, main_session_key
 from app.ws.call import Client
 from app.ws.errors import ProtocolError
 
@@ -28,7 +31,10 @@ class ProtocolMismatch(ProtocolError):
 
 @dataclass(frozen=True, slots=True)
 class AcceptedClient:
-    """An authenticated client, and what was agreed with it. `scopes` keep the order of the client."""
+    """An authenticated client, and what was agreed with it.
+
+    `scopes` are those of `principal`, in the order in which the client asked for them.
+    """
 
     client: Client
     principal: Principal
@@ -40,17 +46,19 @@ class AcceptedClient:
 def accept_connect(params: Mapping[str, Any], caller: Caller, gateway: Gateway) -> AcceptedClient:
     """Check the params of `connect`: their shape, the protocol, the role and the secret, in this order.
 
-    A `device` block is ignored: the shared secret alone authenticates. Raises InvalidRequest,
-    ProtocolMismatch, Forbidden, and ProtocolError for a client that is not authenticated, or that has tried
-    too often.
+    What the client may do comes from who it is; the scopes that it asks for can only make it less. A `device`
+    block is ignored: the shared secret alone authenticates. Raises InvalidRequest, ProtocolMismatch,
+    Forbidden, and ProtocolError for a client that is not authenticated, or that has tried too often.
     """
     client = _load_client(params)
     protocol = _negotiate_protocol(params)
     role = params.get("role", "operator")
     if role not in ROLES:
         raise InvalidRequest("invalid role")
+    asked = _load_scopes(params)
     principal = _authenticate(params, caller, gateway)
-    return AcceptedClient(client, principal, protocol, role, _scopes(params))
+    scopes = _narrow(principal.scopes, asked)
+    return AcceptedClient(client, replace(principal, scopes=frozenset(scopes)), protocol, role, scopes)
 
 
 def _load_client(params: Mapping[str, Any]) -> Client:
@@ -145,9 +153,23 @@ def _refusal(kind: str, what: str) -> GatewayError:
     return ProtocolError(f"unauthorized: gateway {kind} {what} ({hint})", details)
 
 
-def _scopes(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """The scopes that the client asks for; all, if it names none. The secret grants every scope."""
-    return tuple(dict.fromkeys(_strings(params.get("scopes")))) or (ADMIN,)
+def _load_scopes(params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The scopes that the client asks for; empty if it names none. Raises InvalidRequest."""
+    given = params.get("scopes", [])
+    if not isinstance(given, list):
+        raise _invalid("at /scopes: must be array of strings")
+    for index, one in enumerate(given):
+        if not isinstance(one, str) or not one.strip():
+            raise _invalid(f"at /scopes/{index}: must be a non-empty string")
+    return tuple(dict.fromkeys(given))
+
+
+def _narrow(granted: frozenset[str], asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the scopes granted those that the client asks for, or all if it names none."""
+    if not asked:
+        return tuple(sorted(granted))
+    common = common_scopes(granted, frozenset(asked))
+    return (*(one for one in asked if one in common), *sorted(common.difference(asked)))
 
 
 def _strings(value: object) -> list[str]:
@@ -163,29 +185,31 @@ def _optional(value: object) -> str | None:
 
 
 def build_hello(
-    welcome: AcceptedClient, gateway: Gateway, conn_id: str, methods: list[str], snapshot: Callable[[], Any]
+    welcome: AcceptedClient,
+    gateway: Gateway,
+    conn_id: str,
+    methods: list[str],
+    presence: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The payload of `connect`'s response. `methods` are served, `snapshot` gives the presence entries.
+    """The payload of `connect`'s response. `methods` are served, `presence` says who is connected.
 
     It never has a device token: clients would send that instead of the secret the next time.
     """
-    settings = gateway.settings
-    agent_id = settings.default_agent.id
-    main_key = settings.session.main_key
+    settings, owner = gateway.settings, welcome.principal.owner
     return {
         "type": "hello-ok",
         "protocol": welcome.protocol,
         "server": {"version": VERSION, "connId": conn_id, "controlUiBuildSource": "configured"},
         "features": {"methods": methods, "events": list(EVENTS), "capabilities": list(CAPABILITIES)},
         "snapshot": {
-            "presence": snapshot(),
+            "presence": presence,
             "health": {},
             "stateVersion": {"presence": 0, "health": 0},
             "uptimeMs": gateway.status.uptime_ms,
             "sessionDefaults": {
-                "defaultAgentId": agent_id,
-                "mainKey": main_key,
-                "mainSessionKey": f"agent:{agent_id}:{main_key}",
+                "defaultAgentId": settings.default_agent.id,
+                "mainKey": main_key(settings, owner),
+                "mainSessionKey": main_session_key(settings, owner),
                 "scope": "per-sender",
                 "modelConfigured": True,
             },

@@ -40,18 +40,24 @@ class ProtocolServer:
         gateway.on_stopping.append(self.connections.announce_stop)
         gateway.on_drained.append(self._end)
         gateway.on_settings.append(self._check_credentials)
-        self._auth = gateway.settings.gateway.auth
-        self.dispatcher = Dispatcher(gateway, build_table(feed), self.connections.peers)
+        self._credentials = _credentials(gateway.settings)
+        self.dispatcher = Dispatcher(
+            gateway, build_table(feed), self.connections.peers, self.connections.audience
+        )
 
     def _end(self) -> None:
         self.connections.stop()
         self.connections.close_all(*RESTART)
 
     def _check_credentials(self, settings: Settings) -> None:
-        """Close all connections when the secret changes: they were authenticated with the old one."""
-        if settings.gateway.auth != self._auth:
-            self._auth = settings.gateway.auth
+        """Close all connections when the secret or the users change: they were authenticated with the old."""
+        if (credentials := _credentials(settings)) != self._credentials:
+            self._credentials = credentials
             self.connections.close_all(*ROTATED)
+
+
+def _credentials(settings: Settings) -> tuple[object, ...]:
+    return settings.gateway.auth, settings.gateway.trusted_proxies
 
 
 def register_websocket(app: Flask, gateway: Gateway) -> None:

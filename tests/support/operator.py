@@ -22,6 +22,7 @@ class Operator:
         self.client = GatewayClient(f"ws://127.0.0.1:{gateway.port}{path}", TIMEOUT, **options)
         self.socket = self.client.socket
         self.frames: list[Frame] = []
+        self.hello: Frame = {}  # the payload of `connect`, where the test keeps it
 
     def __enter__(self) -> Operator:
         return self

@@ -44,6 +44,9 @@ class TrustedProxySchema(Section):
     )
     required_headers = StringList("Further headers that must be present.", check=checks.header_name)
     allow_users = StringList("The users who may call; if empty, every user that the proxy names.")
+    admin_users = StringList(
+        "Those of them who are operators: all sessions, logs and settings. Others have their own sessions."
+    )
     allow_loopback = Boolean("Whether the proxy may be on this machine.")
 
 

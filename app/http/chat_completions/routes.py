@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from app.exchange import GatewayResponse, current_request
-from app.http.access import require_principal
+from app.http.access import require_writer
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
 from app.http.chat_completions.plain import read_plain
 from app.http.chat_completions.schema import load_chat_request
@@ -15,7 +15,7 @@ from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
 
 ID_PREFIX = "chatcmpl_"  # the run's id is also the completion's
 bp = SwitchedBlueprint("chat_completions", __name__, CHAT_COMPLETIONS)
-bp.before_request(require_principal)
+bp.before_request(require_writer)
 
 
 @bp.post("/v1/chat/completions")

@@ -36,9 +36,9 @@ class AgentMethods:
         """
         params, runs = call.params, call.gateway.runs
         message, run_id = params.text("message"), params.run_id()
-        if runs.get(run_id) is not None:
+        if runs.get(run_id, call.owner) is not None:
             return {"runId": run_id, "status": "in_flight"}
-        if (ended := runs.ledger.get(run_id)) is not None:
+        if (ended := runs.ledger.get(run_id, call.owner)) is not None:
             return _send_result(ended, call.later())
         request = _load_request(call, message, run_id)
         route = request.route
@@ -47,7 +47,7 @@ class AgentMethods:
         answer = call.later()
         call.reply(
             {
-                "runId": run.id,
+                "runId": run.shown_id,
                 "status": "accepted",
                 "acceptedAt": now_ms(),
                 "sessionKey": route.session_key,
@@ -61,16 +61,16 @@ class AgentMethods:
         """How a run ended. `timeout` if that is not known in time; of an unknown run it never is."""
         run_id, ledger = call.params.text("runId"), call.gateway.runs.ledger
         seconds = call.params.integer("timeoutMs", DEFAULT_WAIT_MS) / 1000
-        if (ended := ledger.get(run_id)) is not None:
+        if (ended := ledger.get(run_id, call.owner)) is not None:
             return _describe_end(ended)
         answer, timeout = call.later(), {"runId": run_id, "status": "timeout"}
 
         def send_end() -> None:
-            ended = ledger.get(run_id)
+            ended = ledger.get(run_id, call.owner)
             answer.succeed(timeout if ended is None else _describe_end(ended))
 
-        if call.gateway.runs.get(run_id) is not None:
-            self._feed.when_sent(run_id, send_end)
+        if (run := call.gateway.runs.get(run_id, call.owner)) is not None:
+            self._feed.when_sent(run.id, send_end)
         call_later(seconds, lambda: answer.succeed(timeout))
         return LATER
 
@@ -101,7 +101,7 @@ def _send_result(run: EndedRun | None, answer: Answer) -> object:
     if run is None:  # forgotten since it ended, which is a matter of minutes
         answer.fail(InvalidRequest("The result of this run is no longer known."))
     elif isinstance(run.end, RunFailed):
-        failed = {"runId": run.id, "status": "error", "summary": run.end.message}
+        failed = {"runId": run.shown_id, "status": "error", "summary": run.end.message}
         answer.fail(run.end.as_error(), failed)
     else:
         answer.succeed(_dump_result(run))
@@ -126,13 +126,13 @@ def _dump_result(run: EndedRun) -> dict[str, Any]:
     meta = {"durationMs": duration, "stopReason": run.end.reason, "agentMeta": agent_meta}
     payloads = [{"text": run.text, "mediaUrl": None}] if run.text else []
     result = {"payloads": payloads, "meta": meta}
-    return {"runId": run.id, "status": "ok", "summary": "completed", "result": result}
+    return {"runId": run.shown_id, "status": "ok", "summary": "completed", "result": result}
 
 
 def _describe_end(run: EndedRun) -> dict[str, Any]:
     failed = isinstance(run.end, RunFailed)
     state: dict[str, Any] = {
-        "runId": run.id,
+        "runId": run.shown_id,
         "status": "error" if failed else "ok",
         "startedAt": int(run.started_at * 1000),
         "endedAt": int(run.ended_at * 1000),

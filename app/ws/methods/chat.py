@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.auth.grants import require_method
 from app.clock import now_ms
 from app.control.commands import find_command, is_stop_word
 from app.errors import InvalidRequest, RunAborted
@@ -51,29 +52,30 @@ class ChatMethods:
         if not message.strip() and content == message:
             raise params.wrong("at /message", "message or attachment required")
         call.peer.watch_session(key, params.text("sessionKey"))
-        if runs.get(run_id) is not None:
+        if runs.get(run_id, call.owner) is not None:
             return {"runId": run_id, "status": "in_flight"}
-        if (ended := runs.ledger.get(run_id)) is not None:
+        if (ended := runs.ledger.get(run_id, call.owner)) is not None:
             if isinstance(ended.end, RunFailed):
                 raise ended.end.as_error()
             return {"runId": run_id, "status": "ok"}
         command = find_command(message)
         if is_stop_word(message) or (command is not None and command[0] == "stop"):
+            require_method(call.peer.principal, "chat.abort")
             return self._stop_all(call, key)
         if command is not None:
             return _command(call, key, run_id, *command)
         run = runs.start(_load_request(call, key, content, run_id))
-        return {"runId": run.id, "status": "started"}
+        return {"runId": run.shown_id, "status": "started"}
 
     def abort(self, call: Call) -> Any:
         """Aborts a session's runs, or one of them, whoever started it; the event comes first."""
         key, run_id = session_key(call), call.params.optional_text("runId")
         if run_id is None:
             return self._stop_all(call, key)
-        run = call.gateway.runs.get(run_id)
-        if run is not None and run.session_key != key:
+        runs = [run for run in call.gateway.runs.in_session(key) if run.shown_id == run_id]
+        if not runs and call.gateway.runs.get(run_id, call.owner) is not None:
             raise InvalidRequest("runId does not match sessionKey")
-        return self._stop([run] if run is not None else [])
+        return self._stop(runs)
 
     def _stop_all(self, call: Call, key: str) -> dict[str, Any]:
         return self._stop(call.gateway.runs.in_session(key))
@@ -81,14 +83,14 @@ class ChatMethods:
     def _stop(self, runs: Sequence[Run]) -> dict[str, Any]:
         stopped = [run for run in runs if run.abort(RunAborted("The run was stopped."))]
         self._feed.wait_sent(stopped, ABORT_SECONDS)
-        return {"ok": True, "aborted": bool(stopped), "runIds": [run.id for run in stopped]}
+        return {"ok": True, "aborted": bool(stopped), "runIds": [run.shown_id for run in stopped]}
 
 
 def session_key(call: Call) -> str:
     """The canonical key that the caller means; its agent must exist."""
     params = call.params
     return resolve_operator_route(
-        params.text("sessionKey"), params.optional_text("agentId"), call.gateway.settings
+        params.text("sessionKey"), params.optional_text("agentId"), call.gateway.settings, call.owner
     ).session_key
 
 
@@ -110,13 +112,13 @@ def _load_request(call: Call, key: str, content: Content, run_id: str) -> RunReq
 
 def _command(call: Call, key: str, run_id: str, name: str, rest: str) -> Any:
     """A command's answer is one final, and no run."""
-    text = call.gateway.commands.run(name, rest, key)
+    text = call.gateway.commands.run(name, rest, key, call.peer.principal)
     content = [{"type": "text", "text": text}]
     message = {"role": "assistant", "content": content, "timestamp": now_ms()}
     payload = {"runId": run_id, "sessionKey": key, "seq": 0, "state": "final", "message": message}
     call.reply({"runId": run_id, "status": "started"})
-    for peer in call.peers():
-        if peer is call.peer or key in peer.watched:
+    for peer in call.audience(key):
+        if key in peer.watched:  # as is the caller's own connection
             peer.send_event("chat", payload)
     return LATER
 
@@ -143,6 +145,6 @@ def inject(call: Call) -> Any:
     message = {"role": "assistant", "content": content, "timestamp": now_ms()}
     run_id = f"inject-{message_id}"
     payload = {"runId": run_id, "sessionKey": key, "seq": 0, "state": "final", "message": message}
-    for peer in call.peers():
+    for peer in call.audience(key):
         peer.send_event("chat", payload)
     return {"ok": True, "messageId": str(message_id)}

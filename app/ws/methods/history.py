@@ -9,6 +9,7 @@ import orjson
 from app.gateway import Gateway
 from app.messages import ImagePart, Message
 from app.model_name import ModelName
+from app.sessions.keys import shown_run_id
 from app.sessions.rows import TranscriptRow
 
 
@@ -21,20 +22,22 @@ def dump_history(gateway: Gateway, key: str, limit: int) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "sessionKey": key,
         "sessionId": session.session_id if session is not None else None,
-        "messages": [dump_row(row) for row in rows],
+        "messages": [dump_row(row, key) for row in rows],
         "thinkingLevel": (session.settings if session is not None else {}).get("thinkingLevel", "off"),
         "pendingInputs": {"items": [], "total": 0},
         "hasMore": total > len(rows),
         "totalMessages": total,
     }
     if active is not None:
-        answer["inFlightRun"] = {"runId": active.id, "startedAt": int(active.started_at * 1000)}
+        answer["inFlightRun"] = {"runId": active.shown_id, "startedAt": int(active.started_at * 1000)}
     return answer
 
 
-def dump_row(row: TranscriptRow) -> dict[str, Any]:
-    """A message. By `idempotencyKey` the Control UI recognizes the messages that it sent itself."""
-    message = row.message
+def dump_row(row: TranscriptRow, key: str) -> dict[str, Any]:
+    """A message of the session `key`. By `idempotencyKey` the Control UI recognizes the messages that it sent
+    itself.
+    """
+    message, run_id = row.message, shown_run_id(row.run_id, key)
     about: dict[str, Any] = {"id": str(row.id), "seq": row.seq}
     fields: dict[str, Any] = {
         "role": "toolResult" if message.role == "tool" else message.role,
@@ -43,10 +46,10 @@ def dump_row(row: TranscriptRow) -> dict[str, Any]:
         "__openclaw": about,
     }
     if message.role == "user":
-        about["idempotencyKey"] = row.run_id
-        fields["idempotencyKey"] = f"{row.run_id}:user"
+        about["idempotencyKey"] = run_id
+        fields["idempotencyKey"] = f"{run_id}:user"
     else:
-        about["runId"] = row.run_id
+        about["runId"] = run_id
     if message.tool_call_id is not None:
         fields["toolCallId"] = message.tool_call_id
     if message.role == "assistant" and row.model:

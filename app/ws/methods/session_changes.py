@@ -5,9 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from app.auth.grants import require
-from app.auth.scopes import ADMIN
-from app.control.session_settings import load_changes, needs_admin
+from app.control.session_settings import load_changes, require_changes
 from app.gateway import Gateway
 from app.messages import Message
 from app.runs.intake import RunInput
@@ -30,6 +28,7 @@ def create(call: Call) -> Any:
     params, gateway = call.params, call.gateway
     key = canonical_key(call, params.optional_text("key") or f"dashboard:{uuid.uuid4()}")
     given = {name: params.given[name] for name in ("label", "model", "thinkingLevel") if name in params.given}
+    require_changes(call.peer.principal, given)
     session = gateway.sessions.create(key, given)
     return {
         "ok": True,
@@ -43,11 +42,10 @@ def create(call: Call) -> Any:
 
 
 def patch(call: Call) -> Any:
-    """Set some settings of a session. Raises InvalidRequest and MissingScope."""
+    """Set some settings of a session. Raises InvalidRequest, MissingScope and Forbidden."""
     gateway, key = call.gateway, named_key(call)
     changes = load_changes(call.params.given, gateway.models)
-    if needs_admin(changes):
-        require(call.peer.principal, ADMIN)
+    require_changes(call.peer.principal, changes)
     session = gateway.sessions.patch(key, changes)
     return {
         "ok": True,
@@ -92,12 +90,12 @@ def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
             principal=call.peer.principal,
             messages=(Message("user", user_content(message, call)),),
             session_key=session.key,
-            run_id=call.params.optional_text("idempotencyKey"),
+            run_id=call.params.run_id() if call.params.optional_text("idempotencyKey") else None,
             starter=call.peer.id,
         )
     )
     run = call.gateway.runs.start(request)
-    return {"runStarted": True, "runId": run.id}
+    return {"runStarted": True, "runId": run.shown_id}
 
 
 def _resolved(session: StoredSession, gateway: Gateway) -> dict[str, str]:

@@ -25,7 +25,8 @@ def named_key(call: Call, name: str = "key") -> str:
 
 def canonical_key(call: Call, text: str) -> str:
     """The same for a key that is not a parameter of its own."""
-    return resolve_session_key(text, call.params.optional_text("agentId"), call.gateway.settings)
+    agent_id = call.params.optional_text("agentId")
+    return resolve_session_key(text, agent_id, call.gateway.settings, call.owner)
 
 
 def dump_model(name: str) -> dict[str, str]:

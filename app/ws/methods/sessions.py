@@ -28,6 +28,7 @@ def list_sessions(call: Call) -> Any:
         label=params.optional_text("label"),
         search=(params.optional_text("search") or "").strip() or None,
         active_since=now_ms() - minutes * 60_000 if minutes else None,
+        owner=call.owner,
     )
     # There are no sessions that another session has started.
     spawned = params.optional_text("spawnedBy") is not None
@@ -67,10 +68,13 @@ def resolve(call: Call) -> Any:
     if not given:
         raise InvalidRequest("Either key, sessionId, or label is required")
     if key:
-        where = SessionFilter(key=canonical_key(call, key))
+        where = SessionFilter(key=canonical_key(call, key), owner=call.owner)
     else:
         where = SessionFilter(
-            session_id=session_id or None, label=label or None, agent_id=params.optional_text("agentId")
+            session_id=session_id or None,
+            label=label or None,
+            agent_id=params.optional_text("agentId"),
+            owner=call.owner,
         )
     found = store.index.sessions(2, where=where)
     if not found:
@@ -96,8 +100,9 @@ def preview(call: Call) -> Any:
 def get(call: Call) -> Any:
     """A page of a session's messages, oldest first."""
     limit = min(call.params.integer("limit", DEFAULT_MESSAGES, 1), MAX_MESSAGES)
-    rows = call.gateway.store.transcripts.page(named_key(call), limit, call.params.integer("offset", 0))
-    return {"messages": [dump_row(row) for row in rows]}
+    key, offset = named_key(call), call.params.integer("offset", 0)
+    rows = call.gateway.store.transcripts.page(key, limit, offset)
+    return {"messages": [dump_row(row, key) for row in rows]}
 
 
 def subscribe(call: Call) -> Any:

@@ -14,7 +14,7 @@ from app.clock import now_ms
 from app.config.settings import AgentSettings
 from app.errors import InvalidRequest
 from app.gateway import Gateway
-from app.routing.operator import agent_of_key, check_same_agent, find_agent
+from app.routing.operator import agent_of_key, check_same_agent, find_agent, main_key
 from app.ws.call import Call, Handler
 from app.ws.dispatcher import describe_peer
 from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_session
@@ -25,18 +25,19 @@ _NO_HEARTBEAT = {"enabled": False, "every": "disabled", "everyMs": None}
 
 def health(call: Call) -> Any:
     """Anybody may ask how the gateway is; which sessions there are is for those who may read."""
-    return build_health(call.gateway, recent=MAX_RECENT if is_granted(call.peer.principal, READ) else 0)
+    recent = MAX_RECENT if is_granted(call.peer.principal, READ) else 0
+    return build_health(call.gateway, call.owner, recent)
 
 
-def build_health(gateway: Gateway, recent: int = MAX_RECENT) -> dict[str, Any]:
-    """Also what the `health` event carries."""
+def build_health(gateway: Gateway, owner: str | None = None, recent: int = MAX_RECENT) -> dict[str, Any]:
+    """How the gateway is, with the `recent` newest of `owner`'s sessions: of all for None, an operator."""
     started, settings = time.monotonic(), gateway.settings
     agents = [
         {
             "agentId": agent.id,
             "isDefault": agent.default,
             "heartbeat": {**_NO_HEARTBEAT, "prompt": "", "target": "none", "ackMaxChars": 0},
-            "sessions": _sessions(gateway, recent, agent.id),
+            "sessions": _sessions(gateway, owner, recent, agent.id),
         }
         for agent in settings.agents
     ]
@@ -49,16 +50,16 @@ def build_health(gateway: Gateway, recent: int = MAX_RECENT) -> dict[str, Any]:
         "heartbeatSeconds": 0,
         "defaultAgentId": settings.default_agent.id,
         "agents": agents,
-        "sessions": _sessions(gateway, recent),
+        "sessions": _sessions(gateway, owner, recent),
         "durationMs": int((time.monotonic() - started) * 1000),
     }
 
 
 def status(call: Call) -> Any:
     """The default model, the sessions used last, and how many runs are active."""
-    gateway = call.gateway
+    gateway, owner = call.gateway, call.owner
     settings, now = gateway.settings, now_ms()
-    summary = gateway.status.sessions(MAX_RECENT)
+    summary = gateway.status.sessions(owner, MAX_RECENT)
     recent = [
         {**dump_session(one, gateway), "age": now - one.updated_at, "flags": []} for one in summary.recent
     ]
@@ -66,7 +67,7 @@ def status(call: Call) -> Any:
         {
             "agentId": agent.id,
             "path": str(settings.state_dir),
-            "count": gateway.status.sessions(0, agent.id).count,
+            "count": gateway.status.sessions(owner, 0, agent.id).count,
             "recent": [row for row in recent if row["agentId"] == agent.id],
         }
         for agent in settings.agents
@@ -86,7 +87,7 @@ def status(call: Call) -> Any:
             "recent": recent,
             "byAgent": by_agent,
         },
-        "activeRuns": gateway.status.active_runs,
+        "activeRuns": gateway.status.active_runs_of(owner),
         "uptimeMs": gateway.status.uptime_ms,
     }
 
@@ -123,7 +124,7 @@ def list_agents(call: Call) -> Any:
     settings = call.gateway.settings
     return {
         "defaultId": settings.default_agent.id,
-        "mainKey": settings.session.main_key,
+        "mainKey": main_key(settings, call.owner),
         "scope": "per-sender",
         "selectionRequired": False,
         "agents": [_dump_agent(agent, call.gateway) for agent in settings.agents],
@@ -165,8 +166,10 @@ def _is_shown(avatar: str | None) -> bool:
     return avatar is not None and avatar.startswith(("https://", "http://", "data:image/"))
 
 
-def _sessions(gateway: Gateway, recent: int, agent_id: str | None = None) -> dict[str, Any]:
-    now, found = now_ms(), gateway.status.sessions(recent, agent_id)
+def _sessions(
+    gateway: Gateway, owner: str | None, recent: int, agent_id: str | None = None
+) -> dict[str, Any]:
+    now, found = now_ms(), gateway.status.sessions(owner, recent, agent_id)
     return {
         "path": str(gateway.settings.state_dir),
         "count": found.count,

@@ -7,6 +7,7 @@ from typing import Any
 from app.clock import now_ms
 from app.control.usage import Prices, Totals, Usage
 from app.errors import InvalidRequest
+from app.sessions.keys import is_visible
 from app.sessions.rows import UsageRow
 from app.ws.call import Call, Handler
 from app.ws.methods.session_rows import named_key
@@ -95,7 +96,8 @@ def logs(call: Call) -> Any:
 
 
 def _rows(call: Call, span: Span) -> list[UsageRow]:
-    return call.gateway.store.usage.totals(span.first, span.last, span.offset)
+    rows = call.gateway.store.usage.totals(span.first, span.last, span.offset)
+    return [row for row in rows if is_visible(row.key, call.owner)]
 
 
 USAGE: dict[str, Handler] = {

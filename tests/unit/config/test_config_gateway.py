@@ -99,10 +99,12 @@ def test_who_may_call(
         ),
         (
             """{auth: {mode: 'trusted-proxy', trustedProxy: {userHeader: 'X-User', requiredHeaders: ['X-A'],
-                allowUsers: ['ann'], allowLoopback: true}}, trustedProxies: ['10.0.0.1', 'fd00::/8']}""",
+                allowUsers: ['ann'], allowLoopback: true,
+                adminUsers: ['ann']}}, trustedProxies: ['10.0.0.1', 'fd00::/8']}""",
             GatewaySettings(
                 auth=AuthSettings(
-                    "trusted-proxy", trusted_proxy=TrustedProxySettings("x-user", ("x-a",), ("ann",), True)
+                    "trusted-proxy",
+                    trusted_proxy=TrustedProxySettings("x-user", ("x-a",), ("ann",), True, ("ann",)),
                 ),
                 trusted_proxies=("10.0.0.1", "fd00::/8"),
             ),

@@ -56,31 +56,31 @@ def test_an_agent_that_is_not_configured(named: str, settings: Settings):
     ],
 )
 def test_session_keys(text: str, agent_id: str | None, key: str, settings: Settings):
-    assert resolve_session_key(text, agent_id, settings) == key
+    assert resolve_session_key(text, agent_id, settings, None) == key
 
 
 def test_wrong_session_keys(settings: Settings):
     with pytest.raises(InvalidSessionKey):
-        resolve_session_key("agent::x", None, settings)
+        resolve_session_key("agent::x", None, settings, None)
     with pytest.raises(UnknownAgent, match=r'^unknown agent id "no good"$'):
-        resolve_session_key("x", "no good", settings)
+        resolve_session_key("x", "no good", settings, None)
 
 
 def test_where_a_message_goes(settings: Settings):
-    route = resolve_operator_route("agent:beta:work", "main", settings, "Ada")
+    route = resolve_operator_route("agent:beta:work", "main", settings, None, "Ada")
     assert (route.agent_id, route.session_key, route.label) == ("beta", "agent:beta:work", "Ada")
-    assert resolve_operator_route(None, "beta", settings).session_key == "agent:beta:main"
-    assert resolve_operator_route("global", "beta", settings).agent_id == "main"
+    assert resolve_operator_route(None, "beta", settings, None).session_key == "agent:beta:main"
+    assert resolve_operator_route("global", "beta", settings, None).agent_id == "main"
     with pytest.raises(UnknownAgent):
-        resolve_operator_route("agent:gone:work", None, settings)
+        resolve_operator_route("agent:gone:work", None, settings, None)
 
 
 def test_where_an_agents_run_goes(settings: Settings):
-    route = resolve_agent_route("work", "beta", settings)
+    route = resolve_agent_route("work", "beta", settings, None)
     assert (route.agent_id, route.session_key) == ("beta", "agent:beta:work")
-    assert resolve_agent_route(None, None, settings).session_key == "agent:main:main"
-    assert resolve_agent_route("agent:beta:x", None, settings).agent_id == "beta"
-    assert resolve_agent_route("global", "beta", settings).agent_id == "beta"
+    assert resolve_agent_route(None, None, settings, None).session_key == "agent:main:main"
+    assert resolve_agent_route("agent:beta:x", None, settings, None).agent_id == "beta"
+    assert resolve_agent_route("global", "beta", settings, None).agent_id == "beta"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_where_no_agents_run_goes(
     text: str | None, agent_id: str | None, error: type[GatewayError], message: str, settings: Settings
 ):
     with pytest.raises(error) as caught:
-        resolve_agent_route(text, agent_id, settings)
+        resolve_agent_route(text, agent_id, settings, None)
     assert caught.value.message == message
 
 

@@ -92,6 +92,7 @@ class Office:
             gateway=self.gateway,
             peer=self.peer,
             peers=lambda: [self.peer],
+            audience=lambda _: [self.peer],
             reply=_unexpected,
             later=_unexpected,
         )
