@@ -6,7 +6,8 @@ tool is still at work. A provider refuses such a conversation, and would refuse 
 question. So before each call of a model
 
 * each message with tool calls is followed by their results, and by nothing else in between;
-* calls without a result, and results without a call, are left out;
+* calls without a result, and results without a call, are left out; where nothing else would be there to
+  answer, such results become a message of the user;
 * the arguments of calls are JSON objects;
 * answers without any content are left out;
 * neighbouring messages of the user are joined: the chat templates of many models want user and assistant to
@@ -22,7 +23,6 @@ from operator import attrgetter
 import msgspec
 import orjson
 
-from app.errors import InvalidRequest
 from app.messages import Content, ImagePart, Message, PlainMessage, PlainMessages, TextPart, ToolCall
 
 SEPARATOR = "\n\n"  # between the texts of joined messages
@@ -32,7 +32,7 @@ _role, _content, _tool_calls = attrgetter("role"), attrgetter("content"), attrge
 
 class Ordered(msgspec.Struct, frozen=True):
     """`messages` in order. `unpaired` are the places, in the conversation as it was given, of calls without
-    all their results and of results without a call: what they lack is left out of `messages`."""
+    all their results and of results without a call."""
 
     messages: Sequence[Message]
     unpaired: Sequence[int] = ()
@@ -41,20 +41,12 @@ class Ordered(msgspec.Struct, frozen=True):
 def put_in_order(messages: Sequence[Message]) -> Ordered:
     """The conversation as providers accept it; the very same object if it is in order already.
 
-    `messages` has no system messages. Raises InvalidRequest if the newest message is a tool's result without
-    its call and nothing else is left to answer.
+    `messages` has no system messages.
     """
     if _is_plain(messages):
         return Ordered(messages)
     ordered, unpaired = _paired(messages)
-    ordered = list(_joined(ordered))
-    if messages and messages[-1].role == "tool" and not (ordered and ordered[-1].role != "assistant"):
-        raise InvalidRequest(
-            f"The tool result for {str(messages[-1].tool_call_id)[:80]!r} answers no open call of this "
-            "conversation: send it right after the assistant's message that has the call.",
-            param="messages",
-        )
-    return Ordered(tuple(ordered), unpaired)
+    return Ordered(tuple(_joined(ordered)), unpaired)
 
 
 def _is_plain(messages: Sequence[Message]) -> bool:
@@ -103,9 +95,12 @@ def _paired(messages: Sequence[Message]) -> tuple[list[Message], list[int]]:
                 unpaired.append(start)
             if not _is_blank(answer):
                 ordered.append(answer)
+        stray = [place for place in results if place not in paired]
         ordered += [result for place, result in results.items() if place in paired]
-        unpaired += [place for place in results if place not in paired]
         ordered += [messages[place] for place in after if place not in results]
+        if len(stray) == len(after):
+            ordered += [_as_text(results[place]) for place in stray]
+        unpaired += stray
     return ordered, unpaired
 
 
@@ -130,6 +125,11 @@ def _answered(message: Message, results: Mapping[int, Message]) -> tuple[Message
     if (kept := tuple(calls)) == message.tool_calls:
         return message, paired
     return message._replace(tool_calls=kept), paired
+
+
+def _as_text(result: Message) -> Message:
+    """A result whose call is not there, as a message of the user."""
+    return Message("user", f"[Result of the tool call {result.tool_call_id}]\n{result.text}")
 
 
 def _with_json_arguments(call: ToolCall) -> ToolCall:

@@ -33,6 +33,23 @@ def load_tools(tools: object, choice: object) -> ClientTools:
     return ClientTools() if kind == "none" else ClientTools(specs, wanted)
 
 
+def refuse_functions(functions: object, choice: object) -> None:
+    """Raise UnsupportedValue if the older `functions` and `function_call` ask for anything.
+
+    They are not ignored: the model would never hear of the functions, and its caller wait for calls in vain.
+    """
+    for name, value, nothing in (
+        ("functions", functions, (None, [])),
+        ("function_call", choice, (None, "none", "auto")),
+    ):
+        if value not in nothing:
+            raise UnsupportedValue(
+                f"`{name}` is OpenAI's older form and not supported: send the functions as `tools`, and "
+                "`tool_choice` with them.",
+                param=name,
+            )
+
+
 def _load_specs(tools: object) -> tuple[ToolSpec, ...]:
     if tools is None:
         return ()

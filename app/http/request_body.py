@@ -15,10 +15,12 @@ from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import ParseException
 
 from app.concurrency.deadline import time_limit
+from app.concurrency.fairness import give_way
 from app.errors import BodyTimeout, BodyTooLarge, InvalidJson, InvalidRequest, UnsupportedMediaType
 
 READ_BYTES = 64 * 1024
 READ_SECONDS = 15.0
+MAX_GZIP_MEMBERS = 100  # what follows a member is copied each time
 BOM = b"\xef\xbb\xbf"
 
 
@@ -98,16 +100,32 @@ def _is_buffered(source: Any, wanted: int) -> bool:
 
 
 def _gunzip(body: bytes, limit: int) -> bytes:
+    """The text of all members of the gzip file (RFC 1952, section 2.2); zeros may follow them, as padding."""
+    members: list[bytes] = []
+    rest = body
+    while rest or not members:
+        if len(members) == MAX_GZIP_MEMBERS:
+            raise InvalidRequest(f"The gzip request body has more than {MAX_GZIP_MEMBERS} members.")
+        text, rest = _gunzip_member(rest, limit - sum(map(len, members)), limit)
+        members.append(text)
+        give_way()
+        if rest.startswith(b"\0"):
+            rest = rest.lstrip(b"\0")
+    return b"".join(members)
+
+
+def _gunzip_member(body: bytes, room: int, limit: int) -> tuple[bytes, bytes]:
+    """The text of the first member, and what follows it."""
     decoder = zlib.decompressobj(wbits=31)
     try:
-        text = decoder.decompress(body, limit + 1)
+        text = decoder.decompress(body, room + 1)
     except zlib.error as error:
         raise InvalidRequest("The request body is not valid gzip.") from error
-    if len(text) > limit:
+    if len(text) > room:
         raise _too_large(limit)
     if not decoder.eof:
         raise InvalidRequest("The gzip request body is not complete.")
-    return text
+    return text, decoder.unused_data
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -75,7 +75,7 @@ def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:
 
 
 def _answer(run: Run, store: RunStore | None, build_task: BuildTask) -> RunFinished:
-    messages = run.request.messages if store is None else _with_history(run, store)
+    messages = put_in_order(run.request.messages).messages if store is None else _with_history(run, store)
     for event in run_agent(build_task(run, messages), run.answer, run.cancel):
         if isinstance(event, RunFinished):
             if store is not None:

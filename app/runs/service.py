@@ -7,9 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from msgspec.structs import replace
-
-from app.agents.conversation import put_in_order
 from app.agents.loop import Answer
 from app.config.settings import Settings
 from app.errors import (
@@ -87,7 +84,7 @@ class RunService:
         """Accept a run and drive it in the background. All that can be refused is refused here.
 
         Once this has returned, the user's messages are in the stored session, even if the process dies.
-        Raises Draining, Overloaded, UnknownAgent, InvalidRequest (unknown model, nothing to answer),
+        Raises Draining, Overloaded, UnknownAgent, InvalidRequest (unknown model),
         SessionBusy, StorageUnavailable and IdempotencyKeyReused (a `run_id` that another run has or had).
         """
         run, slots = self._begin(request)
@@ -155,7 +152,6 @@ class RunService:
         if (other := self._active.get(request.run_id or "")) is not None:
             raise IdempotencyKeyReused(f"A run with the id {other.shown_id!r} is going on.")
         self._tasks.check(request, agent)
-        request = _in_order(request)
         answer = Answer(settings.limits.answer_bytes)
         return Run(request, agent, answer)
 
@@ -201,11 +197,3 @@ class RunService:
 
     def _stopping(self) -> Draining:
         return Draining("The gateway is stopping. Try again.", retry_after=DRAIN_RETRY_SECONDS)
-
-
-def _in_order(request: RunRequest) -> RunRequest:
-    """The request with its conversation in order, unless a session has to add the rest of it."""
-    if not request.route.stateless:
-        return request
-    messages = put_in_order(request.messages).messages
-    return request if messages is request.messages else replace(request, messages=messages)

@@ -337,3 +337,48 @@ def test_expect_100_continue(gateway: GatewayProcess) -> None:
         assert sock.recv(1000).startswith(b"HTTP/1.1 100")
         sock.sendall(BODY)
         assert sock.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"role": "assistant", "content": None, "refusal": "I cannot."},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot."}]},
+    ],
+)
+def test_a_resent_refusal_is_accepted(
+    gateway: GatewayProcess, provider: ScriptedProvider, refused: dict[str, Any]
+) -> None:
+    again = {"role": "user", "content": "Why?"}
+    answer = gateway.chat({"messages": [HI, refused, again]})
+    assert answer.status == 200, answer.body
+    assert provider.messages()[1:] == [("user", "hi"), ("assistant", "I cannot."), ("user", "Why?")]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"functions": [{"name": "f", "parameters": {"type": "object"}}], "function_call": "auto"},
+        {"functions": [{"name": "f"}], "tools": [{"type": "function", "function": {"name": "f"}}]},
+        {"function_call": {"name": "f"}},
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_older_functions_are_never_dropped_in_silence(
+    gateway: GatewayProcess, provider: ScriptedProvider, more: dict[str, Any], stream: bool
+) -> None:
+    answer = gateway.chat({"messages": [HI], "stream": stream, **more})
+    assert answer.status == 400
+    assert answer.error["param"] in more
+    assert "`tools`" in answer.error["message"]
+    assert provider.requests == []
+
+
+def test_a_gzip_body_of_several_members(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    parts = [BODY[start : start + 10] for start in range(0, len(BODY), 10)]
+    answer = gateway.chat(b"".join(map(gzip.compress, parts)), content_encoding="gzip")
+    assert answer.status == 200, answer.body
+    bomb = gzip.compress(b" " * 15_000_000) * 60  # each within the limit, not all together
+    assert gateway.chat(bomb, content_encoding="gzip").status == 413
+    empty = gzip.compress(b"") * 500_000
+    assert gateway.chat(empty, content_encoding="gzip").status == 400

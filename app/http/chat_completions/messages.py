@@ -108,9 +108,11 @@ def _load_message(raw: object, path: str, budget: ImageBudget) -> Message:
     if role is None:
         raise InvalidRequest(f"`{path}.role` must be one of: {', '.join(ROLES)}.", param=f"{path}.role")
     calls = _tool_calls(raw, path) if role == "assistant" else ()
-    content = _content(
-        raw.get("content"), role, f"{path}.content", budget, bool(calls) or given == "function"
-    )
+    refusal = _refusal(raw, path) if role == "assistant" else ""
+    may_be_null = bool(calls or refusal) or given == "function"
+    content = _content(raw.get("content"), role, f"{path}.content", budget, may_be_null)
+    if refusal and isinstance(content, str):
+        content = f"{content}\n{refusal}" if content else refusal
     return Message(role, content, calls, _tool_call_id(raw, role, path), _name(raw, path))
 
 
@@ -135,7 +137,15 @@ def _part(raw: object, role: Role, path: str, budget: ImageBudget) -> TextPart |
         if role != "user":
             raise InvalidRequest(f"`{path}`: only user messages may have images.", param=path)
         return load_image_url(raw.get("image_url"), Location.field(f"{path}.image_url"), budget)
+    if isinstance(raw, dict) and kind == "refusal" and role == "assistant":
+        return TextPart(_string(raw.get("refusal"), f"{path}.refusal"))
     raise InvalidRequest(f"`{path}.type` must be one of: text, input_text, image_url.", param=f"{path}.type")
+
+
+def _refusal(raw: dict[str, Any], path: str) -> str:
+    """OpenAI's `refusal`: what the assistant said in place of an answer, which is its content then."""
+    refusal = raw.get("refusal")
+    return "" if refusal is None else _string(refusal, f"{path}.refusal")
 
 
 def _tool_calls(raw: dict[str, Any], path: str) -> tuple[ToolCall, ...]:

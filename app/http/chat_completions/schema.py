@@ -18,7 +18,7 @@ from marshmallow.validate import Length, OneOf, Range
 from app.config.settings import ChatCompletionsSettings
 from app.errors import UnsupportedValue
 from app.http.chat_completions.messages import Conversation, load_conversation
-from app.http.client_tools import ClientTools, load_tools
+from app.http.client_tools import ClientTools, load_tools, refuse_functions
 from app.http.fields import Boolean, Float, Integer, invalid_field
 from app.providers.base import PARAMS
 
@@ -69,6 +69,8 @@ class ChatCompletionSchema(Schema):
     parallel_tool_calls = Boolean()
     tools = fields.Raw(allow_none=True)
     tool_choice = fields.Raw(allow_none=True)
+    functions = fields.Raw(allow_none=True)
+    function_call = fields.Raw(allow_none=True)
 
 
 # Raw fields are checked elsewhere (messages, tools, routing); the schema only names them.
@@ -77,6 +79,7 @@ _CHECKED = frozenset(
 )
 _STREAM_ONLY = frozenset(("stream",))
 _NO_PARAMS = frozenset(("stream", "stream_options"))
+_OLD_TOOLS = frozenset(("functions", "function_call"))
 _FORMATS = OneOf(("text", "json_object", "json_schema"))
 
 
@@ -98,6 +101,8 @@ def load_chat_request(body: Mapping[str, Any], limits: ChatCompletionsSettings) 
         loaded = _load_checked(body)
     except ValidationError as error:
         raise invalid_field(error.messages_dict) from error
+    if not _OLD_TOOLS.isdisjoint(body):
+        refuse_functions(body.get("functions"), body.get("function_call"))
     options = loaded.get("stream_options") or {}
     return ChatRequest(
         model=body.get("model"),

@@ -51,6 +51,11 @@ class TextPart(Schema):
     text = fields.String(required=True)
 
 
+class RefusalPart(Schema):
+    type = word("refusal")
+    refusal = fields.String(required=True)
+
+
 class ImageUrl(Schema):
     url = either(
         "A base64 data URI; an http(s) address only where the configuration allows it.",
@@ -76,7 +81,9 @@ class ToolCall(Schema):
 
 
 TEXTS = array(ref("TextPart"))
+SAID = array({"anyOf": [ref("TextPart"), ref("RefusalPart")]})
 NAME = "The speaker's name."
+REFUSAL = "What the assistant said in place of an answer."
 
 
 class SystemMessage(Schema):
@@ -93,25 +100,37 @@ class UserMessage(Schema):
 
 class AssistantMessage(Schema):
     role = word("assistant")
-    content = either("The assistant's text.", TEXT, TEXTS, required=True)
+    content = either("The assistant's text.", TEXT, SAID, required=True)
     name = fields.String(allow_none=True, metadata={"description": NAME})
+    refusal = fields.String(allow_none=True, metadata={"description": REFUSAL})
     tool_calls = either("Tool calls, besides the text.", array(ref("ToolCall")), NULL)
     function_call = either("The older form.", ref("FunctionCall"), NULL, deprecated=True)
 
 
 class AssistantCalls(Schema):
     role = word("assistant")
-    content = either("Text besides the calls.", TEXT, TEXTS, NULL)
+    content = either("Text besides the calls.", TEXT, SAID, NULL)
     name = fields.String(allow_none=True, metadata={"description": NAME})
+    refusal = fields.String(allow_none=True, metadata={"description": REFUSAL})
     tool_calls = fields.List(fields.Nested(ToolCall), required=True, validate=Length(min=1))
     function_call = fields.Raw(metadata={"type": "null", "description": "Not together with `tool_calls`."})
 
 
 class AssistantFunctionCall(Schema):
     role = word("assistant")
-    content = either("Text besides the call.", TEXT, TEXTS, NULL)
+    content = either("Text besides the call.", TEXT, SAID, NULL)
     name = fields.String(allow_none=True, metadata={"description": NAME})
+    refusal = fields.String(allow_none=True, metadata={"description": REFUSAL})
     function_call = fields.Nested(FunctionCall, required=True, metadata={"deprecated": True})
+
+
+class AssistantRefusal(Schema):
+    role = word("assistant")
+    content = either("Text besides the refusal.", TEXT, SAID, NULL)
+    name = fields.String(allow_none=True, metadata={"description": NAME})
+    refusal = fields.String(required=True, validate=Length(min=1), metadata={"description": REFUSAL})
+    tool_calls = fields.Raw(metadata={"type": "null", "description": "Not together with a refusal."})
+    function_call = fields.Raw(metadata={"type": "null", "description": "Not together with a refusal."})
 
 
 class ToolMessage(Schema):
@@ -134,6 +153,7 @@ MESSAGES: tuple[type[Schema], ...] = (
     AssistantMessage,
     AssistantCalls,
     AssistantFunctionCall,
+    AssistantRefusal,
     ToolMessage,
     FunctionMessage,
 )

@@ -21,6 +21,7 @@ from app.http.openapi.message_schemas import (
     NULL,
     ImagePart,
     ImageUrl,
+    RefusalPart,
     Schema,
     TextPart,
     ToolCall,
@@ -96,6 +97,10 @@ ChatCompletionRequest = ChatCompletionSchema.from_dict(
             ref("NamedTool"),
             NULL,
         ),
+        "functions": either("The older form of `tools`, not supported.", array({}, maxItems=0), NULL),
+        "function_call": either(
+            "The older form of `tool_choice`, not supported.", {"enum": ["none", "auto"]}, NULL
+        ),
     },
     name="ChatCompletionRequest",
 )
@@ -121,6 +126,7 @@ COMPONENTS: tuple[type[MarshmallowSchema], ...] = (
     TextPart,
     ImagePart,
     ImageUrl,
+    RefusalPart,
     ToolCall,
     Tool,
     NamedTool,

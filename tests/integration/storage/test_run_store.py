@@ -104,6 +104,26 @@ class TestRuns:
         assert store.index.sessions(10) == []
 
 
+class TestUnpaired:
+    def test_unpaired_messages_are_marked_and_stay(self, store):
+        accept(store, "r1")
+        answer(store, "r1", Message("assistant", "", (ToolCall("c1", "f", "{}"),)))
+        accept(store, "r2", Message("tool", "21", tool_call_id="x"), MORE)
+        call = store.runs.history("k", "r2")[1]
+        store.runs.mark_unpaired("r2", [call.id], [0])
+        messages = store.transcripts.messages("k")
+        assert [one.message.role for one in messages] == ["user", "assistant", "tool", "user"]
+        assert [one.state for one in messages] == ["complete", "unpaired", "unpaired", "complete"]
+        assert [one.may_be_missing for one in messages] == [False, True, True, False]
+
+    def test_calls_of_a_cut_answer_are_not_for_the_model(self, store):
+        cut = Message("assistant", "I'll look", (ToolCall("c1", "f", '{"a'),))
+        accept(store, "r1")
+        store.runs.finish("r1", "aborted", [(cut, "partial")])
+        accept(store, "r2")
+        assert [one.for_model for one in store.runs.history("k", "r2")] == [HI, cut._replace(tool_calls=())]
+
+
 class TestReconcile:
     def test_replaced_messages_are_no_longer_read(self, store):
         accept(store, "r1")

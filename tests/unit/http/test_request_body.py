@@ -10,7 +10,7 @@ import pytest
 from flask import Request
 
 from app.errors import BodyTooLarge, GatewayError, InvalidJson, InvalidRequest, UnsupportedMediaType
-from app.http.request_body import read_json
+from app.http.request_body import MAX_GZIP_MEMBERS, read_json
 
 LIMIT = 100
 
@@ -110,6 +110,38 @@ def test_a_body_shorter_than_declared_is_refused_though_it_parses():
 )
 def test_encodings(encoding: str, body: bytes, expected: type[GatewayError]):
     assert type(refusal(body, HTTP_CONTENT_ENCODING=encoding)) is expected
+
+
+def read_gzip(*members: bytes) -> dict[str, Any]:
+    body = b"".join(map(gzip.compress, members))
+    return read_json(request(body, HTTP_CONTENT_ENCODING="gzip"), 10_000)
+
+
+def test_a_gzip_body_of_several_members_is_read_whole():
+    assert read_gzip(b'{"a":', b"", b" 1", b"}") == {"a": 1}
+    padded = gzip.compress(b'{"a": 1}') + bytes(9)
+    assert read(padded, HTTP_CONTENT_ENCODING="gzip") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (gzip.compress(b'{"a": "') + gzip.compress(b"x" * LIMIT + b'"}'), BodyTooLarge),
+        (gzip.compress(b"{}") + gzip.compress(b" " * 10_000_000)[: LIMIT // 2], BodyTooLarge),
+        (gzip.compress(b'{"a": ') + gzip.compress(b"1}")[:-4], InvalidRequest),
+        (gzip.compress(b"{}") + b"{}", InvalidRequest),
+        (gzip.compress(b"{}") + gzip.compress(b"{}"), InvalidJson),
+    ],
+)
+def test_gzip_bodies_of_several_members_are_held_to_the_limits(body: bytes, expected: type[GatewayError]):
+    assert type(refusal(body, HTTP_CONTENT_ENCODING="gzip")) is expected
+
+
+def test_a_gzip_body_has_a_bounded_number_of_members():
+    nothing = [b""] * (MAX_GZIP_MEMBERS - 1)
+    assert read_gzip(b"{}", *nothing) == {}
+    with pytest.raises(InvalidRequest, match="members"):
+        read_gzip(b"{}", b"", *nothing)
 
 
 class Breaks(io.BytesIO):

@@ -148,6 +148,22 @@ def test_unsupported_parameters_are_ignored(body: dict[str, Any]):
     assert load(**body) == load()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"functions": [{"name": "f"}]},
+        {"functions": {}},
+        {"functions": "f"},
+        {"function_call": {"name": "f"}},
+        {"function_call": "required"},
+    ],
+)
+def test_the_older_functions_are_never_ignored(body: dict[str, Any]):
+    with pytest.raises(UnsupportedValue, match="`tools`") as caught:
+        load(**body)
+    assert caught.value.param in body
+
+
 @pytest.mark.parametrize(("value", "stream"), [(True, True), (False, False), (None, False)])
 def test_stream(value: bool | None, stream: bool):
     assert load(stream=value).stream is stream

@@ -47,6 +47,11 @@ GOOD_MESSAGES: list[list[dict[str, Any]]] = [
     [{"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "21°"}]}],
     [HI, {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}],
     [{"role": "function", "name": "f", "content": None}],
+    [HI, {"role": "assistant", "content": None, "refusal": "No."}],
+    [HI, {"role": "assistant", "refusal": "No."}],
+    [HI, {"role": "assistant", "content": "Yes.", "refusal": None}],
+    [HI, {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}],
+    [HI, {"role": "assistant", "content": None, "tool_calls": [CALL], "refusal": None}],
 ]
 BAD_MESSAGES: list[Any] = [
     None,
@@ -78,6 +83,10 @@ BAD_MESSAGES: list[Any] = [
     [HI, {"role": "assistant", "tool_calls": [{"id": "c1"}]}],
     [HI, {"role": "assistant", "tool_calls": [{**CALL, "id": 7}]}],
     [HI, {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": {}}}]}],
+    [HI, {"role": "assistant", "content": None, "refusal": ""}],
+    [HI, {"role": "assistant", "content": None, "refusal": 7}],
+    [HI, {"role": "assistant", "content": [{"type": "refusal", "refusal": None}]}],
+    [{"role": "user", "content": [{"type": "refusal", "refusal": "No."}]}, HI],
     [{"role": "tool", "content": "21"}],
     [{"role": "tool", "tool_call_id": "", "content": "21"}],
     [{"role": "tool", "tool_call_id": "c1", "content": None}],
@@ -94,6 +103,8 @@ GOOD_FIELDS: list[dict[str, Any]] = [
     {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False},
     {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
     {"tools": []},
+    {"functions": [], "function_call": "auto"},
+    {"functions": None, "function_call": None},
     {"logprobs": True, "store": False, "metadata": {"a": "b"}, "nobody-knows-this": 1},
 ]
 BAD_FIELDS: list[dict[str, Any]] = [
@@ -124,6 +135,9 @@ BAD_FIELDS: list[dict[str, Any]] = [
     {"reasoning_effort": ""},
     {"reasoning_effort": 3},
     {"parallel_tool_calls": "yes"},
+    {"functions": [{"name": "f"}]},
+    {"functions": {}},
+    {"function_call": {"name": "f"}},
     {"tools": {}},
     {"tools": ["f"]},
     {"tools": [{"type": "retrieval"}]},
