@@ -1,7 +1,7 @@
-"""What `gunicorn.conf.py` needs: settings or a plain refusal, and the hooks of a worker's life.
+"""What `gunicorn.conf.py` needs: the settings or a plain refusal, and the hooks of a worker's life.
 
-The worker's class and the patching are asserted, because a wrong one serves one stream at a time without
-a word. Stopping is ours too: the server cuts open streams at its deadline and tells nobody.
+The worker's class and gevent's patching are checked, because a wrong class silently serves one stream at a
+time. Stopping is ours too: gunicorn cuts open streams at its deadline without telling their clients.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ from app.errors import ConfigError
 from app.gateway import Gateway
 from app.http.server_errors import write_error
 from app.http.server_requests import get_parser
+from app.logs.lines import log_event
 
 logger = logging.getLogger("app.runtime")
 
 EX_CONFIG = 78
 GARBAGE_HEAP = 20_000  # objects; the interpreter's own is 700
-NOTICE_SECONDS = 0.2
-SAVE_SECONDS = 8  # kept back from the server's deadline, for telling the last clients and closing
+STOP_CHECK_SECONDS = 0.2
+CLOSE_SECONDS = 8  # of the server's deadline, reserved for telling the last clients and closing
 
 
 def start_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings to start with. Exits with 78, saying what to mend, if they will not do."""
+    """The settings to start with. Exits with 78, saying what to change, if they are not fit."""
     try:
         settings = load_settings(environ)
         check_start(settings.gateway)
@@ -65,7 +66,7 @@ def worker_count(environ: Mapping[str, str], settings: Settings) -> int:
 
 
 class ServerLog(Logger):  # type: ignore[misc]
-    """Gunicorn's log without its access line, which is off: it would be made up all the same, each time."""
+    """Gunicorn's log without its access line, which it would format even while that is off."""
 
     def access(self, *_answer: Any) -> None:
         pass
@@ -93,9 +94,9 @@ def start_worker(worker: Any) -> None:
 
 
 def _collect_garbage_less() -> None:
-    """What is loaded stays, so it is not looked at again; what requests leave is looked at in larger heaps.
+    """Exclude what is loaded from garbage collection, and collect what requests leave in larger batches.
 
-    A long conversation is thousands of new objects, which made the collector go through all there are.
+    A long conversation is thousands of new objects, which would start a collection of all objects each time.
     """
     gc.collect()
     gc.freeze()
@@ -110,9 +111,9 @@ def stop_worker(_server: Any, worker: Any) -> None:
 
 def _drain_when_stopping(worker: Any, gateway: Gateway) -> None:
     while worker.alive:
-        time.sleep(NOTICE_SECONDS)
-    logger.info("stopping: %d runs to end", len(gateway.runs.active))
-    gateway.drain(max(0.0, worker.cfg.graceful_timeout - SAVE_SECONDS))
+        time.sleep(STOP_CHECK_SECONDS)
+    log_event(logger, logging.INFO, "stopping", active_runs=len(gateway.runs.active))
+    gateway.drain(max(0.0, worker.cfg.graceful_timeout - CLOSE_SECONDS))
 
 
 def _gateway(worker: Any) -> Gateway:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from stat import S_ISREG
 
+from app.logs.lines import log_event
+
 logger = logging.getLogger("app.agents")
 
 FILES = ("AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md")
@@ -48,7 +50,7 @@ class Workspace:
         try:
             stat = os.stat(path)
             if not S_ISREG(stat.st_mode):  # opening a pipe would wait for ever
-                logger.warning("workspace file %s is not a regular file", path)
+                log_event(logger, logging.WARNING, "workspace file is not a regular file", path=str(path))
                 return None
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             known = self._read.get(name)
@@ -57,7 +59,9 @@ class Workspace:
         except FileNotFoundError:
             return None
         except OSError as error:
-            logger.warning("workspace file %s cannot be read: %s", path, error.strerror)
+            log_event(
+                logger, logging.WARNING, "workspace file cannot be read", path=str(path), error=error.strerror
+            )
             return None
         return known[1]
 
