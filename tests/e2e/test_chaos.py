@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import StartGateway
-from tests.e2e.test_overload import metric
 from tests.support.gateway import GatewayProcess
 from tests.support.provider import (
     ScriptedProvider,
@@ -78,7 +77,7 @@ def test_every_stream_has_one_honest_end_and_nothing_is_left(
     gateway = start_gateway()
     [worker] = psutil.Process(gateway.pid).children()
     gateway.ask("warm up", user="warm")
-    base_files, base_tasks = worker.num_fds(), metric(gateway, "openclaw_background_tasks")
+    base_files, base_tasks = worker.num_fds(), gateway.metric("openclaw_background_tasks")
 
     provider.plays(*scripts(chance, 3 * STREAMS))
     leaving = [chance.random() < 0.3 for _ in range(STREAMS)]
@@ -88,10 +87,10 @@ def test_every_stream_has_one_honest_end_and_nothing_is_left(
     assert set(ends) <= {"finish", "error", "left"}
     assert {"finish", "error", "left"} <= set(ends)
 
-    wait_until(lambda: metric(gateway, "openclaw_active_runs") == 0, 10, "end of the runs")
-    wait_until(lambda: metric(gateway, "openclaw_active_streams") == 0, 10, "end of the streams")
-    assert metric(gateway, "openclaw_lanes") == 0
-    assert metric(gateway, "openclaw_background_tasks") == base_tasks
+    wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 10, "end of the runs")
+    wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 10, "end of the streams")
+    assert gateway.metric("openclaw_lanes") == 0
+    assert gateway.metric("openclaw_background_tasks") == base_tasks
     wait_until(lambda: provider.open == 0, 5, "end of the provider's answers")
     wait_until(
         lambda: worker.num_fds() <= base_files + 70, 15, "closed files"
