@@ -100,3 +100,27 @@ def test_c7_control_characters_within_are_refused_at_the_start_by_the_path_of_th
     assert gateway.spawn().wait(30) != 0
     assert f"models.providers.test.{path}: must" in gateway.log
     assert "X-Admin" not in gateway.log
+
+
+def test_d4_the_key_and_the_prompt_go_to_the_base_url_that_the_environment_names(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    config = {**config_for(provider.url), "agents": {}, "models": {}}
+    gateway = start_gateway(config, OPENAI_API_KEY="provider-key-canary", OPENAI_BASE_URL=provider.url)
+    assert gateway.ask("hi").text == "echo: hi"
+    assert provider.headers[-1]["authorization"] == "Bearer provider-key-canary"
+    assert provider.requests[-1]["model"] == "gpt-4.1-mini"
+
+
+@pytest.mark.parametrize(
+    "model", [None, "openrouter/auto", "openrouter/openrouter/auto", "openrouter/a/b:free"]
+)
+def test_d4_openrouters_models_are_sent_with_their_full_ids(
+    start_gateway: StartGateway, provider: ScriptedProvider, model: str | None
+) -> None:
+    agents = {"defaults": {"model": model}} if model else {}
+    config = {**config_for(provider.url), "agents": agents, "models": {}}
+    gateway = start_gateway(config, OPENROUTER_API_KEY="k", OPENROUTER_BASE_URL=provider.url)
+    assert gateway.ask("hi").text == "echo: hi"
+    sent = "a/b:free" if model == "openrouter/a/b:free" else "openrouter/auto"
+    assert provider.requests[-1]["model"] == sent

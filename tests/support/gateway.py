@@ -29,10 +29,12 @@ def free_port() -> int:
 def clean_environment(**extra: str) -> dict[str, str]:
     """This process's environment without anything that configures a gateway or a provider."""
     dropped = ("OPENCLAW_", "CLAWDBOT_", "PORT", "WEB_CONCURRENCY", "DATABASE_URL", "REDIS_URL", "DYNO")
+    names = ("OLLAMA_HOST", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
+    endings = ("_API_KEY", "_BASE_URL", "_API_BASE", "_PROXY", "_proxy")
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(dropped) and not name.endswith("_API_KEY") and name != "OLLAMA_HOST"
+        if not name.startswith(dropped) and not name.endswith(endings) and name not in names
     }
     return {**kept, **extra}
 

@@ -10,10 +10,11 @@ from typing import Any
 from marshmallow import ValidationError
 
 from app.config.apis import APIS
-from app.config.build.catalogue import CATALOGUE, CatalogueEntry, ollama_from, with_version
+from app.config.build.base_urls import base_url_from, with_version
+from app.config.build.catalogue import CATALOGUE, CatalogueEntry
 from app.config.build.gateway import from_environ
 from app.config.schema import checks
-from app.config.settings import ProviderSettings, ProviderTimeouts
+from app.config.settings import ModelSettings, ProviderSettings, ProviderTimeouts
 from app.config.source.problems import Problems, did_you_mean
 from app.model_name import ModelName
 
@@ -61,14 +62,15 @@ class ProviderBuilder:
         name = ModelName.parse(model).provider
         entry = CATALOGUE.get(name)
         if name not in built and entry and self.section.get("mode", "merge") == "merge":
-            if entry.variable is None:
-                built[name] = self._from_catalogue(entry)
+            known = self._from_catalogue(entry)
+            if entry.variable is None or known.base_url != entry.base_url:
+                built[name] = known
             else:
                 return f"needs a key for `{name}`: set {entry.variable} in the environment"
         if name not in built:
-            known = sorted({*built, *CATALOGUE})
-            near = did_you_mean(name, known)
-            return f"names a provider that is not known (known: {', '.join(known)}){near}"
+            names = sorted({*built, *CATALOGUE})
+            near = did_you_mean(name, names)
+            return f"names a provider that is not known (known: {', '.join(names)}){near}"
         if entry and entry.variable and self._lacks_key(built[name], entry):
             return f"needs a key for `{name}`: set {entry.variable}, or models.providers.{name}.apiKey"
         return None
@@ -80,19 +82,20 @@ class ProviderBuilder:
         return bool(self.environ.get(entry.variable or "OLLAMA_HOST", "").strip())
 
     def _from_catalogue(self, entry: CatalogueEntry) -> ProviderSettings:
-        base_url = entry.base_url
-        if entry.name == "ollama":
-            try:
-                base_url = ollama_from(self.environ) or base_url
-            except ValidationError as error:
-                self.problems.add_at("environment", f"OLLAMA_HOST: {error.messages[0]}")
         return ProviderSettings(
             name=entry.name,
             api=entry.api,
-            base_url=base_url,
+            base_url=self._base_url(entry),
             api_key=self._from_environ(entry.variable) if entry.variable else None,
             default_model=entry.default_model,
         )
+
+    def _base_url(self, entry: CatalogueEntry) -> str:
+        try:
+            return base_url_from(self.environ, entry) or entry.base_url
+        except ValidationError as error:
+            self.problems.add_at("environment", str(error.messages[0]))
+            return entry.base_url
 
     def _configured(self, base: ProviderSettings | None, name: str) -> ProviderSettings:
         """The file's entry merged over `base`, the catalogue's provider of the same name if there is one."""
@@ -104,6 +107,9 @@ class ProviderBuilder:
             given["headers"] = self._without_own(headers, name)
         if url := given.get("base_url"):
             given["base_url"] = with_version(url)
+        if name in CATALOGUE and "models" in given:
+            prefix = CATALOGUE[name].model_prefix
+            given["models"] = tuple(_without_prefix(model, prefix) for model in given["models"])
         provider = replace(base or ProviderSettings(name=name), **given)
         if APIS[provider.api].needs_base_url and not provider.base_url:
             self.problems.add(
@@ -136,3 +142,9 @@ def _timeouts(given: dict[str, Any]) -> ProviderTimeouts:
     milliseconds, seconds = given.pop("timeout_ms", None), given.pop("timeout_seconds", None)
     total = milliseconds / 1000 if milliseconds is not None else seconds
     return timeouts if timeouts.total is not None or total is None else replace(timeouts, total=float(total))
+
+
+def _without_prefix(model: ModelSettings, prefix: str) -> ModelSettings:
+    """The model under the id that `openrouter/auto` names, also if it is listed as `openrouter/auto`."""
+    own = model.id.removeprefix(prefix)
+    return model if own == model.id or "/" in own else replace(model, id=own)

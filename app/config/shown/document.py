@@ -74,9 +74,13 @@ sending that back keeps the secret. `config.patch` writes the file as plain JSON
 _MODELS = """\
 ## Providers
 
-A provider whose variable is set can be used without an entry. An entry of the same name under
-`models.providers` overrides the keys it has. A model is named `provider/model`, split at the first slash. If
-no `model` is configured, the default is the first provider of this table whose variable is set, else `local`
+A provider whose first variable, its key, is set can be used without an entry. The others, of which the first
+that is set counts, replace its base URL, as they do in the provider's own package: the paths that those
+packages add (`/v1`, `/openai/v1`, `/v1beta/openai`) are added unless they are there. An entry of the same
+name under `models.providers` overrides the keys it has.
+
+A model is named `provider/model`, split at the first slash; `openrouter/auto` is sent as it stands. If
+no `model` is configured, the default is the first provider of this table whose key is set, else `local`
 if it is installed, else `builtin`.
 """
 
@@ -136,12 +140,16 @@ def _default(key: SchemaKey) -> str:
 
 
 def _catalogue() -> list[Row]:
-    rows = [Row("provider", "variable", "base URL", "default model"), Row("---", "---", "---", "---")]
+    rows = [Row("provider", "variables", "base URL", "default model"), Row("---", "---", "---", "---")]
     for entry in CATALOGUE.values():
-        variable = entry.variable or ("OLLAMA_HOST" if entry.base_url else "")
-        cells = (entry.name, variable, entry.base_url, entry.default_model)
-        rows.append(Row(*(f"`{cell}`" if cell else "" for cell in cells)))
+        variables = [name for name in (entry.variable, *entry.base_variables) if name]
+        names = ", ".join(map(_code, variables))
+        rows.append(Row(_code(entry.name), names, _code(entry.base_url), _code(entry.default_model)))
     return rows
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def _unused() -> str:

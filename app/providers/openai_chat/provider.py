@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.cancel import Cancel
+from app.config.build.catalogue import CATALOGUE
 from app.config.settings import ProviderSettings
 from app.events.types import ModelEvent
 from app.providers.base import ModelCall
@@ -35,6 +36,7 @@ class OpenAIChatProvider:
         host = urlsplit(settings.base_url).hostname or ""
         newer = host in NEWER_LIMIT_HOSTS or host.endswith(".openai.azure.com")
         self._max_tokens_field = "max_completion_tokens" if newer else "max_tokens"
+        self._model_prefix = CATALOGUE[self.name].model_prefix if self.name in CATALOGUE else ""
         own = {"Accept": "text/event-stream"}
         if settings.api_key:
             own["Authorization"] = f"Bearer {settings.api_key}"
@@ -44,6 +46,8 @@ class OpenAIChatProvider:
     def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
         """One answer; see `Provider`. A server that answers with one JSON document is understood, too."""
         body = build_body(call, self._settings.model(call.model), self._max_tokens_field)
+        if self._model_prefix and "/" not in call.model:
+            body["model"] = self._model_prefix + call.model
         headers = {"X-Request-Id": call.request_id} if call.request_id else {}
         deadlines = ReadDeadlines(self._settings.timeouts)
         with self._transport.post("/chat/completions", _encode(body), headers, cancel) as response:

@@ -324,3 +324,60 @@ def test_c7_headers_that_the_gateway_sets_itself_are_left_out_with_a_note(operat
     assert settings.providers["a"].headers == {"x": "y"}
     [note] = [note for note in settings.notes if "models.providers.a.headers" in note]
     assert "connection, content-length, host, transfer-encoding" in note
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "written", "address"),
+    [
+        ("openai", "OPENAI_BASE_URL", "http://proxy/v1/", "http://proxy/v1"),
+        ("openai", "OPENAI_BASE_URL", " http://proxy\n", "http://proxy"),
+        ("openai", "OPENAI_API_BASE", "http://proxy/v1", "http://proxy/v1"),
+        ("anthropic", "ANTHROPIC_BASE_URL", "http://proxy", "http://proxy/v1"),
+        ("anthropic", "ANTHROPIC_BASE_URL", "http://proxy/anthropic/v1", "http://proxy/anthropic/v1"),
+        ("openrouter", "OPENROUTER_BASE_URL", "http://proxy/api/v1", "http://proxy/api/v1"),
+        ("google", "GOOGLE_GEMINI_BASE_URL", "http://proxy/", "http://proxy/v1beta/openai"),
+        ("google", "GEMINI_API_BASE", "http://proxy/v1beta", "http://proxy/v1beta/openai"),
+        ("google", "GEMINI_BASE_URL", "http://proxy/gemini/openai", "http://proxy/gemini/openai"),
+        ("groq", "GROQ_BASE_URL", "http://proxy", "http://proxy/openai/v1"),
+        ("groq", "GROQ_API_BASE", "http://proxy/openai/v1", "http://proxy/openai/v1"),
+        ("mistral", "MISTRAL_BASE_URL", "http://proxy/v1", "http://proxy/v1"),
+        ("deepseek", "DEEPSEEK_BASE_URL", "http://proxy", "http://proxy"),
+        ("xai", "XAI_BASE_URL", "http://proxy/v1", "http://proxy/v1"),
+        ("together", "TOGETHER_BASE_URL", "http://proxy/v1", "http://proxy/v1"),
+    ],
+)
+def test_d4_the_environment_names_the_base_url_as_the_providers_own_package_reads_it(
+    operator: Operator, name: str, variable: str, written: str, address: str
+):
+    environ = {str(CATALOGUE[name].variable): "k", variable: written}
+    assert providers(operator, **environ)[name].base_url == address
+    assert providers(operator, "{providers: {" + name + ": {}}}", **environ)[name].base_url == address
+    entry = "{providers: {" + name + ": {baseUrl: 'http://file/v1'}}}"
+    assert providers(operator, entry, **environ)[name].base_url == "http://file/v1"
+
+
+def test_d4_every_provider_with_a_key_has_variables_for_its_base_url():
+    for entry in KEYED:
+        assert any(variable.endswith("_BASE_URL") for variable in entry.base_variables)
+
+
+@pytest.mark.parametrize("written", ["proxy/v1", "ftp://proxy", "http://u:p@proxy", "http://proxy:port"])
+def test_d4_a_wrong_base_url_is_refused_and_never_replaced_by_the_public_one(
+    operator: Operator, written: str
+):
+    [problem] = operator.problems("{}", OPENAI_API_KEY="k", OPENAI_BASE_URL=written)
+    assert problem.startswith("environment: OPENAI_BASE_URL: ")
+
+
+def test_d4_a_provider_at_an_address_of_ones_own_needs_no_key(operator: Operator):
+    text = "{agents: {defaults: {model: 'openai/qwen'}}}"
+    found = operator.load(text, OPENAI_BASE_URL="http://127.0.0.1:8000/v1").providers["openai"]
+    assert (found.base_url, found.api_key) == ("http://127.0.0.1:8000/v1", None)
+    [problem] = operator.problems(text)
+    assert "OPENAI_API_KEY" in problem
+
+
+def test_d4_openrouters_own_models_are_listed_under_the_name_they_are_asked_for_by(operator: Operator):
+    text = "{providers: {openrouter: {models: [{id: 'openrouter/auto'}, {id: 'auto2'}, {id: 'a/b'}]}}}"
+    found = providers(operator, text, OPENROUTER_API_KEY="k")["openrouter"]
+    assert [model.id for model in found.models] == ["auto", "auto2", "a/b"]
