@@ -13,22 +13,35 @@ from flask import Flask, Request, Response, request
 from werkzeug.routing import MapAdapter
 
 if TYPE_CHECKING:
+    from app.auth.authenticate import Caller
     from app.auth.principal import Principal
     from app.gateway import Gateway
     from app.runs.run import Run
 
 
 class GatewayRequest(Request):
-    """`gateway`, `id` and `started_at` (`time.monotonic()`) are set by `http.gate` before anything else;
-    `principal` by `require_principal`, `run` by the route that starts one.
+    """`gateway`, `caller`, `id` and `started_at` (`time.monotonic()`) are set by `http.gate` before anything
+    else; `principal` by `require_principal`, `run` by the route that starts one.
     """
 
     gateway: Gateway
+    caller: Caller
     id: str = ""
     started_at: float = 0.0
     principal: Principal
     run: Run | None = None
     unauthenticated_address: str | None = None  # of a WebSocket client, until it has authenticated
+
+    @property
+    def is_upgrade(self) -> bool:
+        """Whether the request asks for WebSocket: any other `Upgrade` is ignored, as RFC 9110 7.8 allows."""
+        upgrade: str = self.environ.get("HTTP_UPGRADE", "")
+        return upgrade.lower() == "websocket"
+
+    def sent_header(self, name: str) -> str | None:
+        """A header's text as WSGI has it (Latin-1); cheaper than `headers`."""
+        value: str | None = self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
+        return value
 
 
 class GatewayResponse(Response):

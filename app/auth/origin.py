@@ -7,10 +7,10 @@ docs/http.md#host-names-and-web-pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from urllib.parse import urlsplit
+import re
 
-from app.auth.network import is_loopback
+from app.auth.authenticate import Caller
+from app.auth.network import is_loopback, is_trusted_proxy
 from app.config.settings import GatewaySettings
 from app.errors import Forbidden, HostNotAllowed, OriginNotAllowed
 
@@ -22,9 +22,18 @@ FORWARDING = (
     "X-Real-Ip",
     "Cf-Connecting-Ip",
 )
+_ORIGIN = re.compile(r"(https?)://([^/?#@\\\s]+)")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
-Header = Callable[[str], str | None]
+
+def check_request(caller: Caller, gateway: GatewaySettings, is_upgrade: bool) -> None:
+    """All that is refused because of where a request comes from, over HTTP and for a WebSocket upgrade alike.
+
+    Raises HostNotAllowed, Forbidden and OriginNotAllowed, in this order.
+    """
+    check_host(caller.header("Host"), gateway)
+    check_forwarding(caller, gateway)
+    check_page(caller, gateway, is_upgrade)
 
 
 def check_host(host: str | None, gateway: GatewaySettings) -> None:
@@ -47,38 +56,66 @@ def is_our_host(host: str | None, gateway: GatewaySettings) -> bool:
     return _is_loopback_name(name) or name in gateway.allowed_hosts or written in gateway.allowed_hosts
 
 
-def check_open_gateway(header: Header, gateway: GatewaySettings) -> None:
-    """On a gateway without a secret, refuse pages of other sites and requests that a proxy forwarded.
-
-    Raises OriginNotAllowed and Forbidden.
-    """
+def check_forwarding(caller: Caller, gateway: GatewaySettings) -> None:
+    """On a gateway without a secret, raise Forbidden for a request that a proxy has forwarded."""
     if gateway.auth.mode != "none":
         return
-    forwarded = next((name for name in FORWARDING if header(name) is not None), None)
+    forwarded = next((name for name in FORWARDING if caller.header(name) is not None), None)
     if forwarded is not None:
         raise Forbidden(
             f"This request came through a proxy ({forwarded}), and the gateway has no secret. "
             "Set gateway.auth.token to serve others than this machine."
         )
-    origin = header("Origin") or ""
-    # No proxy may stand before such a gateway, so its own pages are never https.
-    is_foreign = origin.startswith("https:") and origin not in gateway.cors_origins
-    if is_foreign or header("Sec-Fetch-Site") == "cross-site" or not is_own_origin(header, gateway):
+
+
+def check_page(caller: Caller, gateway: GatewaySettings, is_upgrade: bool) -> None:
+    """Raise OriginNotAllowed for a request of a web page that is neither our own nor listed.
+
+    Such a page cannot send a secret that it does not know. But in the modes `none` and `trusted-proxy` its
+    reader's browser has all that it takes, and over WebSocket no CORS keeps answers from the page.
+    """
+    if not is_upgrade and gateway.auth.mode not in ("none", "trusted-proxy"):
+        return
+    listed = gateway.control_ui.allowed_origins if is_upgrade else gateway.cors_origins
+    origin, site = caller.header("Origin"), caller.header("Sec-Fetch-Site")
+    if origin in listed:
+        return
+    if site == "cross-site" or (origin is not None and not _is_own_origin(origin, caller, gateway)):
+        setting = "gateway.controlUi.allowedOrigins" if is_upgrade else "gateway.http.cors.origins"
         raise OriginNotAllowed(
             f"Pages of {(origin or 'another site')[:100]} may not call this gateway. "
-            "gateway.http.cors.origins lists those that may."
+            f"{setting} lists those that may."
         )
 
 
-def is_own_origin(header: Header, gateway: GatewaySettings) -> bool:
-    """Whether the request comes from no page, from our own, or from an allowed one."""
-    origin = header("Origin")
-    if origin is None or origin in gateway.cors_origins:
-        return True
-    url = urlsplit(origin)
-    if url.scheme not in _DEFAULT_PORTS or not url.netloc:
+def _is_own_origin(origin: str, caller: Caller, gateway: GatewaySettings) -> bool:
+    """Whether a page is one of a name that this gateway serves."""
+    found, mode = _ORIGIN.fullmatch(origin), gateway.auth.mode
+    if found is None:
         return False
-    return _with_port(url.netloc, url.scheme) == _with_port(header("Host") or "", url.scheme)
+    scheme, netloc = found.groups()
+    if mode == "none" and scheme == "https":  # no proxy may stand before it, so its own are never https
+        return False
+    if _with_port(netloc, scheme) == _with_port(caller.header("Host") or "", scheme):
+        return True
+    return mode == "trusted-proxy" and _is_proxied_origin(netloc, scheme, caller, gateway)
+
+
+def _is_proxied_origin(netloc: str, scheme: str, caller: Caller, gateway: GatewaySettings) -> bool:
+    """The same where a trusted proxy may have changed the Host header, or left its port out.
+
+    A page of another site can set neither X-Forwarded-Host nor Sec-Fetch-Site.
+    """
+    netloc, name = netloc.lower(), _hostname(netloc)
+    if name in gateway.allowed_hosts or netloc in gateway.allowed_hosts:
+        return True
+    hosts = [caller.header("Host") or ""]
+    if is_trusted_proxy(caller.peer, gateway.trusted_proxies):
+        hosts += (caller.header("X-Forwarded-Host") or "").split(",")
+    if any(_with_port(host.strip(), scheme) == _with_port(netloc, scheme) for host in hosts):
+        return True
+    is_same = caller.header("Sec-Fetch-Site") == "same-origin"
+    return is_same and any(_hostname(host) == name for host in hosts)
 
 
 def _with_port(netloc: str, scheme: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from app.auth.authenticate import Caller, authenticate
+from app.auth.authenticate import authenticate
 from app.auth.grants import require
-from app.auth.origin import check_open_gateway
 from app.auth.scopes import READ, WRITE
 from app.exchange import current_request
 from app.gateway import Gateway
@@ -30,16 +29,8 @@ def require_writer() -> None:
 def require_principal() -> None:
     """For `before_request`: set the request's `principal`. Runs before the body is read.
 
-    Raises Unauthorized, Forbidden, OriginNotAllowed and AuthRateLimited.
+    Raises Unauthorized, Forbidden and AuthRateLimited.
     """
     request = current_request()
-    gateway, environ = request.gateway, request.environ
-    settings = gateway.settings.gateway
-
-    def header(name: str) -> str | None:
-        value: str | None = environ.get(f"HTTP_{name.upper().replace('-', '_')}")
-        return value
-
-    check_open_gateway(header, settings)
-    caller = Caller(environ.get("REMOTE_ADDR", ""), header)
-    request.principal = authenticate(caller, settings, gateway.auth_limiter)
+    gateway = request.gateway
+    request.principal = authenticate(request.caller, gateway.settings.gateway, gateway.auth_limiter)

@@ -1,7 +1,8 @@
 """What every request goes through before its route, in this order, and what is refused on the way.
 
 The gate knows nothing of bodies and callers: after it, a blueprint's own `before_request` checks the secret
-(`access.py`), and the route reads the body. docs/http.md#order-of-checks says the same to users.
+(`access.py`), and the route reads the body; an upgrade to WebSocket goes on in `app/ws/routes.py`.
+docs/http.md#order-of-checks says the same to users.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from flask import Flask
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.routing import Map
 
-from app.auth.origin import check_host
+from app.auth.authenticate import Caller
+from app.auth.origin import check_request
 from app.config.settings import GatewaySettings
 from app.errors import EndpointDisabled, NotFound
 from app.exchange import GatewayRequest, GatewayResponse, current_request
@@ -42,9 +44,10 @@ class Gate:
         request, all_settings = current_request(), self._gateway.settings
         settings = all_settings.gateway
         request.gateway, request.started_at = self._gateway, time.monotonic()
+        request.caller = Caller(request.environ.get("REMOTE_ADDR", ""), request.sent_header)
         assign_request_id(request)
         limit_writes(request.environ, all_settings.limits.write_seconds)
-        check_host_header(request, settings)
+        check_origin(request, settings)
         check_exact_path(request)
         preflight = answer_preflight(request, settings)
         if preflight is None:
@@ -58,10 +61,14 @@ def assign_request_id(request: GatewayRequest) -> None:
     logs.request_id.set(request.id)
 
 
-def check_host_header(request: GatewayRequest, settings: GatewaySettings) -> None:
-    """Against DNS rebinding. Health checks may use any name. Raises HostNotAllowed."""
-    if request.path not in HEALTH_PATHS:
-        check_host(request.environ.get("HTTP_HOST"), settings)
+def check_origin(request: GatewayRequest, settings: GatewaySettings) -> None:
+    """Against pages of other sites, over HTTP and WebSocket. Health checks may come from anywhere.
+
+    Raises HostNotAllowed, OriginNotAllowed and Forbidden.
+    """
+    is_upgrade = request.is_upgrade
+    if is_upgrade or request.path not in HEALTH_PATHS:
+        check_request(request.caller, settings, is_upgrade)
 
 
 def check_exact_path(request: GatewayRequest) -> None:

@@ -14,11 +14,9 @@ from flask import Flask, Request, current_app
 from flask_sock import Sock
 from simple_websocket import Server
 
-from app.auth.authenticate import Caller
-from app.auth.origin import check_host, is_our_host, is_own_origin
-from app.config.settings import GatewaySettings, Settings
-from app.errors import HostNotAllowed, InvalidRequest, OriginNotAllowed
-from app.exchange import GatewayRequest, current_request
+from app.config.settings import Settings
+from app.errors import InvalidRequest
+from app.exchange import current_request
 from app.gateway import Gateway
 from app.ws.buffered_socket import BufferedSocket
 from app.ws.connection import MAX_UNAUTHENTICATED_PAYLOAD, Connection
@@ -74,24 +72,15 @@ def register_websocket(app: Flask, gateway: Gateway) -> None:
             rule.methods = None  # otherwise POST to an unknown address would be 405 instead of 404
 
 
-def is_upgrade(asked: GatewayRequest) -> bool:
-    """Whether the request asks for WebSocket."""
-    upgrade: str = asked.environ.get("HTTP_UPGRADE", "")
-    return upgrade.lower() == "websocket"
-
-
 def refuse_upgrade() -> None:
     """Refuse an upgrade that must not happen; prepare the request for one that may.
 
-    Raises HostNotAllowed, OriginNotAllowed, InvalidRequest and Overloaded.
+    Where it comes from has been checked before (`app/http/gate.py`). Raises InvalidRequest and Overloaded.
     """
     request = current_request()
-    if not is_upgrade(request):
+    if not request.is_upgrade:
         return
     server = current_server()
-    settings = server.gateway.settings.gateway
-    check_host(request.headers.get("Host"), settings)
-    check_page(request, settings)
     check_handshake(request)
     address = request.remote_addr or ""
     server.connections.admit_unauthenticated(address)
@@ -100,23 +89,6 @@ def refuse_upgrade() -> None:
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     # Not in gunicorn's documentation; simple-websocket takes the socket from there.
     request.environ["gunicorn.socket"] = BufferedSocket(request.environ["gunicorn.socket"])
-
-
-def check_page(asked: Request, settings: GatewaySettings) -> None:
-    """Refuse web pages that are neither our own nor listed. Programs send no Origin and are not refused here.
-
-    Raises OriginNotAllowed and HostNotAllowed.
-    """
-    origin = asked.headers.get("Origin")
-    if origin is None or origin in settings.control_ui.allowed_origins:
-        return
-    if not is_own_origin(asked.headers.get, settings):
-        raise OriginNotAllowed(
-            f"Pages of {origin[:100]} may not open a connection. "
-            "gateway.controlUi.allowedOrigins lists those that may."
-        )
-    if settings.allowed_hosts and not is_our_host(asked.headers.get("Host"), settings):
-        raise HostNotAllowed("This gateway does not answer to that name.")
 
 
 def check_handshake(asked: Request) -> None:
@@ -139,9 +111,7 @@ def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path w
     server = current_server()
     gateway, request = server.gateway, current_request()
     buffered: BufferedSocket = request.environ["gunicorn.socket"]
-    headers = dict(request.headers)
-    caller = Caller(request.remote_addr or "", lambda name: headers.get(name.title()))
-    connection = Connection(socket, buffered, gateway, caller, server.connections, server.dispatcher)
+    connection = Connection(socket, buffered, gateway, request.caller, server.connections, server.dispatcher)
     try:
         is_authenticated = connection.authenticate()
         forget_unauthenticated()
