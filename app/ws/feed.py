@@ -1,20 +1,22 @@
-"""Sends the events of runs to the connections that follow them, whoever started the runs."""
+"""Sends the events of runs to the connections that get them, whoever started the runs."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from app.concurrency.background import spawn
 from app.events.log import EventLog
-from app.events.types import RunStarted
+from app.events.types import Event, RunStarted
 from app.runs.run import Run
 from app.runs.service import RunService
 from app.sessions.keys import shown_run_id
-from app.ws.connections import Connections
+from app.ws.connections import Connections, Listener
 from app.ws.encoder import OutgoingEvent, RunEncoder
 from app.ws.frames import EventFrame
+
+TEXT_SECONDS = 0.15  # the least time between two events with text of a run
 
 
 class Feed:
@@ -23,59 +25,104 @@ class Feed:
     def __init__(self, connections: Connections, runs: RunService) -> None:
         self._connections = connections
         self._runs = runs
-        self._followed: dict[str, list[Callable[[], object]]] = {}  # run id -> what to call after its events
+        # Run id -> what to call after its events. An entry is there from the first call to the run's end.
+        self._waiting: dict[str, list[Callable[[], object]]] = {}
         runs.bus.subscribe(self._run_published)
 
-    def when_sent(self, run_id: str, then: Callable[[], object]) -> None:
+    def when_sent(self, run_id: str, then: Callable[[], object]) -> Callable[[], None]:
         """Call `then` when the run has ended and all its events have been queued for the connections.
 
         So a response that depends on the run's end comes after the events, as clients expect. It is called
-        now for a run that is not active.
+        now for a run that is not active. Returns a function that takes the request back.
         """
-        if (waiting := self._followed.get(run_id)) is not None:
-            waiting.append(then)
-        elif (run := self._runs.get(run_id)) is not None:
-            spawn(_call_at_end, run, then)
-        else:
-            then()
+        if run_id not in self._waiting:
+            run = self._runs.get(run_id)
+            if run is None:
+                then()
+                return lambda: None
+            self._waiting[run_id] = []
+            spawn(self._await_end, run)
+        waiting = self._waiting[run_id]
+        waiting.append(then)
+
+        def take_back() -> None:
+            if then in waiting:
+                waiting.remove(then)
+
+        return take_back
 
     def wait_sent(self, runs: Iterable[Run], seconds: float) -> None:
         """Wait for `when_sent` of all these runs, at most `seconds`."""
         deadline = time.monotonic() + seconds
         for run in runs:
             sent = threading.Event()
-            self.when_sent(run.id, sent.set)
+            take_back = self.when_sent(run.id, sent.set)
             sent.wait(max(0.0, deadline - time.monotonic()))
+            take_back()
 
     def _run_published(self, run_id: str, log: EventLog) -> None:
         if len(self._connections):
-            self._followed[run_id] = []
+            self._waiting[run_id] = []
             spawn(self._follow, run_id, log)
 
     def _follow(self, run_id: str, log: EventLog) -> None:
         try:
             started = next(iter(log))
             assert isinstance(started, RunStarted)
-            shown_id = shown_run_id(run_id, started.session_key)
-            encoder = RunEncoder(shown_id, started.agent_id, started.session_key)
+            sender = _Sender(started, self._connections)
             for batch in log.follow():
-                for event in encoder.encode(batch):
-                    self._send(started, event)
+                if sender.send(batch):
+                    log.wait(TEXT_SECONDS)  # what comes meanwhile is one batch; the run's end comes at once
         finally:
-            for then in self._followed.pop(run_id, ()):
-                then()
+            self._call_waiting(run_id)
 
-    def _send(self, run: RunStarted, event: OutgoingEvent) -> None:
-        audience = self._connections.audience(run.session_key, run.starter)
+    def _await_end(self, run: Run) -> None:
+        run.wait()
+        self._call_waiting(run.id)
+
+    def _call_waiting(self, run_id: str) -> None:
+        waiting = self._waiting.pop(run_id, [])
+        while waiting:
+            waiting.pop(0)()
+
+
+class _Sender:
+    """Sends one run's events, and remembers which connections have got the text so far."""
+
+    def __init__(self, run: RunStarted, connections: Connections) -> None:
+        self._run = run
+        self._connections = connections
+        shown_id = shown_run_id(run.run_id, run.session_key)
+        self._encoder = RunEncoder(shown_id, run.agent_id, run.session_key)
+        self._reached: dict[str, set[str]] = {}  # text -> ids of the connections that got its last event
+
+    def send(self, batch: Sequence[Event]) -> bool:
+        """Send what is to be sent for the batch. True if there was text in it."""
+        has_text = False
+        for event in self._encoder.encode(batch):
+            audience = self._audience(event)
+            if event.text is not None:
+                has_text = True
+                self._send_text(event, event.text, audience)
+            elif audience:
+                frame = EventFrame(event.event, event.payload)
+                for connection in audience:
+                    connection.notify(frame, droppable=event.droppable)
+        return has_text
+
+    def _audience(self, event: OutgoingEvent) -> list[Listener]:
+        audience = self._connections.audience(self._run.session_key, self._run.starter)
         cap = event.only_starter_with
-        if cap is not None:
-            audience = [one for one in audience if one.id == run.starter and one.has_cap(cap)]
-        if audience:
-            frame = EventFrame(event.event, event.payload)
-            for connection in audience:
-                connection.notify(frame, droppable=event.droppable)
+        return [one for one in audience if cap is None or (one.id == self._run.starter and one.has_cap(cap))]
 
-
-def _call_at_end(run: Run, then: Callable[[], object]) -> None:
-    run.wait()
-    then()
+    def _send_text(self, event: OutgoingEvent, text: str, audience: Sequence[Listener]) -> None:
+        before = self._reached.get(text, set())
+        reached = self._reached[text] = set()
+        frames: dict[bool, EventFrame] = {}  # the ordinary one, and the whole text for those who missed some
+        for connection in audience:
+            is_behind = event.whole is not None and connection.id not in before
+            if is_behind not in frames:
+                payload = event.whole() if is_behind and event.whole is not None else event.payload
+                frames[is_behind] = EventFrame(event.event, payload)
+            if connection.notify(frames[is_behind], droppable=event.droppable):
+                reached.add(connection.id)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 import uuid
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -12,7 +14,17 @@ import pytest
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import GatewayProcess
 from tests.support.operator import Operator, operator
-from tests.support.provider import ScriptedProvider, says, wait_until
+from tests.support.provider import (
+    ScriptedProvider,
+    Step,
+    done,
+    finish,
+    pause,
+    reasoning,
+    says,
+    text,
+    wait_until,
+)
 
 MiB = 1024 * 1024
 MAX_GROWTH = 32 * MiB
@@ -65,3 +77,28 @@ def test_a_client_that_asks_without_reading_the_answers(
         flooder.socket.drop()
         reader.call(method, params)
     wait_until(lambda: gateway.request("GET", "/ready").status == 200, 10, "readiness")
+
+
+@pytest.mark.parametrize(("step", "stream"), [(text, "assistant"), (reasoning, "thinking")])
+def test_a_very_long_answer_is_sent_to_a_watcher_a_few_times_only(
+    step: Callable[[str], Step], stream: str, gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    pieces = [f"{number:019d} " * 1000 for number in range(400)]  # 8 MB
+    steps = [one for piece in pieces for one in (step(piece), pause(0.01))]
+    provider.plays([*steps, text("the end"), finish(), done()])
+    whole = "".join(pieces) + ("the end" if stream == "assistant" else "")
+    run_id = str(uuid.uuid4())
+    with operator(gateway) as watcher, operator(gateway) as starter:
+        params = {"sessionKey": "long", "message": "hi", "idempotencyKey": run_id}
+        starter.call("chat.send", params)
+        watcher.until("chat", timeout=120, runId=run_id, state="final")
+        sent = [one for one in watcher.events("agent") if one["stream"] == stream]
+        assert "".join(one["data"]["delta"] for one in sent) == whole
+        assert [one["seq"] for one in watcher.events("agent")] == list(
+            range(1, len(watcher.events("agent")) + 1)
+        )
+        assert sum(len(json.dumps(frame)) for frame in watcher.frames) < 64 * MiB
+        if stream == "assistant":
+            chats = watcher.events("chat")
+            assert "".join(one.get("deltaText", "") for one in chats) == whole
+            assert [one["message"]["content"][0]["text"] == whole for one in chats[-2:]] == [True, True]

@@ -11,7 +11,7 @@ from app.auth.method_scopes import METHOD_SCOPES
 from app.config.settings import ChatCompletionsSettings, ImageSettings, Limits
 from app.control.commands import COMMANDS, STOP_WORDS
 from app.ws import buffered_socket as wire
-from app.ws import connection, connections, failures, handshake
+from app.ws import connection, connections, encoder, failures, feed, handshake
 from app.ws.methods.table import build_table
 from tests.support.gateway import ROOT
 
@@ -76,6 +76,8 @@ def test_every_command_and_stop_word_is_told():
             (connections.MAX_UNAUTHENTICATED, connections.MAX_UNAUTHENTICATED_EACH) == (128, 32),
         ),
         ("Limits", "after 30 seconds", wire.WRITE_SECONDS == 30),
+        ("Runs", "Up to 256 Ki characters", encoder.MAX_WHOLE_TEXT == 256 * 1024),
+        ("Runs", "at most every 150 ms", feed.TEXT_SECONDS == 0.15),
         ("Limits", "more than 1 MiB waits", MiB == wire.MAX_UNWRITTEN),
         ("Limits", "| 32; the gateway", connection.MAX_READ_AHEAD == 32),
         (
