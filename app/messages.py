@@ -54,7 +54,7 @@ class ToolSpec:
 
 
 class Message(NamedTuple):
-    """One message of a conversation.
+    """One message of a conversation. `refusal`: what the model said in place of an answer it refused.
 
     A named tuple because a request may hold thousands of them: it is made four times as fast as a frozen
     dataclass.
@@ -65,6 +65,7 @@ class Message(NamedTuple):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     name: str | None = None
+    refusal: str | None = None
 
     @property
     def text(self) -> str:

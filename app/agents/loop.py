@@ -50,6 +50,11 @@ class Answer:
         return "".join([turn.text for turn in self.turns])
 
     @property
+    def refusal(self) -> str | None:
+        """What the model said in the last turn in place of an answer, if it refused."""
+        return self.turns[-1].refusal if self.turns else None
+
+    @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls of the last turn: they are for the caller."""
         return self.turns[-1].tool_calls if self.turns else ()

@@ -7,13 +7,22 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from app.errors import ToolChoiceUnmet, UpstreamError
-from app.events.types import FinishReason, ModelEvent, ModelFinished, TextDelta, ToolCallDelta
+from app.events.types import (
+    FinishReason,
+    ModelEvent,
+    ModelFinished,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+)
 from app.ids import new_hex
 from app.messages import Message, ToolCall, Usage
 from app.providers.base import ModelCall
 
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
 PIECE_BYTES = 100  # memory that a piece of text takes besides its characters
+CALL_BYTES = 2000  # memory that a tool call takes besides its id, name and arguments
 
 
 class Room:
@@ -41,6 +50,7 @@ class Turn:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._text: list[str] = []
+        self._refusal: list[str] = []
         self._calls: dict[int, ToolCall] = {}
         self._arguments: dict[int, list[str]] = {}
         self.ended = False
@@ -54,6 +64,11 @@ class Turn:
         return "".join(self._text)
 
     @property
+    def refusal(self) -> str | None:
+        """What the model said in place of an answer, if it refused."""
+        return "".join(self._refusal) or None
+
+    @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
         if not self._calls:
             return ()
@@ -64,7 +79,7 @@ class Turn:
 
     @property
     def is_empty(self) -> bool:
-        return not self._text and not self._calls
+        return not self._text and not self._calls and not self._refusal
 
     def add_text(self, text: str) -> None:
         room = self._room
@@ -73,15 +88,24 @@ class Turn:
             room.take(0)
         self._text.append(text)
 
+    def add_reasoning(self, text: str) -> None:
+        """Count its memory: reasoning is no part of the answer."""
+        self._room.take(len(text))
+
+    def add_refusal(self, text: str) -> None:
+        self._room.take(len(text))
+        self._refusal.append(text)
+
     def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta:
         """Collect a fragment; the fragment as clients expect it, with id and name on the first one only."""
+        self._room.take(len(delta.arguments) + len(delta.id or "") + len(delta.name or ""))
         if delta.index not in self._calls:
+            self._room.take(CALL_BYTES)
             delta = replace(delta, id=delta.id or f"call_{new_hex()}", name=delta.name or "")
             self._calls[delta.index] = ToolCall(delta.id or "", delta.name or "", "")
             self._arguments[delta.index] = []
         elif delta.id is not None or delta.name is not None:
             delta = replace(delta, id=None, name=None)  # some servers repeat them; clients would concatenate
-        self._room.take(len(delta.arguments))
         self._arguments[delta.index].append(delta.arguments)
         return delta
 
@@ -93,7 +117,7 @@ class Turn:
         self.usage = event.usage or estimate_usage(call, self)
 
     def as_message(self) -> Message:
-        return Message("assistant", self.text, self.tool_calls)
+        return Message("assistant", self.text, self.tool_calls, refusal=self.refusal)
 
 
 def run_turn(turn: Turn, call: ModelCall, events: Iterator[ModelEvent]) -> Iterator[ModelEvent]:
@@ -105,7 +129,11 @@ def run_turn(turn: Turn, call: ModelCall, events: Iterator[ModelEvent]) -> Itera
         elif isinstance(event, ToolCallDelta):
             yield turn.add_tool_call(event)
         else:
-            if isinstance(event, ModelFinished):
+            if isinstance(event, ReasoningDelta):
+                turn.add_reasoning(event.text)
+            elif isinstance(event, RefusalDelta):
+                turn.add_refusal(event.text)
+            elif isinstance(event, ModelFinished):
                 turn.finish(call, event)
             yield event
     if not turn.ended:

@@ -15,7 +15,7 @@ from app.cli.output import print_error
 from app.cli.spinner import Spinner
 from app.config.loader import load_settings
 from app.errors import GatewayError, RunAborted
-from app.events.types import RunFailed, RunFinished, TextDelta
+from app.events.types import RefusalDelta, RunFailed, RunFinished, TextDelta
 from app.gateway import Gateway
 from app.logs.lines import logging_config
 from app.messages import Message
@@ -73,7 +73,7 @@ def _show(gateway: Gateway, run: Run, printer: AnswerPrinter) -> None:
         gateway.runs.stop_overdue()  # in a running gateway its maintenance does it
         for event in batch:
             match event:
-                case TextDelta(text):
+                case TextDelta(text) | RefusalDelta(text):
                     printer.print_piece(text)
                 case RunFailed():
                     printer.fail()

@@ -1,7 +1,7 @@
 """What happens in a run, in the order it happens: the only output a run has.
 
 A run starts with `RunStarted` and ends with exactly one of `RunFinished`, `RunFailed`. Providers yield
-`TextDelta`, `ReasoningDelta`, `ToolCallDelta` and end each model call with `ModelFinished`.
+`TextDelta`, `ReasoningDelta`, `RefusalDelta`, `ToolCallDelta` and end each model call with `ModelFinished`.
 
 Every event is plain data, tagged with its name, so that it survives a round trip through bytes (`codec.py`).
 """
@@ -39,6 +39,12 @@ class TextDelta(msgspec.Struct, frozen=True, tag="text_delta"):
 
 class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning_delta"):
     """A piece of the model's reasoning; never part of the answer."""
+
+    text: str
+
+
+class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal_delta"):
+    """A piece of the model's refusal to answer (OpenAI's `refusal`), which comes in place of a text."""
 
     text: str
 
@@ -105,11 +111,12 @@ class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):
         return error_from_code(self.code, self.message, param=self.param, retry_after=self.retry_after)
 
 
-ModelEvent = TextDelta | ReasoningDelta | ToolCallDelta | ModelFinished
+ModelEvent = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | ModelFinished
 Event = (
     RunStarted
     | TextDelta
     | ReasoningDelta
+    | RefusalDelta
     | ToolCallDelta
     | ToolCalled
     | ToolReturned

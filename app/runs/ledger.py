@@ -69,7 +69,7 @@ class RunLedger:
             run.started_at,
             self._clock(),
             end,
-            run.answer.text,
+            run.answer.text or run.answer.refusal or "",
             run.model,
         )
         self._remove(run.id)

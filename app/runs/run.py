@@ -27,6 +27,7 @@ class RunResult(msgspec.Struct, frozen=True):
     reason: FinishReason
     usage: Usage
     tool_calls: tuple[ToolCall, ...]
+    refusal: str | None = None
 
 
 class InSession(Protocol):
@@ -104,4 +105,5 @@ class Run:
         assert end is not None  # there is no time limit
         if isinstance(end, RunFailed):
             raise end.as_error()
-        return RunResult(self.answer.text, end.reason, end.usage, end.tool_calls)
+        answer = self.answer
+        return RunResult(answer.text, end.reason, end.usage, end.tool_calls, answer.refusal)

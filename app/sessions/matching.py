@@ -70,7 +70,9 @@ class Numbering:
 
 def is_blank(message: Message) -> bool:
     """Whether it is an answer without any content, which clients may keep or drop."""
-    return message.role == "assistant" and not (message.tool_calls or message.images or message.text.strip())
+    return message.role == "assistant" and not (
+        message.tool_calls or message.images or message.refusal or message.text.strip()
+    )
 
 
 def shared_start(one: Sequence[int], other: Sequence[int]) -> int:
@@ -135,7 +137,7 @@ def _key(message: Message, *, call_ids: bool = True) -> Hashable:
 
 
 def _plain_text(message: Message) -> str:
-    return message.text.replace("\r\n", "\n").strip()
+    return (message.text or message.refusal or "").replace("\r\n", "\n").strip()
 
 
 def _arguments(call: ToolCall) -> bytes:

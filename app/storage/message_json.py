@@ -18,6 +18,8 @@ def dump_message(message: Message) -> str:
         body["tool_call_id"] = message.tool_call_id
     if message.name is not None:
         body["name"] = message.name
+    if message.refusal is not None:
+        body["refusal"] = message.refusal
     return orjson.dumps(body).decode()
 
 
@@ -33,6 +35,7 @@ def load_message(role: Role, text: str) -> Message:
         tuple(ToolCall(*call) for call in body.get("tool_calls", ())),
         body.get("tool_call_id"),
         body.get("name"),
+        body.get("refusal"),
     )
 
 

@@ -10,6 +10,7 @@ from app.clock import now_ms
 from app.events.types import (
     Event,
     ReasoningDelta,
+    RefusalDelta,
     RunFailed,
     RunFinished,
     RunStarted,
@@ -20,6 +21,7 @@ from app.events.types import (
 
 MAX_WHOLE_TEXT = 256 * 1024  # characters: up to here, each piece of text comes with all the text before it
 TOOL_EVENTS = "tool-events"
+_SHOWN = TextDelta | RefusalDelta  # the protocol has no field of its own for a refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class RunEncoder:
         texts: list[str] = []
         thoughts: list[str] = []
         for event in batch:
-            if isinstance(event, TextDelta):
+            if isinstance(event, _SHOWN):
                 texts.append(event.text)
             elif isinstance(event, ReasoningDelta):
                 thoughts.append(event.text)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.events.types import Event, RunFailed, RunFinished, TextDelta, ToolCallDelta
+from app.events.types import Event, RefusalDelta, RunFailed, RunFinished, TextDelta, ToolCallDelta
 from app.http.errors import envelope
 from app.messages import ToolCall, Usage
 from app.runs.run import RunResult
@@ -27,8 +27,11 @@ def dump_usage(usage: Usage) -> dict[str, Any]:
 
 
 def dump_completion(run_id: str, created: int, model: str, result: RunResult) -> dict[str, Any]:
-    """OpenAI's `chat.completion` object. `content` is null if there are tool calls and no text."""
+    """OpenAI's `chat.completion` object. `content` is null beside tool calls or a refusal without text."""
     message: dict[str, Any] = {"role": "assistant", "content": result.text}
+    if result.refusal:
+        message["content"] = result.text or None
+        message["refusal"] = result.refusal
     if result.tool_calls:
         message["content"] = result.text or None
         message["tool_calls"] = [_tool_call(call) for call in result.tool_calls]
@@ -75,6 +78,8 @@ class ChunkEncoder:
         match event:
             case ToolCallDelta():
                 return self._delta + orjson.dumps({"tool_calls": [_fragment(event)]}) + self._open_end
+            case RefusalDelta(text):
+                return self._delta + orjson.dumps({"refusal": text}) + self._open_end
             case RunFinished(reason, usage):
                 finish = self._delta + b'{},"finish_reason":' + orjson.dumps(reason) + b"}]" + self._usage_end
                 return finish + self._usage(usage) + DONE

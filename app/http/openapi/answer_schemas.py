@@ -67,8 +67,11 @@ class Usage(Schema):
 class Answer(Schema):
     role = literal("assistant")
     content = fields.String(
-        required=True, allow_none=True, metadata={"description": "Null only beside `tool_calls`."}
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null only beside `tool_calls` or a `refusal`."},
     )
+    refusal = fields.String(metadata={"description": "What the model said in place of an answer."})
     tool_calls = fields.List(fields.Nested(ToolCall), validate=Length(min=1))
 
 
@@ -103,6 +106,7 @@ class ToolCallDelta(Schema):
 class Delta(Schema):
     role = fields.String(validate=Equal("assistant"))
     content = fields.String()
+    refusal = fields.String()
     tool_calls = fields.List(fields.Nested(ToolCallDelta))
 
 

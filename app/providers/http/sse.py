@@ -6,7 +6,10 @@ line ends with LF, CR or CRLF.
 
 from __future__ import annotations
 
+import orjson
+
 from app.errors import UpstreamError
+from app.providers.http.lenient_json import BOM, load_json
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
@@ -38,27 +41,34 @@ class SseDecoder:
         *events, rest = text.split(b"\n\n")
         if events and self._partial:
             events[0] = self._end_partial(events[0])
-        if rest or line_end:
-            self._keep(rest)
         payloads: list[bytes] = []
         for event in events:
             if len(event) > 6 and event.startswith(b"data: ") and b"\n" not in event:  # nearly all
                 payloads.append(event[6:])
-            elif payload := _data_of(event):
-                payloads.append(payload)
+            else:
+                payloads += self._payloads_of(event)
+        if rest or line_end:
+            payloads += self._keep(rest)
         return payloads
 
     def end(self) -> list[bytes]:
         """The data of the last event, if the stream ended without the blank line that should follow it."""
         rest = self._end_partial(b"")
         self._line_end = b""
-        return [payload] if (payload := _data_of(rest)) else []
+        return self._payloads_of(rest)
 
-    def _keep(self, rest: bytes) -> None:
+    def _payloads_of(self, event: bytes) -> list[bytes]:
+        """The data of one event; several `data` fields are joined by line feeds, as the format says."""
+        data = b"\n".join(map(_data, _data_lines(event)))
+        return [data] if data else []
+
+    def _keep(self, rest: bytes) -> list[bytes]:
+        """Keep the beginning of an event. The payloads that are known before it ends."""
         text = rest.rstrip(b"\r\n")
         self._line_end = rest[len(text) :]
         self._partial += text
         _check_size(len(self._partial))
+        return []
 
     def _end_partial(self, last: bytes) -> bytes:
         self._partial += last
@@ -73,7 +83,89 @@ def _check_size(size: int) -> None:
         raise UpstreamError(f"The provider sent an event of more than {MAX_EVENT_BYTES // 2**20} MiB.")
 
 
-def _data_of(event: bytes) -> bytes:
-    """An event's data; several `data` fields are joined by line feeds, as the format says."""
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\n".join(lines)
+def _data_lines(event: bytes) -> list[bytes]:
+    return [line for line in event.removeprefix(BOM).split(b"\n") if line.startswith(b"data:")]
+
+
+def _data(line: bytes) -> bytes:
+    return line[5:].removeprefix(b" ")
+
+
+class JsonSseDecoder(SseDecoder):
+    """Decodes streams whose data is JSON, of servers that do not keep to the format.
+
+    * Between two events is one line end only: of several `data` fields, one that is JSON (or `[DONE]`) by
+      itself is a payload by itself, at once and not only when a blank line comes.
+    * An event named `error` is a failure, whatever its data: its payload is `{"error": <data>}`. Events named
+      `ping` and the like have no payload.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_open_data = False  # `_partial` has `data` that goes on in the next line
+
+    def _payloads_of(self, event: bytes) -> list[bytes]:
+        self._has_open_data = False
+        return _split(event.removeprefix(BOM).split(b"\n"), is_whole_event=True)[0]
+
+    def _keep(self, rest: bytes) -> list[bytes]:
+        super()._keep(rest)
+        if self._has_open_data or not (self._line_end or b"\n" in rest):
+            return []
+        lines = bytes(self._partial).removeprefix(BOM).split(b"\n")
+        unfinished = [] if self._line_end else [lines.pop()]
+        payloads, kept = _split(lines, is_whole_event=False)
+        self._has_open_data = any(line.startswith(b"data:") for line in kept)
+        self._partial[:] = b"\n".join([*kept, *unfinished])
+        return payloads
+
+
+PINGS = (b"ping", b"heartbeat", b"keepalive", b"keep-alive")
+
+
+def _split(lines: list[bytes], is_whole_event: bool) -> tuple[list[bytes], list[bytes]]:
+    """The payloads of an event's lines, and the lines to keep if the event goes on."""
+    payloads: list[bytes] = []
+    name, open_data = b"", list[bytes]()
+    count = sum(line.startswith(b"data:") for line in lines)
+    for line in lines:
+        if line.startswith(b"event:"):
+            name = line[6:].strip().lower()
+        elif line.startswith(b"data:"):
+            data = _data(line)
+            if open_data or not ((is_whole_event and count == 1) or _is_whole(data)):
+                open_data.append(data)
+            else:
+                payloads += _named(name, data)
+                name = b""
+    if is_whole_event:
+        return payloads + (_named(name, b"\n".join(open_data)) if open_data else []), []
+    kept = [b"event: " + name] if name else []
+    return payloads, kept + [b"data: " + data for data in open_data]
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether this is a payload by itself and not a line of one."""
+    data = data.strip()
+    if not data.startswith((b"{", b"[")) or data == b"[DONE]":
+        return True
+    if not data.endswith((b"}", b"]")):
+        return False
+    try:
+        load_json(data)
+    except ValueError:
+        return False
+    return True
+
+
+def _named(name: bytes, data: bytes) -> list[bytes]:
+    """The payload of an event with that name."""
+    if name in PINGS or not data.strip():
+        return []
+    if name != b"error":
+        return [data]
+    try:
+        error = orjson.dumps(orjson.loads(data))
+    except orjson.JSONDecodeError:
+        error = orjson.dumps(data.decode("utf-8", "replace"))
+    return [b'{"error":' + error + b"}"]

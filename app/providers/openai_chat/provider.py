@@ -15,11 +15,10 @@ from app.providers.base import ModelCall
 from app.providers.http.deadlines import ReadDeadlines
 from app.providers.http.headers import merge_headers
 from app.providers.http.retry_after import retry_after_seconds
-from app.providers.http.sse import SseDecoder
-from app.providers.http.status_errors import error_from_status, unexpected_content_type
-from app.providers.http.transport import Response, Transport
+from app.providers.http.status_errors import error_from_status
+from app.providers.http.transport import Transport
+from app.providers.openai_chat.answer_body import read_answer
 from app.providers.openai_chat.request import build_body
-from app.providers.openai_chat.stream import ChatStream, read_whole
 
 # OpenAI's own reasoning models refuse `max_tokens`; other servers often know nothing else.
 NEWER_LIMIT_HOSTS = ("api.openai.com",)
@@ -52,7 +51,7 @@ class OpenAIChatProvider:
         deadlines = ReadDeadlines(self._settings.timeouts)
         with self._transport.post("/chat/completions", _encode(body), headers, cancel) as response:
             secret = self._settings.api_key
-            if response.status != 200:
+            if not 200 <= response.status < 300:
                 raise error_from_status(
                     response.status,
                     response.read_error(),
@@ -60,26 +59,7 @@ class OpenAIChatProvider:
                     secret,
                     response.header("content-type"),
                 )
-            content_type = (response.header("content-type") or "").partition(";")[0].strip().lower()
-            if content_type == "application/json":
-                yield from read_whole(deadlines.read_document(response), secret)
-            elif content_type in ("text/event-stream", ""):
-                yield from _read_events(response, deadlines, secret)
-            else:
-                raise unexpected_content_type(content_type, "a chat completion")
+            yield from read_answer(response, deadlines, secret)
 
     def close(self) -> None:
         self._transport.close()
-
-
-def _read_events(response: Response, deadlines: ReadDeadlines, secret: str | None) -> Iterator[ModelEvent]:
-    decoder, stream = SseDecoder(), ChatStream(secret)
-    while data := deadlines.read(response, stream.begun):
-        for payload in decoder.feed(data):
-            yield from stream.read(payload)
-        if stream.done:
-            response.finish()
-            break
-    for payload in decoder.end():
-        yield from stream.read(payload)
-    yield stream.finish()

@@ -44,7 +44,9 @@ def _messages(messages: Sequence[Message]) -> Sequence[PlainMessage | dict[str, 
 
 
 def _message(message: Message) -> dict[str, Any]:
-    role, content, tool_calls, tool_call_id, name = message
+    role, content, tool_calls, tool_call_id, name, refusal = message
+    if refusal and not content:
+        content = refusal  # many servers do not know the field
     wire: dict[str, Any] = {
         "role": role,
         "content": content if isinstance(content, str) else [_part(part) for part in content],

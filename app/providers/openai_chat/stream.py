@@ -1,7 +1,9 @@
 """A Chat Completions answer, whole or as a stream of chunks, as model events.
 
-The format is https://platform.openai.com/docs/api-reference/chat-streaming. Many servers follow it loosely:
-what has another type than documented is ignored, not refused.
+The format is https://platform.openai.com/docs/api-reference/chat-streaming. Many servers follow it loosely.
+So the reading is lenient (what has another type than documented is understood or ignored), and the end is
+strict: without a known reason why the model stopped, or with a call announced that has not come, an answer is
+no success.
 """
 
 from __future__ import annotations
@@ -12,156 +14,208 @@ from typing import Any
 import orjson
 
 from app.errors import UpstreamError, UpstreamTruncated
-from app.events.types import FinishReason, ModelEvent, ModelFinished, ReasoningDelta, TextDelta, ToolCallDelta
-from app.messages import Usage
+from app.events.types import (
+    FinishReason,
+    ModelEvent,
+    ModelFinished,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+)
+from app.providers.http.lenient_json import without_surrogates
+from app.providers.openai_chat.chunk import DONE, chunks_of, documents_of, load_odd, only_text
+from app.providers.openai_chat.content import Content, HalfCharacters, read_fields
 from app.providers.openai_chat.errors import error_from_body
+from app.providers.openai_chat.failure import failure_in, may_explain
+from app.providers.openai_chat.finish_reason import read_finish_reason, shown
+from app.providers.openai_chat.tool_calls import ToolCallReader, find_calls
+from app.providers.openai_chat.usage import UsageReader, find_usage
 
-_REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
+_Piece = TextDelta | ReasoningDelta | RefusalDelta
+_KINDS: tuple[type[_Piece], ...] = (TextDelta, ReasoningDelta, RefusalDelta)  # as the fields of `Content`
 
 
 class ChatStream:
     """Reads one answer. `done` is set by `[DONE]`; `begun` once the model has put out anything.
 
-    Tool calls. A call arrives as fragments: the first has its id and name, all of them a part of its
-    arguments; each names the call's `index`. Events need an index that belongs to one call only, and some
-    servers do not keep to that:
-
-    * They give no index but whole calls, each with an id: a new id is a new call and gets the next index, an
-      id seen before continues its call. With neither an index nor an id, the position in the chunk counts.
-    * They give the same index (nearly always 0) to several calls, with different ids: the later call is moved
-      to a free index (`_index_of_id` has it). Fragments without an id that follow with the given index belong
-      to the call that had it last (`_current` maps it to that call's own index).
-    * They repeat the id in every fragment: the id says which call it is, whatever the index.
+    Of several choices one is read: that whose chunk came first. A whole `message` adds what no delta before
+    it had: after streamed text its text is a repetition.
     """
 
     def __init__(self, secret: str | None = None) -> None:
         self.done = False
         self.begun = False
+        self.has_choices = False  # whether anything that came has the form of an answer
         self._secret = secret
         self._reason: FinishReason | None = None
-        self._usage: Usage | None = None
-        self._has_tool_calls = False
-        self._index_of_id: dict[str, int] = {}  # a call's id -> its index in our events
-        self._used: set[int] = set()  # the values of `_index_of_id`
-        self._highest = -1  # none of them is larger
-        self._current: dict[int, int] = {}  # an index as given -> the index of the call that had it last
+        self._names_reasons = False  # whether any choice had a `finish_reason`, be it null
+        self._explanation: dict[str, Any] | None = None
+        self._usage = UsageReader()
+        self._calls = ToolCallReader()
+        self._choice: int | None = None  # the index of the choice that is read
+        self._in_deltas: set[str] = set()  # which fields of `Content` came in deltas, and whether "calls" did
+        self._from_messages = ""  # the text that came in whole messages
+        self._halves = tuple(HalfCharacters() for _ in _KINDS)
+        self._in_text = False  # whether a chunk with nothing but text may be read the short way
 
     def read(self, payload: bytes) -> Sequence[ModelEvent]:
-        """The events of one chunk. Raises the provider's error if the chunk is one, UpstreamError if it is
-        not a chunk at all."""
-        if payload == b"[DONE]":
-            self.done = True
-            return ()
-        chunk = _load(payload)
-        if (text := _only_text(chunk)) is not None:
-            self.begun = True
+        """The events of one chunk; none after `[DONE]`.
+
+        Raises the provider's error if the chunk is one, UpstreamError if it is not a chunk at all.
+        """
+        try:
+            chunk = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            chunk = load_odd(payload, self.done)
+        if self._in_text and (text := only_text(chunk)) is not None:
             return (TextDelta(text),)
+        if chunk is None or self.done:
+            return ()
+        if chunk == DONE:
+            self.done, self._in_text = True, False
+            return ()
         events: list[ModelEvent] = []
-        if (error := chunk.get("error")) is not None:
-            raise error_from_body({"error": error}, self._secret)
-        if isinstance(usage := chunk.get("usage"), dict):
-            self._usage = _usage(usage)
-        for choice in _objects(chunk.get("choices")):
-            if choice.get("index"):
-                continue  # we ask for one choice only
-            if delta := _object(choice.get("delta")) or _object(choice.get("message")):
-                self._read_delta(delta, events)
-            if reason := _text(choice.get("finish_reason")):
-                self._reason = _REASONS.get(reason, "stop")
+        for one in chunks_of(chunk):
+            self._read_chunk(one, events)
+        if events or self._calls.seen:
+            self.begun = True
+        self._in_text = self._expects_text()
         return events
 
-    def finish(self) -> ModelFinished:
-        """The last event. Raises UpstreamTruncated if neither a finish reason nor `[DONE]` has come."""
-        if self._reason is None and not self.done:
-            raise UpstreamTruncated("The provider's answer ended in the middle.")
-        reason = self._reason or "stop"
-        if self._has_tool_calls and reason == "stop":
+    def finish(self) -> list[ModelEvent]:
+        """The events that were held back, and the last one.
+
+        Raises UpstreamTruncated if neither a finish reason nor `[DONE]` has come, UpstreamError if what has
+        come is not what the reason says.
+        """
+        reason = self._known_reason()
+        if self._calls.seen and reason == "stop":
             reason = "tool_calls"  # some servers say "stop" beside tool calls
-        return ModelFinished(reason, self._usage)
+        if reason == "tool_calls" and not self._calls.seen:
+            raise UpstreamError("The provider announced tool calls and sent none.")
+        events: list[ModelEvent] = [
+            kind(rest) for kind, halves in zip(_KINDS, self._halves, strict=True) if (rest := halves.rest())
+        ]
+        return [*events, *self._calls.end(reason), ModelFinished(reason, self._usage.result())]
+
+    def _expects_text(self) -> bool:
+        return (
+            "text" in self._in_deltas
+            and self._names_reasons
+            and self._choice in (None, 0)
+            and not self._halves[0].held
+        )
+
+    def _known_reason(self) -> FinishReason:
+        if self._reason is not None:
+            return self._reason
+        if self._explanation is not None:
+            raise error_from_body({"error": self._explanation}, self._secret)
+        if not self.done:
+            raise UpstreamTruncated("The provider's answer ended in the middle.")
+        if not self.begun:
+            raise UpstreamTruncated("The provider's answer is empty.")
+        if self._names_reasons:
+            raise UpstreamTruncated("The provider ended its answer without saying why.")
+        return "stop"  # a server that knows no reasons, only `[DONE]`
+
+    def _read_chunk(self, chunk: dict[str, Any], events: list[ModelEvent]) -> None:
+        if (error := failure_in(chunk)) is not None:
+            raise error_from_body({"error": without_surrogates(error)}, self._secret)
+        if may_explain(chunk):
+            self._explanation = without_surrogates(chunk)
+        if isinstance(choices := chunk.get("choices"), list):
+            self.has_choices = True
+        for choice in _objects(choices):
+            if self._is_ours(choice.get("index")):
+                self._read_choice(choice, events)
+        for usage in find_usage(chunk):
+            self._usage.read(usage)
+
+    def _is_ours(self, index: object) -> bool:
+        """Whether the choice with this index is the one that is read. One without an index is."""
+        number = _index(index)
+        if number is None:
+            return True
+        if self._choice is None:
+            self._choice = number
+        return number == self._choice
+
+    def _read_choice(self, choice: dict[str, Any], events: list[ModelEvent]) -> None:
+        self._names_reasons = self._names_reasons or "finish_reason" in choice
+        if delta := _object(choice.get("delta")):
+            self._read_delta(delta, events)
+        if message := _object(choice.get("message")):
+            self._read_message(message, events)
+        if isinstance(text := choice.get("text"), str) and not delta and not message:
+            self._read_delta({"content": text}, events)  # as completions without chat have it
+        self._usage.read(choice.get("usage"))
+        if (reason := choice.get("finish_reason")) and isinstance(reason, str):
+            self._read_reason(reason)
 
     def _read_delta(self, delta: dict[str, Any], events: list[ModelEvent]) -> None:
-        if text := _content(delta.get("content")):
-            events.append(TextDelta(text))
-        if "reasoning_content" in delta or "reasoning" in delta:
-            thinking = _text(delta.get("reasoning_content")) or _text(delta.get("reasoning"))
-            if thinking:
-                events.append(ReasoningDelta(thinking))
-        if calls := delta.get("tool_calls"):
-            for position, call in enumerate(_objects(calls)):
-                self._has_tool_calls = True
-                events.append(self._tool_call(call, position))
-        if events:
-            self.begun = True
+        content = read_fields(delta)
+        self._in_deltas.update(name for name, text in content._asdict().items() if text)
+        self._add(content, events)
+        if calls := find_calls(delta):
+            self._in_deltas.add("calls")
+            events += self._calls.read(calls)
 
-    def _tool_call(self, call: dict[str, Any], position: int) -> ToolCallDelta:
-        function = _object(call.get("function"))
-        index, call_id = call.get("index"), _text(call.get("id"))
-        if not isinstance(index, int):
-            index = len(self._index_of_id) if call_id else position
-        if call_id is None:
-            index = self._current.get(index, index)
-        elif call_id in self._index_of_id:
-            index = self._index_of_id[call_id]
-        else:
-            index = self._begin_call(call_id, index)
-        arguments = function.get("arguments") or ""
-        if not isinstance(arguments, str):
-            arguments = orjson.dumps(arguments).decode()
-        return ToolCallDelta(index, call_id, _text(function.get("name")), arguments)
+    def _read_message(self, message: dict[str, Any], events: list[ModelEvent]) -> None:
+        """A whole message: what of it has not come in deltas."""
+        content = read_fields(message)
+        content = content._replace(**dict.fromkeys(self._in_deltas - {"calls"}, ""))
+        if content.text:
+            content = content._replace(text=self._unread(content.text))
+        self._add(content, events)
+        if "calls" not in self._in_deltas:
+            events += self._calls.read(find_calls(message))
 
-    def _begin_call(self, call_id: str, given: int) -> int:
-        """The index of a new call: the one it was given, unless another call has that already."""
-        index = self._highest + 1 if given in self._used else given
-        self._highest = max(self._highest, index)
-        self._used.add(index)
-        self._index_of_id[call_id] = self._current[given] = index
-        return index
+    def _unread(self, text: str) -> str:
+        """What of a message's text is new: some servers send it again and again, as far as it has come."""
+        known = self._from_messages
+        if text.startswith(known):
+            self._from_messages = text
+            return text[len(known) :]
+        self._from_messages += text
+        return text
+
+    def _add(self, content: Content, events: list[ModelEvent]) -> None:
+        for kind, halves, piece in zip(_KINDS, self._halves, content, strict=True):
+            if piece and (text := halves.join(piece)):
+                events.append(kind(text))
+
+    def _read_reason(self, given: str) -> None:
+        given = without_surrogates(given)
+        reason = read_finish_reason(given)
+        if reason == "failure":
+            raise UpstreamError(f"The provider ended its answer early: {shown(given)}.")
+        if reason is not None and (reason != "stop" or self._reason is None):
+            self._reason = reason  # some servers say "stop" behind the real reason
 
 
-def _only_text(chunk: dict[str, Any]) -> str | None:
-    """The text of a chunk that has a text and nothing else, None for any other chunk.
+def read_whole(body: bytes, secret: str | None) -> Iterator[ModelEvent]:
+    """The events of an answer that is one JSON document although a stream was asked for.
 
-    Nearly all chunks are such, so they are read the short way.
+    Raises UpstreamError if it is not a chat completion, and what `ChatStream` raises.
     """
-    try:
-        (choice,) = chunk["choices"]
-        delta = choice["delta"]
-        text = delta["content"]
-        plain = (
-            type(text) is str
-            and text != ""
-            and len(delta) == 1
-            and choice["finish_reason"] is None
-            and choice["index"] == 0
-            and chunk.get("usage") is None
-            and "error" not in chunk
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-    return text if plain else None
+    stream = ChatStream(secret)
+    for document in documents_of(body):
+        yield from stream.read(document)
+    if not stream.has_choices:
+        raise UpstreamError("The provider answered with JSON that is no chat completion.")
+    stream.done = True
+    yield from stream.finish()
 
 
-def _load(payload: bytes) -> dict[str, Any]:
-    try:
-        chunk = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        raise UpstreamError("The provider sent something that is not JSON.") from error
-    if not isinstance(chunk, dict):
-        raise UpstreamError("The provider sent JSON that is no chat completion.")
-    return chunk
-
-
-def _content(value: object) -> str:
-    """The text of a `content`, which some servers send as a list of parts."""
-    if isinstance(value, str):
-        return value
-    return "".join(_text(part.get("text")) or "" for part in _objects(value))
+def _index(value: object) -> int | None:
+    """A choice's index as a number, in whatever type it came; None if there is none."""
+    if isinstance(value, str | int | float) and str(value).strip():
+        try:
+            return int(float(value))
+        except (ValueError, OverflowError):
+            return None
+    return None
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -172,35 +226,3 @@ def _object(value: object) -> dict[str, Any]:
 def _objects(value: object) -> list[dict[str, Any]]:
     """The objects of a list; none if it is not a list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _text(value: object) -> str | None:
-    """`value` if it is a text and not empty."""
-    return value if isinstance(value, str) and value else None
-
-
-def read_whole(body: bytes, secret: str | None) -> Iterator[ModelEvent]:
-    """The events of an answer that is one JSON document although a stream was asked for.
-
-    Raises UpstreamError if it is not a chat completion, and what `ChatStream` raises.
-    """
-    stream = ChatStream(secret)
-    chunk = _load(body)
-    if "error" not in chunk and not isinstance(chunk.get("choices"), list):
-        raise UpstreamError("The provider answered with JSON that is no chat completion.")
-    yield from stream.read(body)
-    yield stream.finish()
-
-
-def _usage(usage: dict[str, Any]) -> Usage:
-    def count(value: object) -> int:
-        return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-    prompt_details = _object(usage.get("prompt_tokens_details"))
-    completion_details = _object(usage.get("completion_tokens_details"))
-    return Usage(
-        prompt_tokens=count(usage.get("prompt_tokens")),
-        completion_tokens=count(usage.get("completion_tokens")),
-        cached_tokens=count(prompt_details.get("cached_tokens")),
-        reasoning_tokens=count(completion_details.get("reasoning_tokens")),
-    )

@@ -62,6 +62,8 @@ def _content(message: Message) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     if message.text:
         parts.append({"type": "text", "text": message.text})
+    if message.refusal:
+        parts.append({"type": "text", "text": message.refusal})
     parts += [_image(image) for image in message.images]
     for call in message.tool_calls:
         call_part = {"type": "toolCall", "id": call.id, "name": call.name}

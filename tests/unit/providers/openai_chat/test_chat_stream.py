@@ -30,7 +30,7 @@ def read(*chunks: Any) -> list[ModelEvent]:
     """The events of a whole stream. A chunk that is bytes is sent as it is."""
     stream = ChatStream(SECRET)
     events = [event for chunk in chunks for event in stream.read(raw(chunk))]
-    return [*events, stream.finish()]
+    return [*events, *stream.finish()]
 
 
 def raw(chunk: Any) -> bytes:
@@ -91,15 +91,32 @@ def test_finish_reasons(given: str, reason: Any):
     assert read(delta(content="x"), delta(given)) == [TextDelta("x"), ModelFinished(reason)]
 
 
-@pytest.mark.parametrize("chunks", [[STOP], [STOP, DONE], [delta(content=""), DONE], [DONE]])
-def test_a_finish_reason_or_done_ends_the_answer(chunks: list[Any]):
+@pytest.mark.parametrize("chunks", [[STOP], [STOP, DONE], [delta(content=""), STOP, DONE]])
+def test_a_finish_reason_ends_the_answer(chunks: list[Any]):
     assert read(*chunks) == [END]
 
 
+def test_done_ends_the_answer_of_a_server_that_knows_no_reasons():
+    text = {"choices": [{"index": 0, "delta": {"content": "x"}}]}
+    assert read(text, text, DONE) == [TextDelta("x"), TextDelta("x"), END]
+
+
 @pytest.mark.parametrize(
-    "chunks", [[], [delta(content="ha")], [{"choices": []}], [{"usage": {"prompt_tokens": 1}}]]
+    "chunks",
+    [
+        [],
+        [delta(content="ha")],
+        [{"choices": []}],
+        [{"usage": {"prompt_tokens": 1}}],
+        [DONE],
+        [delta(content=""), DONE],
+        [{"choices": [{"delta": {"content": ""}}]}, DONE],
+        [delta(content="x"), DONE],
+        [delta("null", content="x"), DONE],
+        [delta("null", content="x"), delta("null")],
+    ],
 )
-def test_an_answer_with_neither_is_truncated(chunks: list[Any]):
+def test_an_answer_without_a_reason_is_truncated(chunks: list[Any]):
     assert type(failure(*chunks)) is UpstreamTruncated
 
 
@@ -202,7 +219,10 @@ def fragment(
         ),
         # Arguments as an object, or none at all.
         ([call(fragment(0, "c1", "up", {"a": 1}))], [ToolCallDelta(0, "c1", "up", '{"a":1}')]),
-        ([call({"index": 0, "id": "c1", "function": {"name": "up"}})], [ToolCallDelta(0, "c1", "up")]),
+        (
+            [call({"index": 0, "id": "c1", "function": {"name": "up"}})],
+            [ToolCallDelta(0, "c1", "up", "{}")],
+        ),
     ],
 )
 @pytest.mark.parametrize("reason", ["stop", "tool_calls"])
@@ -232,7 +252,7 @@ def test_text_may_come_beside_tool_calls():
         {"choices": [{"delta": [1]}]},
         {"choices": [{"index": 1, "delta": {"content": "another choice"}, "finish_reason": "length"}]},
         {"choices": [{"delta": {"content": 5}}]},
-        {"choices": [{"delta": {"content": ["x"], "reasoning": {}}}]},
+        {"choices": [{"delta": {"content": [5, None], "reasoning": {}}}]},
         {"choices": [{"delta": {"tool_calls": 5}}]},
         {"choices": [{"delta": {"tool_calls": {"a": 1}}}]},
         {"choices": [{"delta": {"tool_calls": [None, "x"]}}]},
@@ -251,14 +271,14 @@ def test_malformed_parts_of_a_chunk_are_ignored(odd: dict[str, Any]):
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
-        ({}, Usage()),
-        ({"prompt_tokens": "7", "completion_tokens": None}, Usage()),
-        ({"prompt_tokens": True, "completion_tokens": 2.5}, Usage()),
+        ({}, None),
+        ({"prompt_tokens": "7", "completion_tokens": None}, Usage(7)),
+        ({"prompt_tokens": True, "completion_tokens": -2}, None),
         ({"prompt_tokens": 7, "prompt_tokens_details": 5, "completion_tokens_details": None}, Usage(7)),
         ({"completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": "x"}}, Usage(0, 2)),
     ],
 )
-def test_malformed_usage_counts_as_zero(usage: dict[str, Any], expected: Usage):
+def test_of_malformed_usage_what_is_plausible_counts(usage: dict[str, Any], expected: Usage | None):
     assert read({"choices": [], "usage": usage}, STOP) == [ModelFinished("stop", expected)]
 
 
@@ -270,7 +290,7 @@ def test_the_last_usage_counts():
     assert read(*chunks)[-1] == ModelFinished("stop", Usage(7, 2))
 
 
-@pytest.mark.parametrize("garbage", [b"<html>", b"{", b"", b"NaN", b"[]", b'"text"', b"5", b"null", b"\xff"])
+@pytest.mark.parametrize("garbage", [b"<html>", b"{", b"NaN", b"[]", b'"text"', b"5", b"\xff"])
 def test_what_is_not_a_chunk_is_the_providers_failure(garbage: bytes):
     error = failure(delta(content="ha"), garbage)
     assert type(error) is UpstreamError

@@ -1,0 +1,61 @@
+"""JSON as providers send it: strict first, and on failure with what a strict parser refuses.
+
+Servers cut their text between two halves of a character, and print numbers that JSON does not have:
+
+* half of a UTF-16 pair (`"\\ud83d"`) and bytes that are not UTF-8 become lone surrogates, the bytes as
+  Python's `surrogateescape` does it, so that the piece that follows can complete them (`HalfCharacters` in
+  app/providers/openai_chat/content.py);
+* NaN and Infinity, in any case, become null; control characters in strings are taken as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+BOM = b"\xef\xbb\xbf"
+
+# Strings are matched so that what is inside them stays as it is; `*+` and `++` do not backtrack.
+_STRING_OR_CONSTANT = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[-+]?\b(?:nan|inf(?:inity)?)\b', re.IGNORECASE | re.DOTALL
+)
+_SURROGATES = re.compile("[\ud800-\udfff]+")
+_MAX_DIGITS = 300  # of a number; Python refuses to convert thousands
+
+
+def load_json(data: bytes) -> Any:
+    """The value. Strings in it may have lone surrogates. Raises ValueError for what is no JSON either way."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    text = data.removeprefix(BOM).decode("utf-8", "surrogateescape")
+    text = _STRING_OR_CONSTANT.sub(_null_for_constant, text)
+    try:
+        return _lenient.decode(text.strip())
+    except RecursionError as error:
+        raise ValueError("JSON that is nested too deeply") from error
+
+
+def without_surrogates(value: Any) -> Any:
+    """The same value with U+FFFD for lone surrogates in its strings: it can be encoded again."""
+    if isinstance(value, str):
+        return _SURROGATES.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {without_surrogates(key): without_surrogates(one) for key, one in value.items()}
+    return [without_surrogates(one) for one in value] if isinstance(value, list) else value
+
+
+def _null_for_constant(match: re.Match[str]) -> str:
+    found = match.group()
+    return found if found.startswith('"') else "null"
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MAX_DIGITS else float("inf")
+
+
+_lenient = json.JSONDecoder(strict=False, parse_int=_integer)

@@ -1,0 +1,66 @@
+"""The body of an answer as model events: a stream of events or one document, by its content.
+
+Servers and proxies label either as either, or as text/plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.events.types import ModelEvent
+from app.providers.http.deadlines import ReadDeadlines
+from app.providers.http.lenient_json import BOM
+from app.providers.http.sse import JsonSseDecoder
+from app.providers.http.status_errors import unexpected_content_type
+from app.providers.http.transport import Response
+from app.providers.openai_chat.stream import ChatStream, read_whole
+
+EXPECTED = "a chat completion"
+
+
+def read_answer(response: Response, deadlines: ReadDeadlines, secret: str | None) -> Iterator[ModelEvent]:
+    """The events of an answer whose status is a success.
+
+    `secret` is the provider's API key, which no message may contain. Raises what `ChatStream` and `Response`
+    raise, and UpstreamError if the body is neither events nor JSON.
+    """
+    first = _first_bytes(response, deadlines)
+    label = (response.header("content-type") or "").partition(";")[0].strip().lower()
+    if first.startswith((b"{", b"[")):
+        yield from read_whole(first + deadlines.read_document(response), secret)
+    elif first.startswith(b"<"):
+        raise unexpected_content_type("text/html" if label == "text/event-stream" else label, EXPECTED)
+    else:
+        yield from _read_events(first, response, deadlines, secret, label)
+
+
+def _first_bytes(response: Response, deadlines: ReadDeadlines) -> bytes:
+    """The first bytes of the body that are not blank, without a byte order mark; b"" if there are none."""
+    first = b""
+    while data := deadlines.read(response, begun=False):
+        first = (first + data).lstrip()
+        if first.startswith(BOM):
+            first = first[len(BOM) :].lstrip()
+        if first and not BOM.startswith(first):
+            break
+    return first
+
+
+def _read_events(
+    first: bytes, response: Response, deadlines: ReadDeadlines, secret: str | None, label: str
+) -> Iterator[ModelEvent]:
+    decoder, stream = JsonSseDecoder(), ChatStream(secret)
+    data = first
+    while data:
+        for payload in decoder.feed(data):
+            yield from stream.read(payload)
+        if stream.done:
+            response.finish()
+            break
+        data = deadlines.read(response, stream.begun)
+    else:
+        for payload in decoder.end():
+            yield from stream.read(payload)
+    if not stream.has_choices and label not in ("text/event-stream", ""):
+        raise unexpected_content_type(label, EXPECTED)
+    yield from stream.finish()

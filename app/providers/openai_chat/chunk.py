@@ -1,0 +1,78 @@
+"""The data of an event as chunks: one, none (noise that keeps a connection alive), or the end."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from app.errors import UpstreamError
+from app.providers.http.lenient_json import load_json
+
+DONE = "[DONE]"
+
+# What servers send to keep a connection alive: a word or a date.
+_PING = re.compile(rb"[A-Za-z0-9 .:,_+/-]{0,100}")
+
+
+def load_odd(payload: bytes, is_over: bool) -> Any:
+    """What a strict JSON parser has refused: DONE, None for noise, or a chunk that is nearly JSON.
+
+    Raises UpstreamError for anything else, unless the answer `is_over` already.
+    """
+    payload = payload.strip()
+    if payload == b"[DONE]":
+        return DONE
+    if is_over:
+        return None
+    try:
+        chunk = load_json(payload)
+    except ValueError as error:
+        if _PING.fullmatch(payload):
+            return None
+        raise UpstreamError("The provider sent something that is not JSON.") from error
+    if chunk is None:  # NaN
+        raise UpstreamError("The provider sent something that is not JSON.")
+    return chunk
+
+
+def chunks_of(value: object) -> list[dict[str, Any]]:
+    """A chunk, or the chunks of a list. Raises UpstreamError for any other value."""
+    if isinstance(value, dict):
+        return [value]
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        return value
+    raise UpstreamError("The provider sent JSON that is no chat completion.")
+
+
+def documents_of(body: bytes) -> list[bytes]:
+    """The body, or its lines if each of them is a document of its own."""
+    try:
+        load_json(body)
+    except ValueError:
+        lines = [line for line in body.splitlines() if line.strip()]
+        if len(lines) > 1 and all(line.lstrip().startswith(b"{") for line in lines):
+            return lines
+    return [body]
+
+
+def only_text(chunk: Any) -> str | None:
+    """The text of a chunk that has a text and nothing else, None for any other chunk.
+
+    Nearly all chunks are such, so they are read the short way.
+    """
+    try:
+        (choice,) = chunk["choices"]
+        delta = choice["delta"]
+        text = delta["content"]
+        plain = (
+            type(text) is str
+            and text != ""
+            and len(delta) == 1
+            and choice["finish_reason"] is None
+            and choice["index"] == 0
+            and chunk.get("usage") is None
+            and "error" not in chunk
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    return text if plain else None

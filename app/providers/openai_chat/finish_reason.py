@@ -1,0 +1,84 @@
+"""Why a model stopped, in the words of any server, as one of OpenAI's four reasons, or as a failure.
+
+Only known good reasons are a success. Servers pass on the words of the models behind them: `MAX_TOKENS` and
+`SAFETY` are Gemini's, `end_turn` Anthropic's, `insufficient_system_resource` DeepSeek's, `sensitive` GLM's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from app.events.types import FinishReason
+
+MAX_SHOWN = 80  # characters of an unknown reason in our message
+
+_NO_REASON = frozenset(("", "null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"))
+_STOP = frozenset(
+    (
+        "stop",
+        "stopped",
+        "stop_token",
+        "stop_sequence",
+        "stop_sequences",
+        "stop_string",
+        "stop_str",
+        "stop_word",
+        "stopping_word",
+        "eos",
+        "eos_token",
+        "eos_found",
+        "end",
+        "end_turn",
+        "endturn",
+        "end_of_turn",
+        "end_of_text",
+        "end_of_sequence",
+        "eot",
+        "complete",
+        "completed",
+        "finish",
+        "finished",
+        "done",
+        "normal",
+        "success",
+    )
+)
+# Searched in this order in words that are none of those above, joined by `_`.
+_MEANINGS: tuple[tuple[re.Pattern[str], FinishReason | Literal["failure"]], ...] = (
+    (
+        re.compile(r"malformed|unexpected|invalid|too_many|missing|error_|_error|^error$|fail|abort|cancel"),
+        "failure",
+    ),
+    (
+        re.compile(
+            r"content_filter|filter|safety|recitation|block|prohibit|spii|sensitive|refus|moderat|guardrail"
+            r"|policy|harm|^language$"
+        ),
+        "content_filter",
+    ),
+    (
+        re.compile(r"length|max_|maxtoken|token_limit|context_window|truncat|incomplete"),
+        "length",
+    ),
+    (re.compile(r"^(tool|function)_?(calls?|use)$"), "tool_calls"),
+)
+
+
+def read_finish_reason(given: str) -> FinishReason | Literal["failure"] | None:
+    """What a `finish_reason` means; None if it is a way to say that there is none yet.
+
+    A reason that is not known is a failure: what it says may be that the answer is not whole.
+    """
+    word = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", given).lower()).strip("_")
+    word = word.removeprefix("finish_reason_")
+    if word in _NO_REASON:
+        return None
+    if word in _STOP:
+        return "stop"
+    return next((meaning for pattern, meaning in _MEANINGS if pattern.search(word)), "failure")
+
+
+def shown(reason: str) -> str:
+    """A reason as part of a message of ours."""
+    return repr(reason[:MAX_SHOWN])

@@ -1,0 +1,121 @@
+"""A tool call while it arrives, and the events that it makes.
+
+Clients take a call's id and name from its first fragment only. So the first event is held back until the
+arguments begin: by then the name is complete.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import orjson
+
+from app.errors import UpstreamError
+from app.events.types import ToolCallDelta
+from app.logs.lines import log_event
+from app.providers.openai_chat.content import HalfCharacters
+
+logger = logging.getLogger("app.providers")
+
+MAX_CHECKS = 1000  # how often the arguments of one call are looked at as a whole
+
+
+class PartialCall:
+    """A call as far as it has come. `index` is that of its events; `is_blank`: there are no arguments yet."""
+
+    def __init__(self, index: int, given_index: int | None) -> None:
+        self.index = index
+        self.given_index = given_index
+        self.id: str | None = None
+        self.name = ""
+        self.announced = False  # whether its first event is out
+        self.is_blank = True
+        self._pieces: list[str] = []
+        self._size = 0
+        self._halves = HalfCharacters()
+        self._checks = 0
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self._pieces)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the arguments are JSON as they are."""
+        if self.is_blank or self._checks >= MAX_CHECKS:
+            return False
+        self._checks += 1
+        return is_json(self.arguments)
+
+    def add(self, call_id: str | None, name: str, arguments: str) -> list[ToolCallDelta]:
+        """Take a fragment; the events that it makes possible."""
+        was_named = bool(self.name)
+        if not self.announced:
+            self.id = self.id or call_id
+            self._add_name(name)
+        arguments = self._halves.join(arguments)
+        if self._repeats(arguments):
+            return []
+        if arguments:
+            self._pieces.append(arguments)
+            self._size += len(arguments)
+            self.is_blank = self.is_blank and not arguments.strip()
+        if self.announced:
+            call_id = self.id if call_id else None
+            return [ToolCallDelta(self.index, call_id, arguments=arguments)] if arguments else []
+        return self._announce(was_named, arguments) if self.name and not self.is_blank else []
+
+    def end(self, is_whole: bool) -> list[ToolCallDelta]:
+        """The events that are left when nothing more comes. Raises UpstreamError if the call has no name.
+
+        `is_whole`: the model was not cut off, so no arguments at all are meant as an empty object.
+        """
+        if not self.name:
+            raise UpstreamError("The provider sent a tool call without a name.")
+        rest = self._halves.rest()
+        if is_whole and self.is_blank and not rest:
+            rest = "{}"
+        before = "" if self.announced else self.arguments
+        self._pieces.append(rest)
+        if is_whole and not is_json(self.arguments):
+            log_event(
+                logger,
+                logging.WARNING,
+                "the arguments of a tool call are not JSON",
+                tool=self.name,
+                characters=self._size,
+            )
+        if self.announced:
+            return [ToolCallDelta(self.index, arguments=rest)] if rest else []
+        return [ToolCallDelta(self.index, self.id, self.name, before + rest)]
+
+    def _add_name(self, name: str) -> None:
+        if name.startswith(self.name):  # the first piece, the same again, or all of the name so far
+            self.name = name
+        else:
+            self.name += name
+
+    def _repeats(self, arguments: str) -> bool:
+        """Whether these are the arguments that have come already, again and as a whole."""
+        return (
+            arguments.startswith("{")
+            and len(arguments) == self._size
+            and arguments == self.arguments
+            and self.is_complete
+        )
+
+    def _announce(self, was_named: bool, arguments: str) -> list[ToolCallDelta]:
+        self.announced = True
+        if not was_named:
+            return [ToolCallDelta(self.index, self.id, self.name, self.arguments)]
+        before = "".join(self._pieces[:-1])
+        first = ToolCallDelta(self.index, self.id, self.name, before)
+        return [first, ToolCallDelta(self.index, arguments=arguments)]
+
+
+def is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -1,0 +1,89 @@
+"""The tokens that a provider counted, in the forms that servers report them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from app.messages import Usage
+
+MAX_TOKENS = 1_000_000_000  # a larger count is a mistake
+
+_PROMPT = ("prompt_tokens", "input_tokens", "promptTokens", "inputTokens", "promptTokenCount")
+_COMPLETION = (
+    "completion_tokens",
+    "output_tokens",
+    "completionTokens",
+    "outputTokens",
+    "candidatesTokenCount",
+    "generated_tokens",
+)
+_TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
+_PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
+_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cachedContentTokenCount")
+_REASONING = ("reasoning_tokens", "thoughtsTokenCount")
+
+
+class UsageReader:
+    """Collects the counts of one answer. Of each, the last plausible one stands: above 0, at most MAX_TOKENS.
+
+    So zeros and nonsense after real counts change nothing.
+    """
+
+    def __init__(self) -> None:
+        self._prompt = self._completion = self._cached = self._reasoning = 0
+
+    def read(self, usage: object) -> None:
+        """Take the counts of a `usage` object; anything else is ignored."""
+        if not isinstance(usage, dict):
+            return
+        prompt, completion = _count(usage, _PROMPT), _count(usage, _COMPLETION)
+        total = _count(usage, _TOTAL)
+        if prompt and not completion and total > prompt:
+            completion = total - prompt
+        self._prompt = prompt or self._prompt
+        self._completion = completion or self._completion
+        self._cached = _detail(usage, _PROMPT_DETAILS, _CACHED) or self._cached
+        self._reasoning = _detail(usage, _COMPLETION_DETAILS, _REASONING) or self._reasoning
+
+    def result(self) -> Usage | None:
+        """The counts, 0 for one that did not come; None if neither of the two that matter came."""
+        if not self._prompt and not self._completion:
+            return None
+        return Usage(self._prompt, self._completion, self._cached, self._reasoning)
+
+
+def find_usage(chunk: dict[str, Any]) -> list[object]:
+    """Where a chunk, or a choice of it, may have its usage, in the order of their worth."""
+    groq = chunk.get("x_groq")
+    return [
+        groq.get("usage") if isinstance(groq, dict) else None,
+        chunk.get("usageMetadata"),
+        chunk.get("usage"),
+    ]
+
+
+def _detail(usage: dict[str, Any], groups: tuple[str, ...], names: tuple[str, ...]) -> int:
+    for group in groups:
+        inner = usage.get(group)
+        if isinstance(inner, dict) and (count := _count(inner, names)):
+            return count
+    return _count(usage, names)
+
+
+def _count(counts: dict[str, Any], names: tuple[str, ...]) -> int:
+    """The first plausible count of these names, 0 if there is none."""
+    return next((count for name in names if (count := _plausible(counts.get(name)))), 0)
+
+
+def _plausible(value: object) -> int:
+    """A count as a number or as text; 0 if it is none that can be right."""
+    if isinstance(value, str):
+        try:
+            value = float(value[:40])
+        except ValueError:
+            return 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return 0
+    return int(value) if 1 <= value <= MAX_TOKENS else 0
