@@ -114,7 +114,7 @@ class Turn:
         self.ended = True
         self.model, self.reason = event.model, event.reason
         _check_tool_choice(call, self)
-        self.usage = event.usage or estimate_usage(call, self)
+        self.usage = _complete_usage(event.usage, call, self)
 
     def as_message(self) -> Message:
         return Message("assistant", self.text, self.tool_calls, refusal=self.refusal)
@@ -140,10 +140,26 @@ def run_turn(turn: Turn, call: ModelCall, events: Iterator[ModelEvent]) -> Itera
         raise AssertionError("a provider ended its stream without ModelFinished")
 
 
+def _complete_usage(usage: Usage | None, call: ModelCall, turn: Turn) -> Usage:
+    """The provider's counts; where one is missing, an estimate of both that is marked as one."""
+    if usage is not None and usage.prompt_tokens and (usage.completion_tokens or turn.is_empty):
+        return usage
+    estimate = estimate_usage(call, turn)
+    if usage is None:
+        return estimate
+    return replace(
+        usage,
+        prompt_tokens=usage.prompt_tokens or estimate.prompt_tokens,
+        completion_tokens=usage.completion_tokens or estimate.completion_tokens,
+        estimated=True,
+    )
+
+
 def estimate_usage(call: ModelCall, turn: Turn) -> Usage:
     """For providers that report no usage: four characters a token, rounded up, marked as an estimate."""
     prompt = sum(len(message.text) for message in call.messages)
-    completion = len(turn.text) + sum(len(one.name) + len(one.arguments) for one in turn.tool_calls)
+    answer = len(turn.text) + len(turn.refusal or "")
+    completion = answer + sum(len(one.name) + len(one.arguments) for one in turn.tool_calls)
     return Usage(_tokens(prompt), _tokens(completion), estimated=True)
 
 

@@ -13,7 +13,7 @@ from app.events.types import FinishReason
 
 MAX_SHOWN = 80  # characters of an unknown reason in our message
 
-_NO_REASON = frozenset(("", "null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"))
+_NO_REASON = frozenset(("null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"))
 _STOP = frozenset(
     (
         "stop",
@@ -72,7 +72,7 @@ def read_finish_reason(given: str) -> FinishReason | Literal["failure"] | None:
     """
     word = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", given).lower()).strip("_")
     word = word.removeprefix("finish_reason_")
-    if word in _NO_REASON:
+    if word in _NO_REASON or not given.strip():
         return None
     if word in _STOP:
         return "stop"

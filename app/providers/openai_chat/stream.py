@@ -66,21 +66,10 @@ class ChatStream:
         try:
             chunk = orjson.loads(payload)
         except orjson.JSONDecodeError:
-            chunk = load_odd(payload, self.done)
+            return self._read_value(load_odd(payload, self.done))
         if self._in_text and (text := only_text(chunk)) is not None:
             return (TextDelta(text),)
-        if chunk is None or self.done:
-            return ()
-        if chunk == DONE:
-            self.done, self._in_text = True, False
-            return ()
-        events: list[ModelEvent] = []
-        for one in chunks_of(chunk):
-            self._read_chunk(one, events)
-        if events or self._calls.seen:
-            self.begun = True
-        self._in_text = self._expects_text()
-        return events
+        return self._read_value(chunk)
 
     def finish(self) -> list[ModelEvent]:
         """The events that were held back, and the last one.
@@ -97,6 +86,20 @@ class ChatStream:
             kind(rest) for kind, halves in zip(_KINDS, self._halves, strict=True) if (rest := halves.rest())
         ]
         return [*events, *self._calls.end(reason), ModelFinished(reason, self._usage.result())]
+
+    def _read_value(self, chunk: object) -> Sequence[ModelEvent]:
+        if chunk is None or self.done:
+            return ()
+        if chunk == DONE:
+            self.done, self._in_text = True, False
+            return ()
+        events: list[ModelEvent] = []
+        for one in chunks_of(chunk):
+            self._read_chunk(one, events)
+        if events or self._calls.seen:
+            self.begun = True
+        self._in_text = self._expects_text()
+        return events
 
     def _expects_text(self) -> bool:
         return (

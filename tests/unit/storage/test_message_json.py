@@ -17,6 +17,7 @@ messages = st.builds(
     tool_calls=st.lists(st.builds(ToolCall, st.text(), st.text(), st.text())).map(tuple),
     tool_call_id=st.none() | st.text(),
     name=st.none() | st.text(),
+    refusal=st.none() | st.text(),
 )
 
 

@@ -8,6 +8,7 @@ from app.errors import RunAborted, UpstreamError
 from app.events.types import (
     Event,
     ReasoningDelta,
+    RefusalDelta,
     RunFailed,
     RunFinished,
     RunStarted,
@@ -158,3 +159,8 @@ def test_the_text_of_an_aborted_run_is_whole_however_long(monkeypatch: pytest.Mo
     )
     assert names(sent)[-3:] == ["agent assistant", "agent lifecycle", "chat aborted"]
     assert sent[-1].payload["message"]["content"][0]["text"] == "half ans"
+
+
+def test_a_refusal_is_shown_as_text():
+    sent = encode(STARTED, RefusalDelta("No."), RunFinished("stop", Usage()))
+    assert sent[-1].payload["message"]["content"] == [{"type": "text", "text": "No."}]

@@ -14,6 +14,7 @@ from app.events.types import (
     Event,
     ModelFinished,
     ReasoningDelta,
+    RefusalDelta,
     RunFailed,
     RunFinished,
     RunStarted,
@@ -189,3 +190,17 @@ def test_tool_calls_of_a_whole_answer(text: str, content: str | None):
     call = {"id": "c1", "type": "function", "function": {"name": "up", "arguments": '{"text":"hi"}'}}
     assert choice["message"] == {"role": "assistant", "content": content, "tool_calls": [call]}
     assert choice["finish_reason"] == "tool_calls"
+
+
+# Refusals
+
+
+def test_a_refusal_of_a_whole_answer():
+    result = RunResult("", "stop", USAGE, (), "No.")
+    message = dump_completion("chatcmpl_1", 1700000000, "openclaw", result)["choices"][0]["message"]
+    assert message == {"role": "assistant", "content": None, "refusal": "No."}
+
+
+def test_a_refusal_is_streamed_as_a_delta():
+    (chunk,) = decode(encoder().encode([RefusalDelta("No.")]))
+    assert chunk["choices"] == [{"index": 0, "delta": {"refusal": "No."}, "finish_reason": None}]

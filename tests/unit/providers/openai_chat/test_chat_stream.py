@@ -80,8 +80,6 @@ def test_an_ordinary_stream():
     [
         ("stop", "stop"),
         ("length", "length"),
-        ("tool_calls", "tool_calls"),
-        ("function_call", "tool_calls"),
         ("content_filter", "content_filter"),
         ("eos", "stop"),
         ("STOP", "stop"),
@@ -89,6 +87,13 @@ def test_an_ordinary_stream():
 )
 def test_finish_reasons(given: str, reason: Any):
     assert read(delta(content="x"), delta(given)) == [TextDelta("x"), ModelFinished(reason)]
+
+
+@pytest.mark.parametrize("given", ["tool_calls", "function_call"])
+def test_a_reason_that_announces_tool_calls_needs_one(given: str):
+    up = call(fragment(0, "c1", "up", "{}"))
+    assert read(up, delta(given)) == [ToolCallDelta(0, "c1", "up", "{}"), ModelFinished("tool_calls")]
+    assert "announced tool calls" in failure(delta(content="x"), delta(given)).message
 
 
 @pytest.mark.parametrize("chunks", [[STOP], [STOP, DONE], [delta(content=""), STOP, DONE]])
