@@ -13,7 +13,8 @@ from app.providers.http.lenient_json import BOM
 from app.providers.http.sse import JsonSseDecoder
 from app.providers.http.status_errors import unexpected_content_type
 from app.providers.http.transport import Response
-from app.providers.openai_chat.stream import ChatStream, read_whole
+from app.providers.openai_chat.chunk import documents_of
+from app.providers.openai_chat.stream import ChatStream
 
 EXPECTED = "a chat completion"
 
@@ -63,4 +64,18 @@ def _read_events(
             yield from stream.read(payload)
     if not stream.has_choices and label not in ("text/event-stream", ""):
         raise unexpected_content_type(label, EXPECTED)
+    yield from stream.finish()
+
+
+def read_whole(body: bytes, secret: str | None) -> Iterator[ModelEvent]:
+    """The events of an answer that is one JSON document although a stream was asked for.
+
+    Raises UpstreamError if it is not a chat completion, and what `ChatStream` raises.
+    """
+    stream = ChatStream(secret)
+    for document in documents_of(body):
+        yield from stream.read(document)
+    if not stream.has_choices:
+        raise UpstreamError("The provider answered with JSON that is no chat completion.")
+    stream.done = True
     yield from stream.finish()

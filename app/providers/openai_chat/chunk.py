@@ -76,3 +76,13 @@ def only_text(chunk: Any) -> str | None:
     except (KeyError, TypeError, ValueError):
         return None
     return text if plain else None
+
+
+def choice_index(value: object) -> int | None:
+    """A choice's index as a number, in whatever type it came; None if there is none."""
+    if isinstance(value, str | int | float):
+        try:
+            return int(float(value))
+        except (ValueError, OverflowError):
+            return None
+    return None

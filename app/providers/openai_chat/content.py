@@ -28,15 +28,21 @@ def read_content(value: object) -> Content:
     return Content(*("".join(texts) for texts in zip(*found, strict=True))) if found else Content()
 
 
-def read_fields(fields: dict[str, Any]) -> Content:
-    """The texts of a delta or a message."""
-    content = read_content(fields.get("content"))
-    reasoning = content.reasoning
-    for name in REASONING_FIELDS:
-        if name in fields and (given := read_content(fields[name])):
-            reasoning = reasoning or given.text or given.reasoning
-    refusal = fields.get("refusal")
-    return Content(content.text, reasoning, _string(refusal) or content.refusal)
+def read_fields(fields: dict[str, Any]) -> tuple[str, str, str]:
+    """The text, the reasoning and the refusal of a delta or a message."""
+    content, reasoning = fields.get("content"), fields.get("reasoning_content")
+    if (content is None or type(content) is str) and type(reasoning) is str:
+        if reasoning and "refusal" not in fields:
+            return content or "", reasoning, ""
+    elif type(content) is str and fields.keys() <= _PLAIN_FIELDS:
+        return content, "", ""
+    text, among_parts, refusal = read_content(content)
+    named = [read_content(fields[name]) for name in REASONING_FIELDS if name in fields]
+    thoughts = (one.text or one.reasoning for one in named)
+    return text, next(filter(None, thoughts), among_parts), _string(fields.get("refusal")) or refusal
+
+
+_PLAIN_FIELDS = frozenset(("role", "content", "tool_calls", "function_call"))
 
 
 def _read_part(part: object) -> Content:

@@ -20,7 +20,7 @@ def failure_in(chunk: dict[str, Any]) -> object | None:
         return inner if inner and isinstance(inner, dict | str) else error
     choices = chunk.get("choices")
     if isinstance(choices, list) and choices:
-        return next((one["error"] for one in choices if isinstance(one, dict) and one.get("error")), None)
+        return None  # an error of a choice is found with the choice
     minimax = chunk.get("base_resp")
     if isinstance(minimax, dict) and minimax.get("status_code"):
         return {"message": minimax.get("status_msg"), "code": minimax["status_code"]}

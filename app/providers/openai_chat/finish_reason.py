@@ -70,6 +70,8 @@ def read_finish_reason(given: str) -> FinishReason | Literal["failure"] | None:
 
     A reason that is not known is a failure: what it says may be that the answer is not whole.
     """
+    if given == "stop":
+        return "stop"
     word = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", given).lower()).strip("_")
     word = word.removeprefix("finish_reason_")
     if word in _NO_REASON or not given.strip():
@@ -81,4 +83,4 @@ def read_finish_reason(given: str) -> FinishReason | Literal["failure"] | None:
 
 def shown(reason: str) -> str:
     """A reason as part of a message of ours."""
-    return repr(reason[:MAX_SHOWN])
+    return ascii(reason[:MAX_SHOWN])

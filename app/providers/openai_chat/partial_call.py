@@ -47,6 +47,14 @@ class PartialCall:
         self._checks += 1
         return is_json(self.arguments)
 
+    def add_arguments(self, piece: str) -> ToolCallDelta | None:
+        """Take a fragment that has nothing but arguments, and its event; None if it needs a closer look."""
+        if not self.announced or self._halves.held or piece[:1] == "{" or not piece.isascii() or not piece:
+            return None
+        self._pieces.append(piece)
+        self._size += len(piece)
+        return ToolCallDelta(self.index, None, None, piece)
+
     def add(self, call_id: str | None, name: str, arguments: str) -> list[ToolCallDelta]:
         """Take a fragment; the events that it makes possible."""
         was_named = bool(self.name)

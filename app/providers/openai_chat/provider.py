@@ -51,9 +51,10 @@ class OpenAIChatProvider:
         deadlines = ReadDeadlines(self._settings.timeouts)
         with self._transport.post("/chat/completions", _encode(body), headers, cancel) as response:
             secret = self._settings.api_key
-            if not 200 <= response.status < 300:
+            status = response.status
+            if not 200 <= status < 300:
                 raise error_from_status(
-                    response.status,
+                    status,
                     response.read_error(),
                     retry_after_seconds(response.header),
                     secret,

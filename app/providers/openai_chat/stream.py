@@ -8,7 +8,7 @@ no success.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -23,16 +23,15 @@ from app.events.types import (
     TextDelta,
 )
 from app.providers.http.lenient_json import without_surrogates
-from app.providers.openai_chat.chunk import DONE, chunks_of, documents_of, load_odd, only_text
-from app.providers.openai_chat.content import Content, HalfCharacters, read_fields
+from app.providers.openai_chat.chunk import DONE, choice_index, chunks_of, load_odd, only_text
+from app.providers.openai_chat.content import HalfCharacters, read_fields
 from app.providers.openai_chat.errors import error_from_body
 from app.providers.openai_chat.failure import failure_in, may_explain
 from app.providers.openai_chat.finish_reason import read_finish_reason, shown
 from app.providers.openai_chat.tool_calls import ToolCallReader, find_calls
-from app.providers.openai_chat.usage import UsageReader, find_usage
+from app.providers.openai_chat.usage import UsageReader
 
-_Piece = TextDelta | ReasoningDelta | RefusalDelta
-_KINDS: tuple[type[_Piece], ...] = (TextDelta, ReasoningDelta, RefusalDelta)  # as the fields of `Content`
+Piece = TextDelta | ReasoningDelta | RefusalDelta
 
 
 class ChatStream:
@@ -40,6 +39,9 @@ class ChatStream:
 
     Of several choices one is read: that whose chunk came first. A whole `message` adds what no delta before
     it had: after streamed text its text is a repetition.
+
+    A request has few chunks that are not plain text, but many requests have no other ones. So the usual forms
+    are read without calls; what seldom comes is made when it comes.
     """
 
     def __init__(self, secret: str | None = None) -> None:
@@ -51,11 +53,11 @@ class ChatStream:
         self._names_reasons = False  # whether any choice had a `finish_reason`, be it null
         self._explanation: dict[str, Any] | None = None
         self._usage = UsageReader()
-        self._calls = ToolCallReader()
+        self._calls: ToolCallReader | None = None
         self._choice: int | None = None  # the index of the choice that is read
-        self._in_deltas: set[str] = set()  # which fields of `Content` came in deltas, and whether "calls" did
+        self._in_deltas: set[str] = set()  # which of text, reasoning, refusal and calls came in deltas
         self._from_messages = ""  # the text that came in whole messages
-        self._halves = tuple(HalfCharacters() for _ in _KINDS)
+        self._halves: dict[type[Piece], HalfCharacters] = {}
         self._in_text = False  # whether a chunk with nothing but text may be read the short way
 
     def read(self, payload: bytes) -> Sequence[ModelEvent]:
@@ -66,9 +68,14 @@ class ChatStream:
         try:
             chunk = orjson.loads(payload)
         except orjson.JSONDecodeError:
-            return self._read_value(load_odd(payload, self.done))
+            if payload == b"[DONE]":
+                self.done, self._in_text = True, False
+                return ()
+            return self._read_odd(payload)
         if self._in_text and (text := only_text(chunk)) is not None:
             return (TextDelta(text),)
+        if type(chunk) is dict and not self.done:
+            return self._read_chunk(chunk)
         return self._read_value(chunk)
 
     def finish(self) -> list[ModelEvent]:
@@ -78,36 +85,18 @@ class ChatStream:
         come is not what the reason says.
         """
         reason = self._known_reason()
-        if self._calls.seen and reason == "stop":
-            reason = "tool_calls"  # some servers say "stop" beside tool calls
-        if reason == "tool_calls" and not self._calls.seen:
-            raise UpstreamError("The provider announced tool calls and sent none.")
-        events: list[ModelEvent] = [
-            kind(rest) for kind, halves in zip(_KINDS, self._halves, strict=True) if (rest := halves.rest())
-        ]
-        return [*events, *self._calls.end(reason), ModelFinished(reason, self._usage.result())]
-
-    def _read_value(self, chunk: object) -> Sequence[ModelEvent]:
-        if chunk is None or self.done:
-            return ()
-        if chunk == DONE:
-            self.done, self._in_text = True, False
-            return ()
         events: list[ModelEvent] = []
-        for one in chunks_of(chunk):
-            self._read_chunk(one, events)
-        if events or self._calls.seen:
-            self.begun = True
-        self._in_text = self._expects_text()
+        for kind, halves in self._halves.items():
+            if rest := halves.rest():
+                events.append(kind(rest))
+        if self._calls is not None:
+            if reason == "stop":
+                reason = "tool_calls"  # some servers say "stop" beside tool calls
+            events += self._calls.end(reason)
+        elif reason == "tool_calls":
+            raise UpstreamError("The provider announced tool calls and sent none.")
+        events.append(ModelFinished(reason, self._usage.result()))
         return events
-
-    def _expects_text(self) -> bool:
-        return (
-            "text" in self._in_deltas
-            and self._names_reasons
-            and self._choice in (None, 0)
-            and not self._halves[0].held
-        )
 
     def _known_reason(self) -> FinishReason:
         if self._reason is not None:
@@ -122,22 +111,61 @@ class ChatStream:
             raise UpstreamTruncated("The provider ended its answer without saying why.")
         return "stop"  # a server that knows no reasons, only `[DONE]`
 
-    def _read_chunk(self, chunk: dict[str, Any], events: list[ModelEvent]) -> None:
+    def _read_odd(self, payload: bytes) -> Sequence[ModelEvent]:
+        """The events of what a strict parser has refused."""
+        if not self._halves:
+            self._halves = {kind: HalfCharacters() for kind in (TextDelta, ReasoningDelta, RefusalDelta)}
+        return self._read_value(load_odd(payload, self.done))
+
+    def _read_value(self, value: object) -> Sequence[ModelEvent]:
+        if value is None or self.done:
+            return ()
+        if value == DONE:
+            self.done, self._in_text = True, False
+            return ()
+        return [event for chunk in chunks_of(value) for event in self._read_chunk(chunk)]
+
+    def _read_chunk(self, chunk: dict[str, Any]) -> Sequence[ModelEvent]:
+        events: list[ModelEvent] = []
+        choices, usage = chunk.get("choices"), chunk.get("usage")
+        if "error" in chunk or not (choices or usage):
+            self._look_for_failure(chunk)
+        if type(choices) is list:
+            self.has_choices = True
+            for choice in choices:
+                if type(choice) is dict and self._is_ours(choice.get("index")):
+                    self._read_choice(choice, events)
+        if usage:
+            self._usage.read(usage)
+        if "x_groq" in chunk or "usageMetadata" in chunk:
+            self._usage.read_other_places(chunk)
+        if events:
+            self.begun = True
+        if events or self._halves:
+            self._in_text = self._expects_text()
+        return events
+
+    def _expects_text(self) -> bool:
+        """Whether a chunk of text may be read the short way: text has come, no half a character is held."""
+        return (
+            "text" in self._in_deltas
+            and self._names_reasons
+            and not self._choice
+            and not (self._halves and self._halves[TextDelta].held)
+        )
+
+    def _look_for_failure(self, chunk: dict[str, Any]) -> None:
+        """Raises the provider's error if the chunk is one."""
         if (error := failure_in(chunk)) is not None:
             raise error_from_body({"error": without_surrogates(error)}, self._secret)
         if may_explain(chunk):
             self._explanation = without_surrogates(chunk)
-        if isinstance(choices := chunk.get("choices"), list):
-            self.has_choices = True
-        for choice in _objects(choices):
-            if self._is_ours(choice.get("index")):
-                self._read_choice(choice, events)
-        for usage in find_usage(chunk):
-            self._usage.read(usage)
 
     def _is_ours(self, index: object) -> bool:
         """Whether the choice with this index is the one that is read. One without an index is."""
-        number = _index(index)
+        if index == self._choice and type(index) is int:
+            return True
+        number = choice_index(index)
         if number is None:
             return True
         if self._choice is None:
@@ -145,34 +173,49 @@ class ChatStream:
         return number == self._choice
 
     def _read_choice(self, choice: dict[str, Any], events: list[ModelEvent]) -> None:
-        self._names_reasons = self._names_reasons or "finish_reason" in choice
-        if delta := _object(choice.get("delta")):
+        delta, message = choice.get("delta"), choice.get("message")
+        if "error" in choice:
+            self._look_for_failure({"error": choice["error"]})
+        if delta and type(delta) is dict:
             self._read_delta(delta, events)
-        if message := _object(choice.get("message")):
+        if message and type(message) is dict:
             self._read_message(message, events)
-        if isinstance(text := choice.get("text"), str) and not delta and not message:
+        elif not delta and type(text := choice.get("text")) is str:
             self._read_delta({"content": text}, events)  # as completions without chat have it
-        self._usage.read(choice.get("usage"))
-        if (reason := choice.get("finish_reason")) and isinstance(reason, str):
-            self._read_reason(reason)
+        if "usage" in choice:
+            self._usage.read(choice["usage"])
+        if "finish_reason" in choice:
+            self._names_reasons = True
+            if (given := choice["finish_reason"]) and type(given) is str:
+                self._reason = self._read_reason(given)
 
     def _read_delta(self, delta: dict[str, Any], events: list[ModelEvent]) -> None:
-        content = read_fields(delta)
-        self._in_deltas.update(name for name, text in content._asdict().items() if text)
-        self._add(content, events)
-        if calls := find_calls(delta):
+        text, reasoning, refusal = read_fields(delta)
+        if text:
+            self._in_deltas.add("text")
+            self._add(TextDelta, text, events)
+        if reasoning:
+            self._in_deltas.add("reasoning")
+            self._add(ReasoningDelta, reasoning, events)
+        if refusal:
+            self._in_deltas.add("refusal")
+            self._add(RefusalDelta, refusal, events)
+        if "tool_calls" in delta or "function_call" in delta:
             self._in_deltas.add("calls")
-            events += self._calls.read(calls)
+            self._read_calls(delta, events)
 
     def _read_message(self, message: dict[str, Any], events: list[ModelEvent]) -> None:
         """A whole message: what of it has not come in deltas."""
-        content = read_fields(message)
-        content = content._replace(**dict.fromkeys(self._in_deltas - {"calls"}, ""))
-        if content.text:
-            content = content._replace(text=self._unread(content.text))
-        self._add(content, events)
-        if "calls" not in self._in_deltas:
-            events += self._calls.read(find_calls(message))
+        text, reasoning, refusal = read_fields(message)
+        known = self._in_deltas
+        if text and "text" not in known and (text := self._unread(text)):
+            self._add(TextDelta, text, events)
+        if reasoning and "reasoning" not in known:
+            self._add(ReasoningDelta, reasoning, events)
+        if refusal and "refusal" not in known:
+            self._add(RefusalDelta, refusal, events)
+        if "calls" not in known:
+            self._read_calls(message, events)
 
     def _unread(self, text: str) -> str:
         """What of a message's text is new: some servers send it again and again, as far as it has come."""
@@ -183,49 +226,24 @@ class ChatStream:
         self._from_messages += text
         return text
 
-    def _add(self, content: Content, events: list[ModelEvent]) -> None:
-        for kind, halves, piece in zip(_KINDS, self._halves, content, strict=True):
-            if piece and (text := halves.join(piece)):
-                events.append(kind(text))
+    def _add(self, kind: type[Piece], text: str, events: list[ModelEvent]) -> None:
+        if self._halves:
+            text = self._halves[kind].join(text)
+        if text:
+            events.append(kind(text))
 
-    def _read_reason(self, given: str) -> None:
-        given = without_surrogates(given)
+    def _read_calls(self, fields: dict[str, Any], events: list[ModelEvent]) -> None:
+        if calls := find_calls(fields):
+            if self._calls is None:
+                self._calls = ToolCallReader()
+            events += self._calls.read(calls)
+            self.begun = True
+
+    def _read_reason(self, given: str) -> FinishReason | None:
+        """The reason to keep. Raises UpstreamError if it is a failure."""
         reason = read_finish_reason(given)
         if reason == "failure":
             raise UpstreamError(f"The provider ended its answer early: {shown(given)}.")
-        if reason is not None and (reason != "stop" or self._reason is None):
-            self._reason = reason  # some servers say "stop" behind the real reason
-
-
-def read_whole(body: bytes, secret: str | None) -> Iterator[ModelEvent]:
-    """The events of an answer that is one JSON document although a stream was asked for.
-
-    Raises UpstreamError if it is not a chat completion, and what `ChatStream` raises.
-    """
-    stream = ChatStream(secret)
-    for document in documents_of(body):
-        yield from stream.read(document)
-    if not stream.has_choices:
-        raise UpstreamError("The provider answered with JSON that is no chat completion.")
-    stream.done = True
-    yield from stream.finish()
-
-
-def _index(value: object) -> int | None:
-    """A choice's index as a number, in whatever type it came; None if there is none."""
-    if isinstance(value, str | int | float) and str(value).strip():
-        try:
-            return int(float(value))
-        except (ValueError, OverflowError):
-            return None
-    return None
-
-
-def _object(value: object) -> dict[str, Any]:
-    """`value` if it is an object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    """The objects of a list; none if it is not a list."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+        if reason is None or (reason == "stop" and self._reason is not None):
+            return self._reason  # some servers say "stop" behind the real reason
+        return reason

@@ -42,7 +42,7 @@ class Fragment:
 
 
 class ToolCallReader:
-    """The calls of one answer. `seen`: whether there is any."""
+    """The calls of one answer."""
 
     def __init__(self) -> None:
         self._calls: list[PartialCall] = []
@@ -52,15 +52,13 @@ class ToolCallReader:
         self._highest = -1  # none of them is larger
         self._held = 0  # bytes
 
-    @property
-    def seen(self) -> bool:
-        return bool(self._calls)
-
     def read(self, raw_calls: Sequence[dict[str, Any]]) -> list[ToolCallDelta]:
         """The events of the calls, or fragments of calls, of one chunk.
 
         Raises UpstreamError when more has to be held back than MAX_HELD_BYTES.
         """
+        if len(raw_calls) == 1 and (event := self._read_arguments(raw_calls[0])) is not None:
+            return [event]
         events: list[ToolCallDelta] = []
         in_chunk: set[PartialCall] = set()
         for position, raw in enumerate(raw_calls):
@@ -80,6 +78,14 @@ class ToolCallReader:
             if not call.announced:
                 self._hold(fragment)
         return events
+
+    def _read_arguments(self, raw: dict[str, Any]) -> ToolCallDelta | None:
+        """The event of the usual fragment, a known index and a piece of arguments; None for any other."""
+        function, index = raw.get("function"), raw.get("index")
+        if raw.get("id") or type(function) is not dict or type(index) is not int or function.get("name"):
+            return None
+        call, arguments = self._by_index.get(index), function.get("arguments")
+        return call.add_arguments(arguments) if call is not None and type(arguments) is str else None
 
     def end(self, reason: FinishReason) -> list[ToolCallDelta]:
         """The events that were held back. Raises UpstreamError if a call has no name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from app.messages import Usage
@@ -21,8 +22,10 @@ _COMPLETION = (
 _TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
 _PROMPT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
 _COMPLETION_DETAILS = ("completion_tokens_details", "output_tokens_details")
-_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cachedContentTokenCount")
-_REASONING = ("reasoning_tokens", "thoughtsTokenCount")
+_CACHED = frozenset(
+    ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cachedContentTokenCount")
+)
+_REASONING = frozenset(("reasoning_tokens", "thoughtsTokenCount"))
 
 
 class UsageReader:
@@ -39,13 +42,18 @@ class UsageReader:
         if not isinstance(usage, dict):
             return
         prompt, completion = _count(usage, _PROMPT), _count(usage, _COMPLETION)
-        total = _count(usage, _TOTAL)
-        if prompt and not completion and total > prompt:
+        if prompt and not completion and (total := _count(usage, _TOTAL)) > prompt:
             completion = total - prompt
         self._prompt = prompt or self._prompt
         self._completion = completion or self._completion
         self._cached = _detail(usage, _PROMPT_DETAILS, _CACHED) or self._cached
         self._reasoning = _detail(usage, _COMPLETION_DETAILS, _REASONING) or self._reasoning
+
+    def read_other_places(self, chunk: dict[str, Any]) -> None:
+        """Take the counts that Groq and Gemini have in places of their own."""
+        groq = chunk.get("x_groq")
+        self.read(chunk.get("usageMetadata"))
+        self.read(groq.get("usage") if isinstance(groq, dict) else None)
 
     def result(self) -> Usage | None:
         """The counts, 0 for one that did not come; None if neither of the two that matter came."""
@@ -54,36 +62,30 @@ class UsageReader:
         return Usage(self._prompt, self._completion, self._cached, self._reasoning)
 
 
-def find_usage(chunk: dict[str, Any]) -> list[object]:
-    """Where a chunk, or a choice of it, may have its usage, in the order of their worth."""
-    groq = chunk.get("x_groq")
-    return [
-        groq.get("usage") if isinstance(groq, dict) else None,
-        chunk.get("usageMetadata"),
-        chunk.get("usage"),
-    ]
-
-
-def _detail(usage: dict[str, Any], groups: tuple[str, ...], names: tuple[str, ...]) -> int:
+def _detail(usage: dict[str, Any], groups: tuple[str, ...], names: frozenset[str]) -> int:
     for group in groups:
         inner = usage.get(group)
         if isinstance(inner, dict) and (count := _count(inner, names)):
             return count
-    return _count(usage, names)
+    return _count(usage, names) if not names.isdisjoint(usage) else 0
 
 
-def _count(counts: dict[str, Any], names: tuple[str, ...]) -> int:
+def _count(counts: dict[str, Any], names: Iterable[str]) -> int:
     """The first plausible count of these names, 0 if there is none."""
-    return next((count for name in names if (count := _plausible(counts.get(name)))), 0)
+    for name in names:
+        if name in counts and (count := _plausible(counts[name])):
+            return count
+    return 0
 
 
 def _plausible(value: object) -> int:
     """A count as a number or as text; 0 if it is none that can be right."""
-    if isinstance(value, str):
-        try:
-            value = float(value[:40])
-        except ValueError:
-            return 0
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if type(value) is int:
+        return value if 1 <= value <= MAX_TOKENS else 0
+    try:
+        number = float(value[:40] if isinstance(value, str) else value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
         return 0
-    return int(value) if 1 <= value <= MAX_TOKENS else 0
+    if isinstance(value, bool) or not math.isfinite(number):
+        return 0
+    return int(number) if 1 <= number <= MAX_TOKENS else 0

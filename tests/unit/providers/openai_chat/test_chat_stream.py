@@ -21,7 +21,8 @@ from app.errors import (
 )
 from app.events.types import ModelEvent, ModelFinished, ReasoningDelta, TextDelta, ToolCallDelta
 from app.messages import Usage
-from app.providers.openai_chat.stream import ChatStream, read_whole
+from app.providers.openai_chat.answer_body import read_whole
+from app.providers.openai_chat.stream import ChatStream
 
 SECRET = "provider-key-canary"
 

@@ -20,7 +20,8 @@ from app.events.types import (
 from app.messages import Usage
 from app.providers.http.sse import JsonSseDecoder
 from app.providers.openai_chat import tool_calls
-from app.providers.openai_chat.stream import ChatStream, read_whole
+from app.providers.openai_chat.answer_body import read_whole
+from app.providers.openai_chat.stream import ChatStream
 
 
 def read(*chunks: Any) -> list[ModelEvent]:
