@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from app.errors import UpstreamError
 from app.events.types import ModelEvent
 from app.providers.http.deadlines import ReadDeadlines
 from app.providers.http.lenient_json import BOM
