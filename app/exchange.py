@@ -30,7 +30,7 @@ class GatewayRequest(Request):
     started_at: float = 0.0
     principal: Principal
     run: Run | None = None
-    unauthenticated_address: str | None = None  # of a WebSocket client, until it has authenticated
+    unauthenticated: object | None = None  # a WebSocket connection's entry until it has authenticated
 
     @property
     def is_upgrade(self) -> bool:

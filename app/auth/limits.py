@@ -5,7 +5,6 @@ A missing credential does not count, and a right one always passes (docs/http.md
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import time
 
@@ -13,7 +12,7 @@ from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from app.auth.network import parse_address
+from app.auth.network import address_group
 from app.config.settings import AuthRateLimit
 from app.errors import AuthRateLimited
 
@@ -28,7 +27,7 @@ class AttemptLimiter:
 
     def failed(self, address: str, limit: AuthRateLimit) -> None:
         """Count a wrong credential. Raises AuthRateLimited if the client is, or now becomes, locked out."""
-        key = _group(address)
+        key = address_group(address)
         lock = RateLimitItemPerSecond(1, max(1, math.ceil(limit.lockout_seconds)))
         attempts = RateLimitItemPerSecond(limit.max_attempts, max(1, math.ceil(limit.window_seconds)))
         if not self._limiter.test(lock, LOCK, key):
@@ -40,15 +39,8 @@ class AttemptLimiter:
     def succeeded(self, address: str, limit: AuthRateLimit) -> None:
         """Forget the client's wrong credentials."""
         attempts = RateLimitItemPerSecond(limit.max_attempts, max(1, math.ceil(limit.window_seconds)))
-        self._limiter.clear(attempts, ATTEMPT, _group(address))
+        self._limiter.clear(attempts, ATTEMPT, address_group(address))
 
     def _locked(self, lock: RateLimitItemPerSecond, key: str) -> AuthRateLimited:
         wait = self._limiter.get_window_stats(lock, LOCK, key).reset_time - time.time()
         return AuthRateLimited("Too many wrong credentials. Try again later.", retry_after=max(1.0, wait))
-
-
-def _group(address: str) -> str:
-    parsed = parse_address(address)
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed or "unknown")

@@ -18,6 +18,8 @@ client is ahead. The reader therefore waits in `recv`, so that TCP slows the cli
 `pause_reading` says so, and while more than MAX_UNWRITTEN bytes wait to be written. The second is what stops
 a client that sends requests, or pings, and does not read the answers.
 
+A client that is not authenticated may send only so many bytes in all: `allowance` counts them down.
+
 Closing: the reader ends before what is queued has been written, so `close` closes nothing. `finish` is called
 when the connection's handler is done: it lets the queue drain, sends FIN, and reads what the client still
 sends, because closing a socket with unread input sends a reset that can destroy the last frames on their way.
@@ -35,6 +37,7 @@ from typing import Any
 
 from app.concurrency.background import spawn
 from app.concurrency.fairness import give_way
+from app.concurrency.linger import discard_input, end_sending
 
 WRITE_SECONDS = 30.0  # that a client may take nothing at all
 FINISH_SECONDS = 5.0  # for the queue to drain at the end
@@ -44,9 +47,13 @@ MAX_UNWRITTEN = 1024 * 1024  # bytes that may wait to be written while more is r
 
 
 class BufferedSocket:
-    """Stands in for a connected socket. `on_broken` is called when the connection is lost while writing."""
+    """Stands in for a connected socket.
 
-    def __init__(self, sock: Any) -> None:
+    `on_broken` is called when the connection is lost while writing. `allowance` is how many bytes the client
+    may still send, None for any number; `on_exceeded` is called when it has sent more.
+    """
+
+    def __init__(self, sock: Any, allowance: int | None = None) -> None:
         sock.settimeout(None)  # a client may be silent for as long as it likes
         self._sock = sock
         self._queue: deque[bytes] = deque()
@@ -61,6 +68,8 @@ class BufferedSocket:
         self.queued = 0  # bytes that wait to be written
         self.broken = False
         self.on_broken: Callable[[], object] = lambda: None
+        self.allowance = allowance
+        self.on_exceeded: Callable[[], object] = lambda: None
 
     def send(self, data: bytes) -> int:
         """Queue `data`, a whole frame; its length. Raises OSError once the connection is lost."""
@@ -78,14 +87,25 @@ class BufferedSocket:
     sendall = send
 
     def recv(self, size: int) -> bytes:
-        """Up to `size` bytes from the client, b"" at its end.
+        """Up to `size` bytes from the client, b"" at its end, or when it has sent more than it may.
 
         Waits while reading is paused, or the client does not take what is written to it.
         """
         self._may_read.wait()
         self._keeps_up.wait()
         data: bytes = self._sock.recv(size)
+        give_way()
+        if self.allowance is not None:
+            self.allowance -= len(data)
+            if self.allowance < 0:
+                self.on_exceeded()
+                return b""
         return data
+
+    def stop_reading(self) -> None:
+        """Read nothing more from a client that is not to be waited for; the reader ends."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
 
     def pause_reading(self) -> None:
         """Read nothing more until `resume_reading`: the client is ahead of us."""
@@ -121,14 +141,9 @@ class BufferedSocket:
             self._drained.wait(FINISH_SECONDS)
         deadline = time.monotonic() + LINGER_SECONDS
         self.stop_waiting()
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_WR)
-            if not self._reader_ended.wait(LINGER_SECONDS):
-                return  # simple-websocket still reads, and a socket has one reader
-            while (left := deadline - time.monotonic()) > 0:
-                self._sock.settimeout(left)
-                if not self._sock.recv(MAX_BLOCK):
-                    return
+        end_sending(self._sock)
+        if self._reader_ended.wait(LINGER_SECONDS):  # otherwise it still reads, and a socket has one reader
+            discard_input(self._sock, deadline - time.monotonic())
 
     def check_write_timeout(self) -> None:
         """Close the connection if the client has taken nothing for WRITE_SECONDS. To be called regularly."""

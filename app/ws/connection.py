@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from simple_websocket import ConnectionClosed, Server
@@ -21,6 +22,7 @@ from wsproto.events import Ping
 from app.auth.authenticate import Caller
 from app.auth.principal import Principal
 from app.clock import now_ms
+from app.concurrency.fairness import give_way
 from app.errors import GatewayError, InvalidRequest
 from app.gateway import Gateway
 from app.logs.lines import log_event
@@ -38,14 +40,13 @@ from app.ws.frames import (
     text_frame,
 )
 from app.ws.handshake import MAX_BUFFERED, MAX_PAYLOAD, ProtocolMismatch, accept_connect, build_hello
+from app.ws.read_ahead import ReadAhead
 
 logger = logging.getLogger("app.ws")
 
 HANDSHAKE_SECONDS = 10.0
-MAX_UNAUTHENTICATED_PAYLOAD = 64 * 1024  # bytes of a message before `connect` is accepted
 MAX_REASON = 123  # bytes that fit in a close frame
 MAX_WATCHED_SESSIONS = 1000
-MAX_READ_AHEAD = 32  # requests read ahead of the one being handled
 CANONICAL_KEYS_SINCE = 4  # older clients only recognize a session's key as they wrote it themselves
 
 NORMAL, MISMATCH, POLICY = 1000, 1002, 1008  # close codes, RFC 6455 section 7.4
@@ -79,7 +80,9 @@ class Connection:
         self._dispatcher = dispatcher
         self._seq = 0
         self._failures = FailureLimit()
+        websocket.input_buffer = ReadAhead(socket, websocket.input_buffer)
         socket.on_broken = self._lost
+        socket.on_exceeded = partial(self._refuse, "too much data before connect")
 
     def authenticate(self) -> bool:
         """Send the challenge and wait for `connect`. False if the client was refused or has left."""
@@ -90,8 +93,7 @@ class Connection:
         except ConnectionClosed:
             return False
         if text is None:
-            self._log_refusal(f"no connect within {HANDSHAKE_SECONDS:g} s")
-            self.close(NORMAL, "")
+            self._refuse(f"no connect within {HANDSHAKE_SECONDS:g} s", NORMAL)
             return False
         return self._connect(text)
 
@@ -101,8 +103,9 @@ class Connection:
         try:
             while self._websocket.connected:  # requests read ahead of the end are not handled any more
                 self._socket.wait_written()
-                self._limit_reading()
-                self._handle(self._websocket.receive())
+                message = self._websocket.receive()
+                give_way()
+                self._handle(message)
         except ConnectionClosed:
             pass
         finally:
@@ -169,6 +172,11 @@ class Connection:
             self._websocket.close(code, text or None)
         self._lost()
 
+    def drop(self) -> None:
+        """Close a connection that is not authenticated, to make room for another."""
+        self._refuse("too many connections")
+        self._socket.stop_reading()
+
     def _connect(self, text: str | bytes) -> bool:
         frame_id = ""
         try:
@@ -181,26 +189,27 @@ class Connection:
                 raise InvalidRequest("invalid handshake: first request must be connect")
             accepted = accept_connect(frame.params, self._caller, self._gateway)
         except InvalidFrame:
-            self._log_refusal("invalid request frame")
-            self.close(POLICY, "invalid request frame")
+            self._refuse("invalid request frame")
             return False
         except GatewayError as error:
-            self._log_refusal(error.message)
             self.respond_error(frame_id, error)
-            self.close(MISMATCH if isinstance(error, ProtocolMismatch) else POLICY, error.message)
+            self._refuse(error.message, MISMATCH if isinstance(error, ProtocolMismatch) else POLICY)
             return False
         self.client = accepted.client
         self.principal = accepted.principal
         self.protocol, self.role = accepted.protocol, accepted.role
         names = self._dispatcher.methods
         self._websocket.max_message_size = MAX_PAYLOAD
+        self._socket.allowance = None
         presence = self._dispatcher.presence(self.principal.owner)
         hello = build_hello(accepted, self._gateway, self.id, names, presence)
         self.respond(frame.id, hello)
         return True
 
-    def _log_refusal(self, reason: str) -> None:
+    def _refuse(self, reason: str, code: int = POLICY) -> None:
+        """Close a connection that is not authenticated. The client of one closed normally is not told why."""
         log_event(logger, logging.INFO, "connection refused", client=self._caller.peer, reason=reason)
+        self.close(code, "" if code == NORMAL else reason)
 
     def _handle(self, text: str | bytes) -> None:
         try:
@@ -216,12 +225,6 @@ class Connection:
         if not self._failures.allow():
             log_event(logger, logging.WARNING, "connection closed: too many failed requests", conn=self.id)
             self.close(POLICY, "too many failed requests")
-
-    def _limit_reading(self) -> None:
-        if len(self._websocket.input_buffer) > MAX_READ_AHEAD:
-            self._socket.pause_reading()
-        else:
-            self._socket.resume_reading()
 
     def _send(self, payload: bytes) -> bool:
         """Queue a frame. Closes the connection instead if the client is much too slow; False then."""

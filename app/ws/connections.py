@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -12,15 +11,12 @@ from app.auth.grants import is_granted
 from app.auth.scopes import READ
 from app.clock import now_ms
 from app.concurrency.background import spawn
-from app.errors import Overloaded
 from app.sessions.keys import space_name, space_of
 from app.ws.call import Peer
 from app.ws.frames import EventFrame
 from app.ws.handshake import TICK_SECONDS
 
 PING_SECONDS = 25.0
-MAX_UNAUTHENTICATED = 128  # connections whose `connect` has not been accepted yet
-MAX_UNAUTHENTICATED_EACH = 32  # of them from one address
 BROADCAST_LIMIT = 64  # up to so many connections, each gets the events of all runs (docs/websocket.md#limits)
 RESTART = (1012, "service restart")  # close code and reason
 ROTATED = (1008, "credentials rotated")
@@ -39,13 +35,12 @@ class Listener(Peer, Protocol):
 
 
 class Connections:
-    """The registry. A connection is unauthenticated from its upgrade until its `connect` is accepted."""
+    """The registry of authenticated connections."""
 
     def __init__(self) -> None:
         self._open: dict[str, Listener] = {}
         # Those that may read, each with the space whose sessions it may read; None for all of them.
         self._readers: dict[str, tuple[Listener, str | None]] = {}
-        self._unauthenticated: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._ticking = False
 
@@ -59,21 +54,6 @@ class Connections:
     def peers(self) -> list[Peer]:
         """Those of operators, as methods see them."""
         return [one for one in self._open.values() if one.role == "operator"]
-
-    def admit_unauthenticated(self, address: str) -> None:
-        """Count a connection that is not authenticated yet. Raises Overloaded: there are too many."""
-        if (
-            self._unauthenticated.total() >= MAX_UNAUTHENTICATED
-            or self._unauthenticated[address] >= MAX_UNAUTHENTICATED_EACH
-        ):
-            raise Overloaded("Too many connections have not sent `connect` yet. Try again.", retry_after=1.0)
-        self._unauthenticated[address] += 1
-
-    def forget_unauthenticated(self, address: str) -> None:
-        """The connection counted by `admit_unauthenticated` is authenticated now, or closed."""
-        self._unauthenticated[address] -= 1
-        if self._unauthenticated[address] <= 0:
-            del self._unauthenticated[address]
 
     def add(self, connection: Listener) -> None:
         """Add an authenticated connection; the first one starts the tick."""

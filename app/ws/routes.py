@@ -14,16 +14,23 @@ from flask import Flask, Request, current_app
 from flask_sock import Sock
 from simple_websocket import Server
 
+from app.auth.network import client_address
 from app.config.settings import Settings
 from app.errors import InvalidRequest
 from app.exchange import current_request
 from app.gateway import Gateway
 from app.ws.buffered_socket import BufferedSocket
-from app.ws.connection import MAX_UNAUTHENTICATED_PAYLOAD, Connection
+from app.ws.connection import Connection
 from app.ws.connections import RESTART, ROTATED, Connections
 from app.ws.dispatcher import Dispatcher
 from app.ws.feed import Feed
 from app.ws.methods.table import build_table
+from app.ws.unauthenticated import (
+    MAX_UNAUTHENTICATED_BYTES,
+    MAX_UNAUTHENTICATED_PAYLOAD,
+    Unauthenticated,
+    UnauthenticatedConnections,
+)
 
 EXTENSION = "gateway_protocol"
 
@@ -34,6 +41,7 @@ class ProtocolServer:
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.connections = Connections()
+        self.unauthenticated = UnauthenticatedConnections()
         feed = Feed(self.connections, gateway.runs)
         gateway.on_stopping.append(self.connections.announce_stop)
         gateway.on_drained.append(self._end)
@@ -75,20 +83,21 @@ def register_websocket(app: Flask, gateway: Gateway) -> None:
 def refuse_upgrade() -> None:
     """Refuse an upgrade that must not happen; prepare the request for one that may.
 
-    Where it comes from has been checked before (`app/http/gate.py`). Raises InvalidRequest and Overloaded.
+    Where it comes from has been checked before (`app/http/gate.py`). Raises InvalidRequest.
     """
     request = current_request()
     if not request.is_upgrade:
         return
     server = current_server()
     check_handshake(request)
-    address = request.remote_addr or ""
-    server.connections.admit_unauthenticated(address)
-    request.unauthenticated_address = address
+    caller, trusted = request.caller, server.gateway.settings.gateway.trusted_proxies
+    address = client_address(caller.peer, caller.header("X-Forwarded-For"), trusted)
+    request.unauthenticated = server.unauthenticated.admit(address)
     # simple-websocket accepts compression if it is offered, and a small frame could become a very large one.
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
     # Not in gunicorn's documentation; simple-websocket takes the socket from there.
-    request.environ["gunicorn.socket"] = BufferedSocket(request.environ["gunicorn.socket"])
+    socket = BufferedSocket(request.environ["gunicorn.socket"], MAX_UNAUTHENTICATED_BYTES)
+    request.environ["gunicorn.socket"] = socket
 
 
 def check_handshake(asked: Request) -> None:
@@ -112,21 +121,26 @@ def serve(socket: Server, path: str = "") -> None:  # noqa: ARG001  # any path w
     gateway, request = server.gateway, current_request()
     buffered: BufferedSocket = request.environ["gunicorn.socket"]
     connection = Connection(socket, buffered, gateway, request.caller, server.connections, server.dispatcher)
+    entry = request.unauthenticated
+    assert isinstance(entry, Unauthenticated)
+    entry.on_drop = connection.drop
     try:
-        is_authenticated = connection.authenticate()
+        is_authenticated = not entry.is_dropped and connection.authenticate()
         forget_unauthenticated()
         if is_authenticated:
             connection.serve()
     finally:
+        # A message that was too large, or not finished. Garbage collection may come to the connection late.
+        socket.incoming_message = None
         buffered.finish()
 
 
 def forget_unauthenticated(_error: BaseException | None = None) -> None:
     """Stop counting the request's connection as one that is not authenticated. May be called again."""
     request = current_request()
-    address, request.unauthenticated_address = request.unauthenticated_address, None
-    if address is not None:
-        current_server().connections.forget_unauthenticated(address)
+    entry, request.unauthenticated = request.unauthenticated, None
+    if isinstance(entry, Unauthenticated):
+        current_server().unauthenticated.forget(entry)
 
 
 def current_server() -> ProtocolServer:

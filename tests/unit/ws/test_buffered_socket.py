@@ -115,3 +115,30 @@ def test_the_end_of_the_connection_lets_go_whoever_waits_for_the_client(pair):
     buffered.close()
     waiter.join(10)
     assert not waiter.is_alive()
+
+
+def test_only_so_much_may_be_sent(pair):
+    ours, theirs = pair
+    buffered = BufferedSocket(ours, allowance=10)
+    exceeded: list[bool] = []
+    buffered.on_exceeded = lambda: exceeded.append(True)
+    theirs.sendall(b"x" * 10)
+    assert buffered.recv(100) == b"x" * 10
+    assert exceeded == []
+    theirs.sendall(b"x")
+    assert buffered.recv(100) == b""
+    assert exceeded == [True]
+    buffered.allowance = None
+    theirs.sendall(b"x" * 100)
+    assert buffered.recv(100) == b"x" * 100
+
+
+def test_a_reader_ends_when_nothing_more_is_to_be_read(pair):
+    ours, _ = pair
+    buffered = BufferedSocket(ours)
+    got: list[bytes] = []
+    reader = threading.Thread(target=lambda: got.append(buffered.recv(100)))
+    reader.start()
+    buffered.stop_reading()
+    reader.join(5)
+    assert got == [b""]

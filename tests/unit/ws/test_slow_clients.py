@@ -24,6 +24,7 @@ class FakeWebSocket:
         self.event = threading.Event()
         self.closed: tuple[int, str | None] | None = None
         self.ws = self
+        self.input_buffer: list[str] = []
 
     def send(self, _event: Any) -> bytes:
         return b"ping"

@@ -11,7 +11,7 @@ from app.auth.method_scopes import METHOD_SCOPES
 from app.config.settings import ChatCompletionsSettings, ImageSettings, Limits
 from app.control.commands import COMMANDS, STOP_WORDS
 from app.ws import buffered_socket as wire
-from app.ws import connection, connections, encoder, failures, feed, handshake
+from app.ws import connection, connections, encoder, failures, feed, handshake, read_ahead, unauthenticated
 from app.ws.methods.table import build_table
 from tests.support.gateway import ROOT
 
@@ -66,20 +66,25 @@ def test_every_command_and_stop_word_is_told():
     [
         ("Connecting", "within 10 seconds", connection.HANDSHAKE_SECONDS == 10),
         ("Events", "every 30 seconds", handshake.TICK_SECONDS == 30),
-        ("Limits", "64 KiB before", connection.MAX_UNAUTHENTICATED_PAYLOAD == 64 * 1024),
+        ("Limits", "64 KiB before", unauthenticated.MAX_UNAUTHENTICATED_PAYLOAD == 64 * 1024),
         ("Limits", "25 MiB after it", 25 * MiB == handshake.MAX_PAYLOAD),
         ("Limits", "beyond 50 MiB", 50 * MiB == handshake.MAX_BUFFERED),
         ("Limits", "every 25 seconds", connections.PING_SECONDS == 25),
         (
             "Limits",
             "128 connections may be in it, 32",
-            (connections.MAX_UNAUTHENTICATED, connections.MAX_UNAUTHENTICATED_EACH) == (128, 32),
+            (unauthenticated.MAX_UNAUTHENTICATED, unauthenticated.MAX_UNAUTHENTICATED_EACH) == (128, 32),
         ),
         ("Limits", "after 30 seconds", wire.WRITE_SECONDS == 30),
         ("Runs", "Up to 256 Ki characters", encoder.MAX_WHOLE_TEXT == 256 * 1024),
         ("Runs", "at most every 150 ms", feed.TEXT_SECONDS == 0.15),
         ("Limits", "more than 1 MiB waits", MiB == wire.MAX_UNWRITTEN),
-        ("Limits", "| 32; the gateway", connection.MAX_READ_AHEAD == 32),
+        (
+            "Limits",
+            "| 32, or 1 MiB; the gateway",
+            (32, MiB) == (read_ahead.MAX_READ_AHEAD, read_ahead.MAX_READ_AHEAD_BYTES),
+        ),
+        ("Limits", "80 KiB in all", unauthenticated.MAX_UNAUTHENTICATED_BYTES == 80 * 1024),
         (
             "Limits",
             "200 at once, 20 a second",

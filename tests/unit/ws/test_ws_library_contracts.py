@@ -10,11 +10,12 @@ import inspect
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar, SupportsIndex
 
 import gunicorn.http.wsgi
 import pytest
 from simple_websocket import ConnectionClosed, Server
+from simple_websocket.ws import Base
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import CloseConnection, Event, Ping, Pong, Request, TextMessage
 
@@ -94,6 +95,37 @@ def test_received_messages_wait_in_the_input_buffer(connected: tuple[Server, Cli
     wait_until(lambda: len(server.input_buffer) == 2, SECONDS, "two messages")
     assert [server.receive(), server.receive()] == ["one", "two"]
     assert server.input_buffer == []
+
+
+def test_a_message_that_is_not_finished_is_kept_by_the_library(
+    connected: tuple[Server, Client, RecordingSocket],
+):
+    server, client, _ = connected
+    client.send(TextMessage("one", message_finished=False))
+    wait_until(lambda: server.incoming_message == "one", SECONDS, "the fragment")
+    assert server.input_buffer == []
+
+
+def test_the_input_buffer_may_be_replaced_by_another_list(connected: tuple[Server, Client, RecordingSocket]):
+    """It is appended to, looked at and popped from, and nothing else (app/ws/read_ahead.py)."""
+
+    class Recording(list[str]):
+        calls: ClassVar[list[str]] = []
+
+        def append(self, text: str) -> None:
+            self.calls.append("append")
+            super().append(text)
+
+        def pop(self, index: SupportsIndex = -1) -> str:
+            self.calls.append(f"pop {index}")
+            return super().pop(index)
+
+    server, client, _ = connected
+    server.input_buffer = Recording()
+    client.send(TextMessage("one"))
+    assert server.receive(timeout=SECONDS) == "one"
+    assert Recording.calls == ["append", "pop 0"]
+    assert inspect.getsource(Base).count(".input_buffer") == 6
 
 
 def test_the_event_wakes_a_receiver_that_then_sees_the_connection_is_gone(
