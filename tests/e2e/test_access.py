@@ -96,7 +96,7 @@ def test_an_unset_mode_is_password_when_there_is_one(
 def test_a_rotated_secret_counts_at_once(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway()
     gateway.write_config(with_auth(provider, {"token": "a-new-token-0123456789"}))
-    wait_until(lambda: status(gateway, "Bearer a-new-token-0123456789") == 200, 3, "new token")
+    wait_until(lambda: status(gateway, "Bearer a-new-token-0123456789") == 200, 30, "new token")
     assert status(gateway, f"Bearer {TOKEN}") == 401
 
 
@@ -107,33 +107,39 @@ def test_a_broken_file_keeps_the_last_good_settings(
     good = gateway.config_path.read_text()
     gateway.config_path.write_text(good[:-20])
     wait_until(
-        lambda: gateway.request("GET", "/ready?verbose").json["config"] == "stale", 4, "notice of the mistake"
+        lambda: gateway.request("GET", "/ready?verbose").json["config"] == "stale",
+        30,
+        "notice of the mistake",
     )
     assert status(gateway, f"Bearer {TOKEN}") == 200
     assert gateway.request("GET", "/ready").status == 200
     gateway.config_path.write_text(good)
     wait_until(
-        lambda: gateway.request("GET", "/ready?verbose").json["config"] == "current", 4, "the corrected file"
+        lambda: gateway.request("GET", "/ready?verbose").json["config"] == "current", 30, "the corrected file"
     )
 
 
 def test_rate_limit(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
-    limit = {"maxAttempts": 3, "windowMs": 60_000, "lockoutMs": 2000, "exemptLoopback": False}
+    limit = {"maxAttempts": 3, "windowMs": 60_000, "lockoutMs": 4000, "exemptLoopback": False}
     gateway = start_gateway(with_auth(provider, {"token": TOKEN, "rateLimit": limit}))
     assert [status(gateway, None) for _ in range(10)] == [401] * 10
     assert [status(gateway, "Bearer wrong") for _ in range(3)] == [401] * 3
     refused = gateway.chat(BODY, token="wrong")
     assert (refused.status, refused.error["code"]) == (429, "auth_rate_limited")
-    assert 1 <= int(refused.headers["Retry-After"]) <= 2
+    assert 1 <= int(refused.headers["Retry-After"]) <= 4
     assert status(gateway, None) == 401
     assert status(gateway, f"Bearer {TOKEN}") == 200
-    wait_until(lambda: status(gateway, "Bearer wrong") == 401, 5, "end of the lock")
+    wait_until(lambda: status(gateway, "Bearer wrong") == 401, 30, "end of the lock")
 
 
-def test_one_wrong_token_is_answered_quickly(gateway: GatewayProcess) -> None:
-    begun = time.monotonic()
-    assert status(gateway, "Bearer wrong") == 401
-    assert time.monotonic() - begun < 0.5
+def test_wrong_tokens_are_answered_without_a_pause(gateway: GatewayProcess) -> None:
+    """The time of the quickest of several: a pause would slow all of them down."""
+    times = []
+    for _ in range(10):
+        begun = time.monotonic()
+        assert status(gateway, "Bearer wrong") == 401
+        times.append(time.monotonic() - begun)
+    assert min(times) < 0.5
 
 
 PROXY = {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user", "allowLoopback": True}}

@@ -221,7 +221,7 @@ def test_other_sessions_run_side_by_side(gateway: GatewayProcess, provider: Scri
     provider.always([pause(0.5), *says("ok")])
     with ThreadPoolExecutor(4) as pool:
         requests = [pool.submit(gateway.ask, "hi", user=f"side-{number}") for number in range(4)]
-        wait_until(lambda: provider.open == 4, 2, "four calls at once")
+        wait_until(lambda: provider.open == 4, 30, "four calls at once")
         assert {request.result().status for request in requests} == {200}
 
 
@@ -232,7 +232,7 @@ def test_a_full_queue_is_refused_at_once(start_gateway: StartGateway, provider: 
     provider.always([pause(1.0), *says("ok")])
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(gateway.ask, "hi", user="busy") for _ in range(3)]
-        wait_until(lambda: gateway.request("GET", "/ready?verbose").json["activeRuns"] == 3, 3, "three runs")
+        wait_until(lambda: gateway.request("GET", "/ready?verbose").json["activeRuns"] == 3, 30, "three runs")
         refused = gateway.ask("hi", user="busy")
         assert (refused.status, refused.error["code"]) == (429, "session_busy")
         assert refused.error["type"] == "rate_limited"
@@ -310,7 +310,7 @@ def test_a_changed_queue_counts_without_a_restart(
         with ThreadPoolExecutor(2) as pool:
             return 429 in {one.status for one in pool.map(lambda _: gateway.ask("hi", user="q"), range(2))}
 
-    wait_until(is_refused, 8, "refusal")
+    wait_until(is_refused, 30, "refusal")
 
 
 def test_only_the_operator_chooses_the_model(start_gateway: StartGateway, provider: ScriptedProvider) -> None:

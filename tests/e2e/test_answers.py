@@ -35,13 +35,13 @@ TOOLS = [
 
 def test_a_whole_answer(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays(says("Hel", "lo", prompt=11, completion=22))
-    now = time.time()
+    before = int(time.time())
     answer = gateway.ask("hi")
     document = answer.json
     assert ID.fullmatch(document["id"])
     assert document["id"] == answer.headers["X-OpenClaw-Run-Id"]
     assert document["object"] == "chat.completion"
-    assert abs(document["created"] - now) < 5
+    assert before <= document["created"] <= time.time()
     assert document["model"] == "openclaw"
     [choice] = document["choices"]
     assert choice["index"] == 0
@@ -142,10 +142,8 @@ def test_reasoning_is_not_part_of_the_answer(gateway: GatewayProcess, provider: 
 
 def test_headers_and_the_role_are_sent_at_once(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([hang()])
-    begun = time.monotonic()
-    with gateway.stream("hi") as stream:
+    with gateway.stream("hi") as stream:  # while the model is silent
         first = stream.read1()
-        assert time.monotonic() - begun < 0.5
         provider.wait_for_requests(1)
     assert b'"role":"assistant"' in first
 

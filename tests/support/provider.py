@@ -18,6 +18,9 @@ from typing import Any
 
 Step = tuple[str, Any]
 
+# Seconds to wait for what should come at once: a busy machine may take long, and a fault would be for ever.
+PATIENCE = 30.0
+
 
 def text(piece: str) -> Step:
     return ("delta", {"content": piece})
@@ -127,11 +130,17 @@ class ScriptedProvider:
         """(role, content) of each message of one request."""
         return [(one["role"], one["content"]) for one in self.requests[number]["messages"]]
 
-    def wait_for_requests(self, count: int, seconds: float = 5.0) -> None:
+    def wait_for_requests(self, count: int, seconds: float = PATIENCE) -> None:
         wait_until(lambda: len(self.requests) >= count, seconds, f"{count} requests")
 
-    def wait_for_leaving(self, count: int = 1, seconds: float = 3.0) -> None:
+    def wait_for_leaving(self, count: int = 1, seconds: float = PATIENCE) -> None:
         wait_until(lambda: self.left >= count, seconds, f"{count} closed connections")
+
+    def count(self, open: int = 0, left: int = 0) -> None:  # noqa: A002
+        """Add to the counts. Each request has a thread of its own."""
+        with self._lock:
+            self.open += open
+            self.left += left
 
     def script_for(self, body: dict[str, Any], headers: dict[str, str]) -> list[Step]:
         with self._lock:
@@ -147,6 +156,7 @@ class ScriptedProvider:
 
 
 def wait_until(condition: Any, seconds: float, what: str) -> None:
+    """Wait until `condition()` is true. `what` names it in the failure after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"no {what} within {seconds} s"
@@ -175,14 +185,14 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         provider.header_names.append([name.lower() for name in self.headers])
         script = provider.script_for(body, headers)
-        provider.open += 1
+        provider.count(open=1)
         try:
             self._play(script, body)
         except (BrokenPipeError, ConnectionResetError):
-            provider.left += 1
+            provider.count(left=1)
             self.close_connection = True
         finally:
-            provider.open -= 1
+            provider.count(open=-1)
 
     def _play(self, script: list[Step], body: dict[str, Any]) -> None:
         if script and script[0][0] == "respond":

@@ -81,8 +81,8 @@ def test_a_pause_ends_at_once_when_the_run_is_stopped(after: float):
     timer.start()
     start = time.monotonic()
     with pytest.raises(RunAborted):
-        cancel.sleep(10)
-    assert time.monotonic() - start < 2
+        cancel.sleep(60)
+    assert time.monotonic() - start < 30
     timer.join()
 
 
@@ -100,7 +100,7 @@ def test_all_who_wait_are_woken():
         thread.start()
     cancel.cancel(STOP)
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert errors == [STOP] * 20
 
 
@@ -110,5 +110,5 @@ def test_one_of_many_who_stop_a_run_is_the_first():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(30)
     assert sorted(firsts) == [False] * 19 + [True]

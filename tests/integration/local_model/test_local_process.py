@@ -118,7 +118,7 @@ def test_after_a_crash_the_answer_fails_and_the_next_call_starts_another_process
     again = ModelCall("smollm2", (Message("user", "Hello!"),), {"max_tokens": 5})
     assert isinstance(list(provider.stream(again, Cancel()))[-1], ModelFinished)
     assert child_pid() != first
-    assert is_gone(first, within=0.1)
+    assert is_gone(first, within=10)
 
 
 def test_signals_meant_for_the_gateway_do_not_end_it(model: LocalModel, child_pid: Callable[[], int]):
@@ -134,7 +134,7 @@ def test_it_ends_when_its_worker_is_killed(tmp_path: Path, child_pid: Callable[[
         address_from(worker)
         pid = child_pid()
         worker.kill()
-    assert is_gone(pid, within=3)
+    assert is_gone(pid, within=30)
     assert not (tmp_path / "local-model.json").exists()
 
 
@@ -143,7 +143,7 @@ def test_it_ends_when_its_worker_is_killed_while_it_starts(tmp_path: Path):
         while not (children := psutil.Process(worker.pid).children()):
             time.sleep(0.01)
         worker.kill()
-    assert is_gone(children[0].pid, within=3)
+    assert is_gone(children[0].pid, within=30)
 
 
 @pytest.mark.parametrize("kind", ["plain", "patched"])
@@ -166,7 +166,7 @@ def test_another_worker_starts_the_next_one_when_the_owner_is_gone(
         assert address_from(owner) == model.address().base_url
         first = child_pid()
         owner.kill()
-    assert is_gone(first, within=3)
+    assert is_gone(first, within=30)
     model.address()
     assert child_pid() != first
 

@@ -237,7 +237,7 @@ def test_an_interrupt_stops_the_run(run: Any):
     start = time.monotonic()
     result = run("-m", "hi", "--agent", "hang", "--session-key", "chat", "--stream")
     assert (result.code, result.out) == (EXIT_INTERRUPTED, "half")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_verbose_logs_to_standard_error(run: Any):

@@ -22,10 +22,10 @@ def test_what_background_work_raises_is_logged(caplog):
 
     with caplog.at_level(logging.ERROR):
         spawn(work, "oh dear")
-        assert done.wait(1)
+        assert done.wait(30)
         for thread in threading.enumerate():
             if thread is not threading.current_thread():
-                thread.join(1)
+                thread.join(30)
     assert "background work failed" in caplog.text
     assert "oh dear" in caplog.text
 

@@ -110,7 +110,7 @@ def test_a_content_length_that_is_too_small_ends_the_image(host: ImageHost, netw
 
 def drip() -> Answer:
     yield b"HTTP/1.1 200 OK\r\nX: "
-    for _ in range(100):
+    for _ in range(1000):
         yield b"x"
         yield 0.05
 
@@ -119,7 +119,7 @@ SLOW: dict[str, Answer] = {
     "no answer": [60.0],
     "slow headers": drip(),
     "a body that stops": [head(200, "Content-Length: 500"), png(), 60.0],
-    "patience without end": [head(100), 0.01] * 1000,
+    "patience without end": [head(100), 0.01] * 6000,
 }  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def test_the_time_limit_holds_for_the_whole_fetch(way: str, host: ImageHost, net
     began = time.monotonic()
     message = refusal(host.url("/a.png"), network, replace(LIMITS, timeout_seconds=0.3))
     assert message == f"`{PATH}`: the image could not be fetched within 0.3 s."
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 def test_a_refused_connection(network: Network) -> None:

@@ -30,6 +30,7 @@ from app.errors import (
 )
 from app.events.types import ModelFinished, RunFailed, RunFinished, RunStarted, TextDelta, ToolCallDelta
 from app.messages import Message, ToolCall, ToolSpec
+from app.runs import service
 from app.runs.log_lines import describe_end
 from app.runs.run import Run
 from app.sessions.lanes import Lanes
@@ -51,18 +52,18 @@ class Gate:
     def __call__(self, cancel: Cancel) -> None:
         self.reached.release()
         with cancel.waking(self._open.set):
-            assert self._open.wait(10)
+            assert self._open.wait(30)
 
     def wait(self, count: int = 1) -> None:
         for _ in range(count):
-            assert self.reached.acquire(timeout=5), "nobody came to the gate"
+            assert self.reached.acquire(timeout=30), "nobody came to the gate"
 
     def open(self) -> None:
         self._open.set()
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -473,20 +474,21 @@ def test_draining_lets_runs_end_and_takes_no_new_ones(desk: Desk):
     assert caught.value.retry_after
     assert drained.is_alive()
     gate.open()
-    drained.join(5)
+    drained.join(30)
     assert not drained.is_alive()
     assert run.result().text == "a"
 
 
-def test_draining_stops_what_does_not_end_queued_ones_too(desk: Desk):
+def test_draining_stops_what_does_not_end_queued_ones_too(desk: Desk, monkeypatch: pytest.MonkeyPatch):
     gate = Gate()
     desk.provider = FakeProvider([TextDelta("ha"), gate, *says("never")])
     desk.open()
     runs = [desk.start("one", "chat"), desk.start("two", "chat")]
     gate.wait()
+    monkeypatch.setattr(service, "ABORT_SECONDS", 60.0)
     start = time.monotonic()
     desk.runs.drain(0.01)
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 30, "it ends with the runs, not with the time they have"
     for run in runs:
         end = run.log.end
         assert isinstance(end, RunFailed)
@@ -503,8 +505,8 @@ def test_draining_an_idle_gateway_takes_no_time(desk: Desk):
     desk.start().result()
     wait_until(lambda: not desk.runs.active)
     start = time.monotonic()
-    desk.runs.drain(10)
-    assert time.monotonic() - start < 1
+    desk.runs.drain(60)
+    assert time.monotonic() - start < 30
 
 
 def test_many_runs_of_many_sessions_all_end_and_nothing_is_left(desk: Desk):

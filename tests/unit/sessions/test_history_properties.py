@@ -1,6 +1,7 @@
-"""Clients with different habits go through random conversations; the model never sees a message twice, nor
-one
-that the client does not have."""
+"""Clients with different habits go through random conversations.
+
+The model never sees a message twice, nor one that the client does not have.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.messages import Message
 from tests.unit.sessions.conversation import Conversation, assistant, user
+
+pytestmark = pytest.mark.slow
 
 Outcome = Literal["finished", "failed", "aborted"]
 Habit = Literal["as it was", "trimmed", "windows"]

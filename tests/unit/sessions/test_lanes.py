@@ -95,7 +95,7 @@ def test_a_run_that_is_cancelled_in_the_queue_leaves_it():
     thread = in_thread(wait)
     reason = RunAborted("stopped")
     cancel.cancel(reason)
-    thread.join(1)
+    thread.join(30)
     assert seen == [reason]
     assert lanes.waiting("a") == 1
     first.leave()

@@ -98,7 +98,7 @@ def test_a_throw_from_the_loop_interrupts_a_read_and_leaves_the_socket_usable():
         gevent.sleep(0)
         assert caught == [error]
         theirs.sendall(b"x")
-        reader.join(1)
+        reader.join(30)
     assert caught == [error, b"x"]
 
 
