@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.test_readme import pasted
 from tests.support.documents import blocks
 from tests.support.gateway import GatewayProcess, clean_environment
+from tests.support.operator import operator
 from tests.support.provider import ScriptedProvider, pause, respond, says, text
 
 pytestmark = pytest.mark.timeout(600)  # the first test installs Node
@@ -28,6 +29,8 @@ def run(gateway: GatewayProcess, js_client: list[str], folder: Path) -> subproce
 def test_the_client_prints_the_answer(
     gateway: GatewayProcess, provider: ScriptedProvider, js_client: list[str], tmp_path: Path
 ) -> None:
+    with operator(gateway) as client:  # other tests leave messages without an answer in the same session
+        client.call("sessions.reset", {"key": "main"})
     provider.plays([text("2+2 "), pause(0.3), *says("is 4.")])
     done = run(gateway, js_client, tmp_path)
     assert done.returncode == 0, done.stderr
