@@ -22,6 +22,8 @@ from app.sessions.rows import (
     UsageRow,
 )
 
+MAX_PAGE = 8 * 1024 * 1024  # characters of stored messages that are read for one page of a transcript
+
 
 class RunStore(Protocol):
     """What a run needs: its session's settings and history, and a place for its own messages."""
@@ -103,8 +105,13 @@ class SessionIndex(Protocol):
 class Transcripts(Protocol):
     """A session's messages, for somebody who reads them, shortens them, or adds one by hand."""
 
-    def page(self, session_key: str, limit: int, offset: int = 0) -> list[TranscriptRow]:
-        """The newest `limit` messages without the `offset` very newest, oldest first."""
+    def page(
+        self, session_key: str, limit: int, offset: int = 0, max_size: int = MAX_PAGE
+    ) -> list[TranscriptRow]:
+        """The newest `limit` messages without the `offset` very newest, oldest first.
+
+        Fewer if their stored contents have more than `max_size` characters, but at least one.
+        """
 
     def messages(self, session_key: str) -> list[StoredMessage]:
         """All messages, oldest first, those of runs going on too; without those that were replaced."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -11,6 +12,7 @@ from app.errors import NotFound
 from app.ids import new_hex
 from app.messages import Message
 from app.sessions import statements as sql
+from app.sessions.base import MAX_PAGE
 from app.sessions.history import StoredMessage
 from app.sessions.rows import INJECTED, TranscriptRow, load_stored
 from app.storage.base import Database, Worker
@@ -64,13 +66,19 @@ class SqlTranscripts:
         self._database = database
         self._worker = worker
 
-    def page(self, session_key: str, limit: int, offset: int = 0) -> list[TranscriptRow]:
-        """The newest `limit` messages without the `offset` very newest, oldest first."""
+    def page(
+        self, session_key: str, limit: int, offset: int = 0, max_size: int = MAX_PAGE
+    ) -> list[TranscriptRow]:
+        """The newest `limit` messages without the `offset` very newest, oldest first.
+
+        Fewer if their stored contents have more than `max_size` characters, but at least one.
+        """
         page = {"of_key": session_key, "most": limit, "behind": offset}
 
         def work(connection: Connection) -> tuple[int, list[Any]]:
             total = connection.execute(_LENGTH, {"of_key": session_key}).scalar_one()
-            return total, list(connection.execute(_ROWS, page).all())
+            with connection.execute(_ROWS, page) as found:  # read one by one: all could be gigabytes
+                return total, list(_until_full(found, max_size))
 
         total, rows = self._database.read(work)
         seq = total - offset
@@ -129,6 +137,16 @@ class SqlTranscripts:
 
         self._database.write(work)
         return message_id
+
+
+def _until_full(rows: Iterable[Any], max_size: int) -> Iterator[Any]:
+    """The first row, and those after it up to `max_size` characters of content."""
+    size = 0
+    for row in rows:
+        is_first, size = size == 0, size + len(row.content)
+        if size > max_size and not is_first:
+            return
+        yield row
 
 
 def _row(seq: int, role: Any, content: str, number: int, *rest: Any) -> TranscriptRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import statistics
 import time
@@ -25,6 +26,7 @@ from tests.support.provider import (
     text,
     wait_until,
 )
+from tests.unit.media.image_host import png
 
 MiB = 1024 * 1024
 MAX_GROWTH = 32 * MiB
@@ -64,7 +66,7 @@ def test_a_client_that_asks_without_reading_the_answers(
     gateway = start_gateway()
     params = {"sessionKey": "big", "key": "big", "keys": ["big"] * 64, "limit": 100, "maxChars": 2000}
     with operator(gateway) as reader, operator(gateway) as flooder:
-        fill_session(reader, "big", 10, 200_000)
+        fill_session(reader, "big", 30, 200_000)
         for _ in range(5):
             reader.call(method, params)
         worker = worker_of(gateway)
@@ -77,6 +79,30 @@ def test_a_client_that_asks_without_reading_the_answers(
         flooder.socket.drop()
         reader.call(method, params)
     wait_until(lambda: gateway.request("GET", "/ready").status == 200, 10, "readiness")
+
+
+def test_history_has_a_bound_in_bytes_and_images_count(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    provider.always(says("a picture"))
+    gateway = start_gateway()
+    data = base64.b64encode(png().ljust(1_200_000, b"x")).decode()
+    image = {"mimeType": "image/png", "content": data}
+    with operator(gateway) as client:
+        for number in range(6):
+            params = {"sessionKey": "pictures", "message": f"look {number}", "attachments": [image]}
+            client.call("chat.send", {**params, "idempotencyKey": str(uuid.uuid4())})
+            client.until("chat", state="final")
+        for method in ("chat.history", "chat.startup", "sessions.get"):
+            found = client.call(method, {"sessionKey": "pictures", "key": "pictures"})
+            assert len(json.dumps(found)) < 4.5 * MiB
+            newest = [one for one in found["messages"] if one["role"] == "user"]
+            assert [one["content"][0]["text"] for one in newest][-2:] == ["look 4", "look 5"]
+            assert newest[-1]["content"][1]["data"] == data
+            left_out = {"type": "image", "mimeType": "image/png", "omitted": True, "bytes": 1_200_000}
+            assert left_out in newest[0]["content"]
+            assert found["hasMore"] == (len(newest) < 6)
+            assert (found["hasMore"], len(found["messages"])) == (True, found["nextOffset"])
 
 
 @pytest.mark.parametrize(("step", "stream"), [(text, "assistant"), (reasoning, "thinking")])

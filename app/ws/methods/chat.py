@@ -18,7 +18,7 @@ from app.runs.run import Run
 from app.ws.call import LATER, Call, Handler
 from app.ws.feed import Feed
 from app.ws.methods.attachments import user_content
-from app.ws.methods.history import dump_history
+from app.ws.methods.history import dump_history, load_page
 
 ABORT_SECONDS = 2.0
 DEFAULT_HISTORY, MAX_HISTORY = 200, 1000
@@ -127,7 +127,7 @@ def history(call: Call) -> Any:
     key = session_key(call)
     call.peer.watch_session(key)
     limit = call.params.integer("limit", DEFAULT_HISTORY, 1, MAX_HISTORY)
-    return dump_history(call.gateway, key, limit)
+    return dump_history(call.gateway, key, load_page(call.params, limit))
 
 
 def startup(call: Call) -> Any:

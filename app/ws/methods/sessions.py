@@ -8,13 +8,15 @@ from app.clock import now_ms
 from app.errors import InvalidRequest
 from app.sessions.rows import SessionFilter
 from app.ws.call import Call, Handler
-from app.ws.methods.history import dump_row
+from app.ws.methods.history import dump_page, load_page
 from app.ws.methods.session_changes import compact, create, delete, patch, reset
 from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_titled, named_key, store_path
 
 DEFAULT_ROWS, MAX_ROWS = 200, 1000
 DEFAULT_MESSAGES, MAX_MESSAGES = 200, 1000
-MAX_PREVIEWS = 64
+MAX_PREVIEWS = 64  # sessions
+MAX_PREVIEW_TEXT = 1024 * 1024  # characters, of all of them together
+MAX_PREVIEW_READ = 1024 * 1024  # characters that are read of one
 
 
 def list_sessions(call: Call) -> Any:
@@ -86,7 +88,7 @@ def resolve(call: Call) -> Any:
 
 
 def preview(call: Call) -> Any:
-    """The last messages of several sessions, cut to a length."""
+    """The last messages of several sessions, cut to a length: a shorter one if that would be very much."""
     params = call.params
     keys = params.texts("keys")
     if not keys:
@@ -94,15 +96,15 @@ def preview(call: Call) -> Any:
     if len(keys) > MAX_PREVIEWS:
         raise params.wrong("at /keys", f"must NOT have more than {MAX_PREVIEWS} items")
     limit, most = params.integer("limit", 12, 1, 200), params.integer("maxChars", 240, 20, 2000)
+    most = min(most, MAX_PREVIEW_TEXT // (len(keys) * limit))
     return {"ts": now_ms(), "previews": [_preview(call, key, limit, most) for key in keys]}
 
 
 def get(call: Call) -> Any:
-    """A page of a session's messages, oldest first."""
+    """A page of a session's messages, oldest first; where older ones begin, if there are any."""
     limit = min(call.params.integer("limit", DEFAULT_MESSAGES, 1), MAX_MESSAGES)
-    key, offset = named_key(call), call.params.integer("offset", 0)
-    rows = call.gateway.store.transcripts.page(key, limit, offset)
-    return {"messages": [dump_row(row, key) for row in rows]}
+    page = dump_page(call.gateway, named_key(call), load_page(call.params, limit))
+    return page if page["hasMore"] else {"messages": page["messages"]}
 
 
 def subscribe(call: Call) -> Any:
@@ -135,7 +137,7 @@ def unsubscribe_messages(call: Call) -> Any:
 
 def _preview(call: Call, name: str, limit: int, most: int) -> dict[str, Any]:
     key = canonical_key(call, name)
-    rows = call.gateway.store.transcripts.page(key, limit)
+    rows = call.gateway.store.transcripts.page(key, limit, max_size=MAX_PREVIEW_READ)
     items = [
         {"role": row.message.role, "text": text if len(text) <= most else text[: most - 1] + "…"}
         for row in rows

@@ -60,6 +60,14 @@ class TestTranscript:
         assert store.transcripts.page("k", 3, 6) == []
         assert store.transcripts.length("k") == 6
 
+    def test_a_page_has_a_bound_in_characters_and_at_least_one_message(self, store):
+        run(store, "r1", user("x" * 1000), answer("y" * 1000))
+        run(store, "r2", user("q"), answer("a"))
+        assert texts(store.transcripts.page("k", 10, max_size=1500)) == ["y" * 1000, "q", "a"]
+        assert texts(store.transcripts.page("k", 10, max_size=500)) == ["q", "a"]
+        assert texts(store.transcripts.page("k", 10, 2, max_size=500)) == ["y" * 1000]
+        assert [row.seq for row in store.transcripts.page("k", 10, max_size=1500)] == [2, 3, 4]
+
 
 class TestCompact:
     def test_the_newest_stay(self, store):

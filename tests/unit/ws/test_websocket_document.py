@@ -12,6 +12,7 @@ from app.config.settings import ChatCompletionsSettings, ImageSettings, Limits
 from app.control.commands import COMMANDS, STOP_WORDS
 from app.ws import buffered_socket as wire
 from app.ws import connection, connections, encoder, failures, feed, handshake, read_ahead, unauthenticated
+from app.ws.methods import history
 from app.ws.methods.table import build_table
 from tests.support.gateway import ROOT
 
@@ -78,6 +79,7 @@ def test_every_command_and_stop_word_is_told():
         ("Limits", "after 30 seconds", wire.WRITE_SECONDS == 30),
         ("Runs", "Up to 256 Ki characters", encoder.MAX_WHOLE_TEXT == 256 * 1024),
         ("Runs", "at most every 150 ms", feed.TEXT_SECONDS == 0.15),
+        ("Sessions", "4 MiB of them", 4 * MiB == history.MAX_BYTES),
         ("Limits", "more than 1 MiB waits", MiB == wire.MAX_UNWRITTEN),
         (
             "Limits",

@@ -11,6 +11,7 @@ from app.auth.principal import Principal
 from app.auth.scopes import WRITE
 from app.control.session_settings import MAX_LABEL
 from app.events.types import RunFailed
+from app.ws.methods import sessions
 
 if TYPE_CHECKING:
     from tests.unit.ws.methods.conftest import Office
@@ -144,6 +145,14 @@ class TestMessages:
             {"role": "user", "text": "x" * 19 + "…"},
             {"role": "assistant", "text": "Hello."},
         ]
+
+    def test_previews_of_much_are_cut_shorter(self, office: Office, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr(sessions, "MAX_PREVIEW_TEXT", 600)
+        office.say("x" * 1000)
+        one = office.call("sessions.preview", {"keys": ["main"], "limit": 2, "maxChars": 2000})
+        assert [len(item["text"]) for item in one["previews"][0]["items"]] == [300, 6]
+        many = office.call("sessions.preview", {"keys": ["main"] * 30, "limit": 2, "maxChars": 2000})
+        assert [len(item["text"]) for item in many["previews"][29]["items"]] == [10, 6]
 
     def test_wrong_previews(self, office: Office):
         assert "must NOT have fewer" in office.refusal("sessions.preview")
