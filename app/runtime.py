@@ -24,6 +24,7 @@ from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.errors import ConfigError
 from app.gateway import Gateway
+from app.http.server_connections import limit_connections
 from app.http.server_errors import write_error
 from app.http.server_requests import get_parser
 from app.logs.lines import log_event
@@ -89,6 +90,7 @@ def start_worker(worker: Any) -> None:
     gunicorn.http.get_parser = get_parser
     _collect_garbage_less()
     gateway = _gateway(worker)
+    gateway.runs.max_active = limit_connections(worker, gateway.settings.gateway.max_runs)
     gateway.start_background()
     spawn(_drain_when_stopping, worker, gateway)
 

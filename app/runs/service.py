@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -67,6 +68,7 @@ class RunService:
         self._idle = threading.Event()
         self._idle.set()
         self.draining = False
+        self.max_active = sys.maxsize  # runs that the server has connections for, whatever the settings say
 
     @property
     def active(self) -> Sequence[Run]:
@@ -141,7 +143,7 @@ class RunService:
         if self.draining:
             raise self._stopping()
         settings = self._settings()
-        if len(self._active) >= settings.gateway.max_runs:
+        if len(self._active) >= min(settings.gateway.max_runs, self.max_active):
             raise Overloaded(
                 "The gateway is at its limit of runs (gateway.http.maxRuns). Try again.",
                 retry_after=FULL_RETRY_SECONDS,
