@@ -123,8 +123,9 @@ class _Loading:
             loaded.update(values if section.group else {name: values})
 
     def _settings(self, loaded: Mapping[str, Any], paths: ConfigPaths) -> dict[str, Any]:
-        agents = AgentBuilder(loaded.get("agents", {}), paths.state_dir, self._expander(paths), self.problems)
-        providers = ProviderBuilder(loaded.get("models", {}), self.environ, self.problems)
+        expand = self._expander(paths)
+        agents = AgentBuilder(loaded.get("agents", {}), paths.state_dir, expand, self.problems)
+        providers = ProviderBuilder(loaded.get("models", {}), self.environ, self.problems, expand)
         built = providers.build()
         # With mistakes in `models`, a provider may seem to be missing only because its entry is invalid.
         for path, model in () if "models" in self.broken else agents.paths_of_models():

@@ -26,6 +26,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
 MiB = 1024 * 1024
+IMAGE_MIMES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +177,16 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """`scripts` belongs to api `scripted` only: a script's name -> its steps."""
+    """`scripts` has the steps of each script (api `scripted`). The CA files add to the public authorities."""
 
     name: str
     api: ProviderApi = DEFAULT_API
     base_url: str = ""
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    trusted_ca_files: tuple[Path, ...] = ()
     timeouts: ProviderTimeouts = ProviderTimeouts()
     models: tuple[ModelSettings, ...] = ()
     default_model: str | None = None  # the catalogue's suggestion
@@ -219,7 +223,6 @@ class LoggingSettings:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration. `agents` has at least one entry and exactly one with `default` true.
-
     `tools` is the policy for all agents; an agent's own `tools` comes on top of it. `notes` are lines
     for the log (sections that are not used, files that cannot be read). `sources` are the files that were
     looked for, also those that do not exist: a change to one of them may change the settings.

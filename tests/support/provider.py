@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import select
 import socket
+import ssl
 import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Step = tuple[str, Any]
@@ -90,9 +92,11 @@ def says(*pieces: str, prompt: int = 7, completion: int | None = None) -> list[S
 class ScriptedProvider:
     """Start with `with`; `url` is the base URL for a configuration."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        """`certificate` is a file with key and certificate, for TLS."""
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
         self.header_names: list[list[str]] = []  # in lower case, as often as they were sent
         self.left = 0  # how often the client closed its connection before the answer had ended
         self.open = 0  # answers under way
@@ -100,7 +104,14 @@ class ScriptedProvider:
         self._standing: dict[str, list[Step]] = {}
         self._lock = threading.Lock()
         self._server = _Server(self)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        if certificate is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.port = self._server.server_port
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}/v1"
 
     def __enter__(self) -> ScriptedProvider:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -122,6 +133,7 @@ class ScriptedProvider:
             self.requests.clear()
             self.headers.clear()
             self.header_names.clear()
+            self.paths.clear()
             self._queues.clear()
             self._standing.clear()
             self.left = 0
@@ -183,6 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         provider = self.server.provider
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
+        provider.paths.append(self.path)
         provider.header_names.append([name.lower() for name in self.headers])
         script = provider.script_for(body, headers)
         provider.count(open=1)

@@ -35,7 +35,8 @@ def base_url_from(environ: Mapping[str, str], entry: CatalogueEntry) -> str | No
 def with_version(url: str) -> str:
     """The URL with `/v1` added if it is Ollama's without a path, as OpenClaw writes it."""
     parts = urlsplit(url)
-    return f"{url}/v1" if not parts.path and parts.port == OLLAMA_PORT else url
+    is_bare = not parts.path and parts.port == OLLAMA_PORT
+    return parts._replace(path="/v1").geturl() if is_bare else url
 
 
 def _completed(written: str, added_path: str) -> str:
@@ -59,4 +60,5 @@ def _ollama(written: str) -> str:
     url = checks.base_url(text)
     # Ollama reads the same variable for the address to listen on; nobody can connect to 0.0.0.0.
     url = url.replace("://0.0.0.0", "://127.0.0.1", 1)
-    return url if urlsplit(url).path else f"{url}/v1"
+    parts = urlsplit(url)
+    return url if parts.path else parts._replace(path="/v1").geturl()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from marshmallow import ValidationError
@@ -12,7 +13,9 @@ from marshmallow import ValidationError
 from app.config.apis import APIS
 from app.config.build.base_urls import base_url_from, with_version
 from app.config.build.catalogue import CATALOGUE, CatalogueEntry
+from app.config.build.certificates import ca_files_from, problem_with
 from app.config.build.gateway import from_environ
+from app.config.build.proxies import DIRECT, proxy_for
 from app.config.schema import checks
 from app.config.settings import ModelSettings, ProviderSettings, ProviderTimeouts
 from app.config.source.problems import Problems, did_you_mean
@@ -32,26 +35,28 @@ _OWN_HEADERS = frozenset(
 
 @dataclass(slots=True)
 class ProviderBuilder:
-    """`section` is the loaded `models`. `notes` are lines for the log."""
+    """`section` is the loaded `models`; `expand` makes a path absolute. `notes` are lines for the log."""
 
     section: Mapping[str, Any]
     environ: Mapping[str, str]
     problems: Problems
+    expand: Callable[[str], Path]
     notes: list[str] = field(default_factory=list)
+    ca_files: tuple[Path, ...] = ()
 
     def build(self) -> dict[str, ProviderSettings]:
         """The providers by name, in the catalogue's order, then the file's. `for_model` may add `ollama`."""
+        self.ca_files, notes = ca_files_from(self.environ)
+        self.notes += notes
         configured = self.section.get("providers", {})
         merging = self.section.get("mode", "merge") == "merge"
         built: dict[str, ProviderSettings] = {}
         for entry in CATALOGUE.values():
-            base = self._from_catalogue(entry)
             if entry.name in configured:
-                built[entry.name] = self._configured(
-                    base if merging or entry.is_bundled else None, entry.name
-                )
+                base = self._from_catalogue(entry) if merging or entry.is_bundled else None
+                built[entry.name] = self._configured(base, entry.name)
             elif entry.is_bundled or (merging and self._is_available(entry)):
-                built[entry.name] = base
+                built[entry.name] = self._with_route(self._from_catalogue(entry))
         for name in configured:
             if name not in built:
                 built[name] = self._configured(None, name)
@@ -64,7 +69,7 @@ class ProviderBuilder:
         if name not in built and entry and self.section.get("mode", "merge") == "merge":
             known = self._from_catalogue(entry)
             if entry.variable is None or known.base_url != entry.base_url:
-                built[name] = known
+                built[name] = self._with_route(known)
             else:
                 return f"needs a key for `{name}`: set {entry.variable} in the environment"
         if name not in built:
@@ -103,6 +108,8 @@ class ProviderBuilder:
         given["timeouts"] = _timeouts(given)
         if key := given.pop("api_key", None):
             given["api_key"] = self._key(key)
+        if ca_file := given.get("ca_file"):
+            given["ca_file"] = self.expand(ca_file)
         if headers := given.get("headers"):
             given["headers"] = self._without_own(headers, name)
         if url := given.get("base_url"):
@@ -116,7 +123,21 @@ class ProviderBuilder:
                 ("models", "providers", name),
                 '`baseUrl` is missing: the address of the provider, such as "https://api.example.com/v1"',
             )
-        return provider
+        if (ca_file := given.get("ca_file")) and (why := problem_with(ca_file)):
+            self.problems.add(("models", "providers", name, "tls", "caFile"), why)
+        return self._with_route(provider)
+
+    def _with_route(self, provider: ProviderSettings) -> ProviderSettings:
+        """The provider with the proxy and the certificate authorities of the environment."""
+        if not APIS[provider.api].needs_base_url:
+            return provider
+        proxy = None if provider.proxy == DIRECT else provider.proxy
+        if provider.proxy is None:
+            try:
+                proxy = proxy_for(provider.base_url, self.environ)
+            except ValidationError as error:
+                self.problems.add_at("environment", str(error.messages[0]))
+        return replace(provider, proxy=proxy, trusted_ca_files=self.ca_files)
 
     def _key(self, written: str) -> str:
         """OpenClaw lets `apiKey` be the bare name of the variable that has the key."""

@@ -14,6 +14,8 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")  # all but the tab
 _AROUND = " \t\r\n\f\v\xa0\u200b\ufeff"  # with the blanks that nobody sees, and the byte order mark
+_NOT_IN_URLS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+_SECRET_PARAMETER = re.compile(r"(^|&)[^=&]*(pass|secret|token|key|auth|sig|code)[^=&]*=", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -106,16 +108,38 @@ def origin(text: str) -> str:
 
 
 def base_url(text: str) -> str:
-    """A provider's base URL, without a slash at its end."""
+    """A provider's base URL, without a slash at its end, and without the path that the gateway adds itself.
+
+    It may have a query, such as Azure's `?api-version=2024-10-21`, which is sent with each request.
+    """
     parts = _split(text.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text.strip()):
+    if parts.scheme not in ("http", "https") or not parts.hostname or _NOT_IN_URLS.search(text.strip()):
         raise ValidationError('must be an http or https URL such as "https://api.example.com/v1"')
     if "@" in parts.netloc:
         raise ValidationError("must not contain a user or password; use `apiKey` or `headers`")
-    if parts.query or parts.fragment:
-        raise ValidationError("must end with its path: no `?` and no `#`")
+    _host_name(parts)
+    if parts.fragment or _SECRET_PARAMETER.search(parts.query):
+        raise ValidationError(
+            "must end with its path: no `?` and no `#`, but for parameters such as `?api-version=…`; "
+            "send a key with `apiKey` or `headers`"
+        )
     _port(parts)
-    return text.strip().rstrip("/")
+    path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+    return parts._replace(path=path).geturl()
+
+
+def proxy(text: str) -> str:
+    """The URL of an HTTP proxy, with or without `http://` and a user and password, or `direct`."""
+    written = text.strip()
+    if written == "direct":
+        return written
+    parts = _split(written if "://" in written else f"http://{written}")
+    is_bare = parts.path in ("", "/") and not parts.query and not parts.fragment
+    if parts.scheme != "http" or not parts.hostname or not is_bare or _NOT_IN_URLS.search(written):
+        raise ValidationError('must be an HTTP proxy such as "http://proxy.example.com:3128", or "direct"')
+    _port(parts)
+    _host_name(parts)
+    return f"http://{parts.netloc}"
 
 
 def remote_url(text: str) -> str:
@@ -149,6 +173,14 @@ def _split(text: str) -> SplitResult:
         return urlsplit(text)
     except ValueError:
         raise ValidationError("is not a URL") from None
+
+
+def _host_name(parts: SplitResult) -> None:
+    """Refuse a name that cannot be looked up (RFC 5891), such as one with a part of more than 63 letters."""
+    try:
+        (parts.hostname or "").encode("idna")
+    except UnicodeError:
+        raise ValidationError("has no valid host name") from None
 
 
 def _port(parts: SplitResult) -> int | None:

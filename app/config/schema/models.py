@@ -11,6 +11,7 @@ from app.config.schema import checks, openclaw
 from app.config.schema.fields import (
     Boolean,
     Enum,
+    FilePath,
     Float,
     Integer,
     Milliseconds,
@@ -152,19 +153,36 @@ class Step(Setting):
             raise ValidationError({"toolCall": {"arguments": ["must be an object or text"]}})
 
 
+class TlsSchema(Section):
+    ca_file = FilePath(
+        "A PEM file with certificate authorities to trust besides the public ones, `SSL_CERT_FILE` and "
+        "`NODE_EXTRA_CA_CERTS`.",
+        check=checks.filled,
+        data_key="caFile",
+    )
+
+
 class ProviderSchema(Section):
     """Loads into a dict of the keys that are given, so that they can be merged over the catalogue's."""
 
     defaults = ProviderSettings
     unused = openclaw.PROVIDER
     api = Api("Its wire format; `openai-completions` if not set.")
-    base_url = String("Its base URL, with the version.", check=checks.base_url)
+    base_url = String(
+        "Its base URL, with the version; `/chat/completions` is added. A query is kept.",
+        check=checks.base_url,
+    )
     api_key = Secret("Its key, or the name of the environment variable that has it.")
     headers = MappingField(
         "Headers to send with each request; those of the connection, such as `Host`, stay the gateway's own.",
         String("A header's value.", secret=True, check=checks.header_value),
         name=checks.header_name,
     )
+    proxy = String(
+        'The HTTP proxy to use, or `"direct"`; if not set, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` count.',
+        check=checks.proxy,
+    )
+    tls = Nested(TlsSchema, group=True)
     timeout_ms = Float("The longest that one call may take; the same as `timeouts.totalMs`.", low=1)
     timeout_seconds = Float("The same in seconds.", low=0.001)
     timeouts = Nested(TimeoutsSchema)

@@ -11,9 +11,9 @@ tests/unit/providers/http/test_library_contracts.py, which names the versions.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from pathlib import Path
 
 import gevent
 from geventhttpclient.response import HTTPParseError, HTTPResponse
@@ -21,8 +21,9 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 from app.cancel import Cancel
 from app.config.settings import ProviderTimeouts
 from app.errors import UpstreamError, UpstreamTimeout, UpstreamTruncated
-from app.providers.http.headers import merge_headers
+from app.providers.http.headers import common_head, request_target
 from app.providers.http.pool import Connection, ConnectionPool
+from app.providers.http.proxy import Origin, Proxy
 
 READ_SIZE = 64 * 1024
 MAX_ERROR_BYTES = 64 * 1024
@@ -173,18 +174,23 @@ class Response:
 class Transport:
     """Sends requests to one base URL. May be used by any number of greenlets; keeps no request's data."""
 
-    def __init__(self, base_url: str, timeouts: ProviderTimeouts, headers: Mapping[str, str]) -> None:
-        url = urlsplit(base_url)
-        tls = url.scheme == "https"
-        port = url.port or (443 if tls else 80)
-        self._pool = ConnectionPool(url.hostname or "", port, tls, timeouts.connect)
-        self._path = url.path.rstrip("/")
+    def __init__(
+        self,
+        base_url: str,
+        timeouts: ProviderTimeouts,
+        headers: Mapping[str, str],
+        proxy_url: str | None = None,
+        ca_files: Sequence[Path] = (),
+    ) -> None:
+        """`proxy_url` is that of an HTTP proxy; `ca_files` have certificate authorities to trust besides the
+        public ones.
+        """
+        origin = Origin.parse(base_url)
+        proxy = Proxy.parse(proxy_url) if proxy_url else None
+        self._pool = ConnectionPool(origin, timeouts.connect, proxy, ca_files)
+        self._path, self._query = request_target(base_url, origin, proxy)
         self._timeouts = timeouts
-        own = {"User-Agent": "openclaw-gateway", "Content-Type": "application/json"}
-        merged = merge_headers(own, headers, {"Host": url.netloc})
-        merged.pop("content-length", None)  # `post` knows it
-        lines = [f"{name}: {value}\r\n" for name, value in merged.values()]
-        self._head = "".join(lines).encode("utf-8")
+        self._head = common_head(headers, origin, proxy)
 
     @contextmanager
     def post(self, path: str, body: bytes, headers: Mapping[str, str], cancel: Cancel) -> Iterator[Response]:
@@ -194,7 +200,8 @@ class Transport:
         TLS, not HTTP), and the error of `cancel` when that is called.
         """
         lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-        head = f"POST {self._path}{path} HTTP/1.1\r\nContent-Length: {len(body)}\r\n{''.join(lines)}"
+        target = f"{self._path}{path}{self._query}"
+        head = f"POST {target} HTTP/1.1\r\nContent-Length: {len(body)}\r\n{''.join(lines)}"
         message = head.encode("latin-1") + self._head + b"\r\n" + body
         with interruptible(cancel):
             response = self._exchange(message)

@@ -23,6 +23,9 @@ from app.providers.openai_chat.request import build_body
 # OpenAI's own reasoning models refuse `max_tokens`; other servers often know nothing else.
 NEWER_LIMIT_HOSTS = ("api.openai.com",)
 
+AZURE_HOSTS = (".azure.com", ".azure.us", ".azure.cn")
+JWT_START = "eyJ"  # `{"` in base64: a JSON Web Token (RFC 7519)
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,11 +39,12 @@ class OpenAIChatProvider:
         newer = host in NEWER_LIMIT_HOSTS or host.endswith(".openai.azure.com")
         self._max_tokens_field = "max_completion_tokens" if newer else "max_tokens"
         self._model_prefix = CATALOGUE[self.name].model_prefix if self.name in CATALOGUE else ""
-        own = {"Accept": "text/event-stream"}
-        if settings.api_key:
-            own["Authorization"] = f"Bearer {settings.api_key}"
-        merged = merge_headers(own, settings.headers)
-        self._transport = Transport(settings.base_url, settings.timeouts, dict(merged.values()))
+        ca_files = settings.trusted_ca_files
+        if settings.ca_file is not None:
+            ca_files = (*ca_files, settings.ca_file)
+        self._transport = Transport(
+            settings.base_url, settings.timeouts, _headers(settings), settings.proxy, ca_files
+        )
 
     def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
         """One answer; see `Provider`. A server that answers with one JSON document is understood, too."""
@@ -64,3 +68,16 @@ class OpenAIChatProvider:
 
     def close(self) -> None:
         self._transport.close()
+
+
+def _headers(settings: ProviderSettings) -> dict[str, str]:
+    """Those of each request. Azure takes a key in `api-key`, and tokens of Entra ID as all others do."""
+    own = {"Accept": "text/event-stream"}
+    key, url = settings.api_key, urlsplit(settings.base_url)
+    if key:
+        is_azure = (url.hostname or "").endswith(AZURE_HOSTS) or "api-version=" in url.query
+        if is_azure and not key.startswith(JWT_START):
+            own["api-key"] = key
+        else:
+            own["Authorization"] = f"Bearer {key}"
+    return dict(merge_headers(own, settings.headers).values())

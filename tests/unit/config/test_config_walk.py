@@ -24,6 +24,7 @@ DERIVED = {
     (AgentSettings, "fallbacks"),
     (ProviderSettings, "name"),
     (ProviderSettings, "default_model"),
+    (ProviderSettings, "trusted_ca_files"),
     *((Settings, name) for name in ("state_dir", "config_path", "providers", "notes", "sources", "limits")),
 }
 # Keys that become another attribute, or are only checked.
