@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from app.cli.output import print_json
+from app.cli.output import print_json, print_text
 from app.cli.spinner import Spinner
 
 
@@ -32,7 +32,7 @@ class AnswerPrinter:
         if self._json:
             print_json({"type": "delta", "text": text})
         else:
-            print(text, end="", flush=True)
+            print_text(text, end="")
 
     def finish(self, document: Mapping[str, Any]) -> None:
         """`document` is what `--json` prints of the run; its `text` is the whole answer."""
@@ -40,7 +40,7 @@ class AnswerPrinter:
         if self._json:
             print_json({"type": "final", **document} if self._stream else document)
         else:
-            print("" if self._stream else document["text"])
+            print_text("" if self._stream else document["text"])
 
     def fail(self) -> None:
         """Ends the line of the pieces that were printed, so that an error begins on its own."""

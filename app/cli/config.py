@@ -8,6 +8,7 @@ import os
 import sys
 
 from app.cli.exit_codes import EXIT_CONFIG, EXIT_OK
+from app.cli.output import print_json_text, print_text
 from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.config.shown.redact import redact
@@ -37,7 +38,7 @@ def check(args: argparse.Namespace) -> int:
         return EXIT_OK
     print(f"ok: {file or 'built-in defaults'}")
     for note in settings.notes:
-        print(f"note: {note}")
+        print_text(f"note: {note}")
     return EXIT_OK
 
 
@@ -47,7 +48,7 @@ def show(args: argparse.Namespace) -> int:
         settings = load_settings(os.environ)
     except ConfigError as error:
         return _refuse(error, as_json=args.json)
-    print(_dump(settings, indent=None if args.json else 2))
+    print_json_text(_dump(settings, indent=None if args.json else 2))
     return EXIT_OK
 
 
@@ -59,5 +60,5 @@ def _refuse(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"ok": False, "problems": error.problems}, indent=2))
     else:
-        print(error.message, file=sys.stderr)
+        print_text(error.message, file=sys.stderr)
     return EXIT_CONFIG

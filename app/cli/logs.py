@@ -10,7 +10,7 @@ from typing import Any
 
 from app.cli.exit_codes import EXIT_OK
 from app.cli.options import add_gateway_options
-from app.cli.output import one_line
+from app.cli.output import one_line, print_json_text, print_text
 from app.cli.remote import over_gateway
 from app.client.client import GatewayClient
 
@@ -38,7 +38,10 @@ def show(args: argparse.Namespace, client: GatewayClient) -> int:
 
 def _print(args: argparse.Namespace, tail: dict[str, Any]) -> None:
     for line in tail.get("lines") or []:
-        print(line if args.json else readable(line), flush=True)
+        if args.json:
+            print_json_text(line)
+        else:
+            print_text(readable(line))
 
 
 def readable(line: str) -> str:

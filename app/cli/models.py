@@ -7,10 +7,9 @@ import os
 from functools import partial
 from typing import Any
 
-import orjson
-
 from app.bootstrap import build_gateway
 from app.cli.exit_codes import EXIT_OK
+from app.cli.output import print_json, print_text
 from app.config.loader import load_settings
 from app.config.settings import Settings
 
@@ -33,13 +32,13 @@ def list_models(args: argparse.Namespace) -> int:
         gateway.close()
     rows = _rows(settings, name)
     if args.json:
-        print(orjson.dumps({"default": name, "why": why, "models": rows}).decode())
+        print_json({"default": name, "why": why, "models": rows})
         return EXIT_OK
     width = max(len(row["model"]) for row in rows)
     for row in rows:
         users = f"used by {', '.join(row['agents'])}" if row["agents"] else ""
-        print(f"{'*' if row['default'] else ' '} {row['model']:<{width}}  {users}".rstrip())
-    print(f"\n* default: {name} ({why})")
+        print_text(f"{'*' if row['default'] else ' '} {row['model']:<{width}}  {users}".rstrip())
+    print_text(f"\n* default: {name} ({why})")
     return EXIT_OK
 
 

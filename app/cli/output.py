@@ -6,25 +6,36 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
 from app.clock import now_ms
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # C0 and C1 but for tabs and line feeds
 
 
 def print_json(document: Any, indent: bool = False) -> None:
     """On one line unless `indent`; flushed, for programs that read along."""
-    print(orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else 0).decode(), flush=True)
+    print_json_text(orjson.dumps(document, option=orjson.OPT_INDENT_2 if indent else 0).decode())
+
+
+def print_json_text(text: str) -> None:
+    """JSON that is written already. Control characters, which JSON allows from DEL on, are escaped."""
+    print(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text), flush=True)
+
+
+def print_text(text: str, end: str = "\n", file: TextIO | None = None) -> None:
+    """Text of others as it is, but for control characters, which a terminal would obey; flushed."""
+    print(without_controls(text), end=end, file=file, flush=True)
 
 
 def print_error(args: argparse.Namespace, code: str, message: str) -> None:
     """On standard error, and with `--json` as an object on standard output, too."""
     if args.json:
         print_json({"error": {"code": code, "message": message}})
-    print(f"error: {message}", file=sys.stderr)
+    print_text(f"error: {message}", file=sys.stderr)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -44,6 +55,11 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in facts) if sys.stdout.isatty() else 0
     for name, fact in facts:
         print(f"{name:<{width}}  {one_line(fact)}" if width else f"{name}\t{one_line(fact)}")
+
+
+def without_controls(text: str) -> str:
+    """Text of others, safe for a terminal: only tabs and line feeds are left of its control characters."""
+    return _UNSAFE.sub("", text)
 
 
 def one_line(text: str) -> str:

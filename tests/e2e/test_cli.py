@@ -437,3 +437,39 @@ def test_a_wrong_configuration(tmp_path: Path) -> None:
     done = away(tmp_path, "health", OPENCLAW_CONFIG_PATH=str(tmp_path / "openclaw.json"))
     assert (done.returncode, done.stdout) == (CONFIG, "")
     assert "openclaw.json" in done.stderr
+
+
+# what a model or a gateway sends to the terminal
+
+OSC_52 = "\x1b]52;c;cm0gLXJmIH4=\x07"  # puts text of its own into the clipboard
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--stream",), ("--local",), ("--json",), ("--json", "--stream"), ("--json", "--local")]
+)
+def test_b10_a_models_control_characters_do_not_reach_the_terminal(
+    gateway: GatewayProcess, provider: ScriptedProvider, options: tuple[str, ...]
+) -> None:
+    pieces = ["one\n\ttwo ", OSC_52, "\x9b2J\x85", "\x7fthree"]
+    provider.plays(says(*pieces))
+    done = gateway.command("agent", "-m", "hi", *options)
+    assert done.returncode == OK
+    assert not set("\x1b\x07\x9b\x85\x7f") & set(done.stdout + done.stderr)
+    if "--json" in options:
+        assert lines(done)[-1]["text"] == "".join(pieces)
+    else:
+        assert done.stdout == "one\n\ttwo ]52;c;cm0gLXJmIH4=2Jthree\n"
+
+
+def test_b10_an_errors_control_characters_do_not_reach_the_terminal(
+    gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    provider.always([respond(400, {"error": {"message": f"no {OSC_52}\x9b\x85"}})])
+    for options in ((), ("--json",), ("--local",)):
+        done = gateway.command("agent", "-m", "hi", *options)
+        assert done.returncode != OK
+        assert not set("\x1b\x07\x9b\x85") & set(done.stdout + done.stderr)
+    for command in (["logs"], ["logs", "--json"], ["sessions", "--json"], ["call", "sessions.list"]):
+        printed = gateway.command(*command).stdout
+        assert printed
+        assert not set("\x1b\x07\x9b\x85") & set(printed)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, GatewayProcess, config_for
-from tests.support.provider import ScriptedProvider, done, finish, says, text, wait_for, wait_until
+from tests.support.provider import ScriptedProvider, done, finish, respond, says, text, wait_for, wait_until
 
 
 def test_a_changed_address_and_key_are_used_by_the_next_call(
@@ -124,3 +124,32 @@ def test_d4_openrouters_models_are_sent_with_their_full_ids(
     assert gateway.ask("hi").text == "echo: hi"
     sent = "a/b:free" if model == "openrouter/a/b:free" else "openrouter/auto"
     assert provider.requests[-1]["model"] == sent
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500, 200])
+def test_b9_secret_headers_are_in_no_message_and_no_log(
+    start_gateway: StartGateway, provider: ScriptedProvider, status: int
+) -> None:
+    config = config_for(provider.url)
+    secrets = ["header-secret-canary", "YmFzaWMtY2FuYXJ5"]
+    config["models"]["providers"]["test"]["headers"] = {
+        "X-Corp-Key": secrets[0],
+        "Authorization": f"Basic {secrets[1]}",
+    }
+    gateway = start_gateway(config)
+    provider.always([respond(status, {"error": {"message": f"why: {secrets[0]} and {secrets[1]}"}})])
+    shown = gateway.ask("hi").body.decode() + gateway.ask("hi", stream=True).body.decode()
+    assert "why: [key] and [key]" in shown
+    for secret in secrets:
+        assert secret not in shown + gateway.log
+
+
+def test_b9_a_dummy_key_is_cut_out_of_no_message(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    config = config_for(provider.url)
+    for key in ("x", "ollama"):
+        config["models"]["providers"]["test"]["apiKey"] = key
+        gateway = start_gateway(config)
+        provider.always([respond(400, {"error": {"message": "exact reason: ollama has no such model"}})])
+        assert gateway.ask("hi").error["message"] == "exact reason: ollama has no such model"

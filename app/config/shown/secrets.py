@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
+from app.config.dummy_keys import is_dummy_key
 from app.config.schema.fields import REDACTED
 from app.config.schema.root import RootSchema
 from app.config.schema.walk import SchemaPath, matches, walk
@@ -77,7 +78,7 @@ def secret_values(
 ) -> Iterator[str]:
     """The texts in a configuration's tree that are secrets, passwords in URLs included.
 
-    Only those of at least `MIN_SECRET_CHARS`, which can be searched for in other texts.
+    Only those of at least `MIN_SECRET_CHARS` and no dummy keys: they can be searched for in other texts.
     """
     for path, value in _leaves(tree, ()):
         if not isinstance(value, str):
@@ -86,8 +87,12 @@ def secret_values(
         if _is_url(value, path):
             found += [userinfo[0][:-1].partition(":")[2] for userinfo in _USERINFO.finditer(value)]
         for secret in found:
-            if len(secret) >= MIN_SECRET_CHARS and not is_reference(path, secret):
+            if _is_recognizable(secret) and not is_reference(path, secret):
                 yield secret
+
+
+def _is_recognizable(secret: str) -> bool:
+    return len(secret) >= MIN_SECRET_CHARS and not is_dummy_key(secret)
 
 
 def redact_text(text: str, secrets: Iterable[str]) -> str:

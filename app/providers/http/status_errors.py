@@ -19,6 +19,7 @@ from app.errors import (
     UpstreamUnavailable,
 )
 from app.providers.http.error_message import ErrorText, read_error_body
+from app.providers.http.secrets import REMOVED, Secrets
 
 MAX_MESSAGE = 2000  # characters
 MAX_CONTENT_TYPE = 80  # characters
@@ -55,22 +56,22 @@ def error_from_status(
     status: int,
     body: bytes,
     retry_after: float | None,
-    secret: str | None,
+    secrets: Secrets | None,
     content_type: str | None = None,
 ) -> GatewayError:
     """The error for an answer with `status`, which is not 200.
 
-    `retry_after` is in seconds; `secret` is the provider's API key, which no message may contain;
+    `retry_after` is in seconds; `secrets` are removed from its message;
     `content_type` is the header as sent, None if there is none.
     """
-    return error_from_text(status, read_error_body(body, content_type), retry_after, secret)
+    return error_from_text(status, read_error_body(body, content_type), retry_after, secrets)
 
 
 def error_from_text(
-    status: int, text: ErrorText, retry_after: float | None, secret: str | None
+    status: int, text: ErrorText, retry_after: float | None, secrets: Secrets | None
 ) -> GatewayError:
     """The same for an error whose body has been read already."""
-    text = text._replace(message=_clean(text.message, secret))
+    text = text._replace(message=_clean(text.message, secrets))
     if status not in (401, 404):
         if _lacks_credit(text):
             return InsufficientQuota(f"The provider's account has no credit left{_detail(text)}")
@@ -136,7 +137,7 @@ def _detail(text: ErrorText) -> str:
     return f": {text.message}" if text.message else "."
 
 
-def _clean(message: str, secret: str | None) -> str:
-    if secret:
-        message = message.replace(secret, "[key]")
-    return _KEY_LIKE.sub("[key]", message)[:MAX_MESSAGE]
+def _clean(message: str, secrets: Secrets | None) -> str:
+    if secrets is not None:
+        message = secrets.remove_from(message)
+    return _KEY_LIKE.sub(REMOVED, message)[:MAX_MESSAGE]

@@ -11,6 +11,7 @@ from app.errors import UpstreamError
 from app.events.types import ModelEvent
 from app.providers.http.deadlines import ReadDeadlines
 from app.providers.http.lenient_json import BOM
+from app.providers.http.secrets import Secrets
 from app.providers.http.sse import JsonSseDecoder
 from app.providers.http.status_errors import unexpected_content_type
 from app.providers.http.transport import Response
@@ -20,20 +21,22 @@ from app.providers.openai_chat.stream import ChatStream
 EXPECTED = "a chat completion"
 
 
-def read_answer(response: Response, deadlines: ReadDeadlines, secret: str | None) -> Iterator[ModelEvent]:
+def read_answer(
+    response: Response, deadlines: ReadDeadlines, secrets: Secrets | None
+) -> Iterator[ModelEvent]:
     """The events of an answer whose status is a success.
 
-    `secret` is the provider's API key, which no message may contain. Raises what `ChatStream` and `Response`
+    `secrets` are removed from the messages of errors. Raises what `ChatStream` and `Response`
     raise, and UpstreamError if the body is neither events nor JSON.
     """
     first = _first_bytes(response, deadlines)
     label = (response.header("content-type") or "").partition(";")[0].strip().lower()
     if first.startswith((b"{", b"[")):
-        yield from read_whole(first + deadlines.read_document(response), secret)
+        yield from read_whole(first + deadlines.read_document(response), secrets)
     elif first.startswith(b"<"):
         raise unexpected_content_type("text/html" if label == "text/event-stream" else label, EXPECTED)
     else:
-        yield from _read_events(first, response, deadlines, secret, label)
+        yield from _read_events(first, response, deadlines, secrets, label)
 
 
 def _first_bytes(response: Response, deadlines: ReadDeadlines) -> bytes:
@@ -49,9 +52,9 @@ def _first_bytes(response: Response, deadlines: ReadDeadlines) -> bytes:
 
 
 def _read_events(
-    first: bytes, response: Response, deadlines: ReadDeadlines, secret: str | None, label: str
+    first: bytes, response: Response, deadlines: ReadDeadlines, secrets: Secrets | None, label: str
 ) -> Iterator[ModelEvent]:
-    decoder, stream = JsonSseDecoder(), ChatStream(secret)
+    decoder, stream = JsonSseDecoder(), ChatStream(secrets)
     data = first
     while data:
         for payload in decoder.feed(data):
@@ -68,12 +71,12 @@ def _read_events(
     yield from stream.finish()
 
 
-def read_whole(body: bytes, secret: str | None) -> Iterator[ModelEvent]:
+def read_whole(body: bytes, secrets: Secrets | None) -> Iterator[ModelEvent]:
     """The events of an answer that is one JSON document although a stream was asked for.
 
     Raises UpstreamError if it is not a chat completion, and what `ChatStream` raises.
     """
-    stream = ChatStream(secret)
+    stream = ChatStream(secrets)
     for document in documents_of(body):
         yield from stream.read(document)
     if not stream.has_choices:

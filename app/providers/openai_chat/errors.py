@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from app.errors import GatewayError
 from app.providers.http.error_message import read_error
+from app.providers.http.secrets import Secrets
 from app.providers.http.status_errors import error_from_text
 
 # Parts of an error's `type`, `code` or `status`, and the HTTP status that they stand for.
@@ -33,12 +34,12 @@ _STATUS_OF_KIND = {
 }
 
 
-def error_from_body(document: object, secret: str | None) -> GatewayError:
+def error_from_body(document: object, secrets: Secrets | None) -> GatewayError:
     """The error for a document that is one: by the status it has, else by its `type` or `code`, else a
     failure.
 
-    `secret` is the provider's API key, which no message may contain.
+    `secrets` are removed from its message.
     """
     text = read_error(document)
     by_kind = next((status for word, status in _STATUS_OF_KIND.items() if word in text.kind), 502)
-    return error_from_text(text.status or by_kind, text, None, secret)
+    return error_from_text(text.status or by_kind, text, None, secrets)

@@ -15,6 +15,7 @@ from app.providers.base import ModelCall
 from app.providers.http.deadlines import ReadDeadlines
 from app.providers.http.headers import merge_headers
 from app.providers.http.retry_after import retry_after_seconds
+from app.providers.http.secrets import secrets_of
 from app.providers.http.status_errors import error_from_status
 from app.providers.http.transport import Transport
 from app.providers.openai_chat.answer_body import read_answer
@@ -35,6 +36,7 @@ class OpenAIChatProvider:
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name
         self._settings = settings
+        self._secrets = secrets_of(settings)
         host = urlsplit(settings.base_url).hostname or ""
         newer = host in NEWER_LIMIT_HOSTS or host.endswith(".openai.azure.com")
         self._max_tokens_field = "max_completion_tokens" if newer else "max_tokens"
@@ -54,17 +56,16 @@ class OpenAIChatProvider:
         headers = {"X-Request-Id": call.request_id} if call.request_id else {}
         deadlines = ReadDeadlines(self._settings.timeouts)
         with self._transport.post("/chat/completions", _encode(body), headers, cancel) as response:
-            secret = self._settings.api_key
             status = response.status
             if not 200 <= status < 300:
                 raise error_from_status(
                     status,
                     response.read_error(),
                     retry_after_seconds(response.header),
-                    secret,
+                    self._secrets,
                     response.header("content-type"),
                 )
-            yield from read_answer(response, deadlines, secret)
+            yield from read_answer(response, deadlines, self._secrets)
 
     def close(self) -> None:
         self._transport.close()

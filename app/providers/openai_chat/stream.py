@@ -23,6 +23,7 @@ from app.events.types import (
     TextDelta,
 )
 from app.providers.http.lenient_json import without_surrogates
+from app.providers.http.secrets import Secrets
 from app.providers.openai_chat.chunk import DONE, choice_index, chunks_of, load_odd, only_text
 from app.providers.openai_chat.content import HalfCharacters, read_fields
 from app.providers.openai_chat.errors import error_from_body
@@ -44,11 +45,11 @@ class ChatStream:
     are read without calls; what seldom comes is made when it comes.
     """
 
-    def __init__(self, secret: str | None = None) -> None:
+    def __init__(self, secrets: Secrets | None = None) -> None:
         self.done = False
         self.begun = False
         self.has_choices = False  # whether anything that came has the form of an answer
-        self._secret = secret
+        self._secrets = secrets
         self._reason: FinishReason | None = None
         self._names_reasons = False  # whether any choice had a `finish_reason`, be it null
         self._explanation: dict[str, Any] | None = None
@@ -102,7 +103,7 @@ class ChatStream:
         if self._reason is not None:
             return self._reason
         if self._explanation is not None:
-            raise error_from_body({"error": self._explanation}, self._secret)
+            raise error_from_body({"error": self._explanation}, self._secrets)
         if not self.done:
             raise UpstreamTruncated("The provider's answer ended in the middle.")
         if not self.begun:
@@ -157,7 +158,7 @@ class ChatStream:
     def _look_for_failure(self, chunk: dict[str, Any]) -> None:
         """Raises the provider's error if the chunk is one."""
         if (error := failure_in(chunk)) is not None:
-            raise error_from_body({"error": without_surrogates(error)}, self._secret)
+            raise error_from_body({"error": without_surrogates(error)}, self._secrets)
         if may_explain(chunk):
             self._explanation = without_surrogates(chunk)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -12,7 +13,17 @@ import pytest
 
 from app.cli.logs import readable
 from app.cli.main import build_parser
-from app.cli.output import ago, duration, one_line, print_facts, print_table
+from app.cli.output import (
+    ago,
+    duration,
+    one_line,
+    print_error,
+    print_facts,
+    print_json,
+    print_json_text,
+    print_table,
+    print_text,
+)
 
 Screen = Callable[[Callable[[], object]], str]
 
@@ -121,3 +132,31 @@ def test_local_cannot_be_combined_with_an_address(capsys: pytest.CaptureFixture[
     args = build_parser(words).parse_args(words)
     assert args.run(args) == 2
     assert "--url, --token" in capsys.readouterr().err
+
+
+OSC_52 = "\x1b]52;c;cm0gLXJmIH4=\x07"  # puts text of its own into the clipboard
+EVERY_CONTROL = "".join(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)))
+
+
+def test_b10_text_of_a_model_keeps_no_control_characters_but_tabs_and_line_feeds(
+    capsys: pytest.CaptureFixture[str],
+):
+    print_text(f"one{OSC_52}\ttwo\r\n\x9b2Jthree \u2028é")
+    print_text(EVERY_CONTROL, end="")
+    assert capsys.readouterr().out == "one]52;c;cm0gLXJmIH4=\ttwo\n2Jthree \u2028é\n\t\n"
+
+
+def test_b10_json_has_control_characters_escaped(capsys: pytest.CaptureFixture[str]):
+    print_json({"text": EVERY_CONTROL})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"text": EVERY_CONTROL}
+    assert not set(EVERY_CONTROL) - {"\n"} & set(printed)
+    print_json_text('{"line": "\x1b[2J\x9b"}')
+    assert capsys.readouterr().out == '{"line": "\\u001b[2J\\u009b"}\n'
+
+
+def test_b10_an_error_of_the_gateway_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]):
+    print_error(argparse.Namespace(json=True), "failed", f"no{OSC_52}\x9b")
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert "\x9b" not in printed.out + printed.err

@@ -20,6 +20,7 @@ from app.errors import (
 )
 from app.http.errors import HTTP_ERRORS
 from app.providers.http.retry_after import retry_after_seconds
+from app.providers.http.secrets import Secrets
 from app.providers.http.status_errors import MAX_MESSAGE, error_from_status, unexpected_content_type
 
 SECRET = "provider-key-canary"
@@ -32,7 +33,7 @@ def error(
         status,
         body if isinstance(body, bytes) else json.dumps(body).encode(),
         retry_after_seconds({"retry-after": retry_after}.get),
-        secret,
+        Secrets([secret]) if secret else None,
     )
 
 

@@ -21,6 +21,7 @@ from app.errors import (
 )
 from app.events.types import ModelEvent, ModelFinished, ReasoningDelta, TextDelta, ToolCallDelta
 from app.messages import Usage
+from app.providers.http.secrets import Secrets
 from app.providers.openai_chat.answer_body import read_whole
 from app.providers.openai_chat.stream import ChatStream
 
@@ -29,7 +30,7 @@ SECRET = "provider-key-canary"
 
 def read(*chunks: Any) -> list[ModelEvent]:
     """The events of a whole stream. A chunk that is bytes is sent as it is."""
-    stream = ChatStream(SECRET)
+    stream = ChatStream(Secrets([SECRET]))
     events = [event for chunk in chunks for event in stream.read(raw(chunk))]
     return [*events, *stream.finish()]
 
@@ -399,7 +400,7 @@ def test_any_json_is_read_or_is_the_providers_failure(chunk: Any):
 
 
 def whole(document: Any) -> list[ModelEvent]:
-    return list(read_whole(raw(document), SECRET))
+    return list(read_whole(raw(document), Secrets([SECRET])))
 
 
 def message(reason: Any = "stop", **message: Any) -> dict[str, Any]:
