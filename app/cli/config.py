@@ -34,7 +34,7 @@ def check(args: argparse.Namespace) -> int:
         return _refuse(error, as_json=args.json)
     file = str(settings.config_path) if settings.config_path else None
     if args.json:
-        print(json.dumps({"ok": True, "file": file, "notes": settings.notes}, indent=2))
+        print_json_text(json.dumps({"ok": True, "file": file, "notes": settings.notes}, indent=2))
         return EXIT_OK
     print(f"ok: {file or 'built-in defaults'}")
     for note in settings.notes:
@@ -58,7 +58,7 @@ def _dump(settings: Settings, indent: int | None) -> str:
 
 def _refuse(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"ok": False, "problems": error.problems}, indent=2))
+        print_json_text(json.dumps({"ok": False, "problems": error.problems}, indent=2))
     else:
         print_text(error.message, file=sys.stderr)
     return EXIT_CONFIG

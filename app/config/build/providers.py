@@ -130,7 +130,7 @@ class ProviderBuilder:
     def _with_route(self, provider: ProviderSettings) -> ProviderSettings:
         """The provider with the proxy and the certificate authorities of the environment."""
         if not APIS[provider.api].needs_base_url:
-            return provider
+            return replace(provider, proxy=None)  # it is a part of the gateway, or a process of its own
         proxy = None if provider.proxy == DIRECT else provider.proxy
         if provider.proxy is None:
             try:

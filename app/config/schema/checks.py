@@ -145,7 +145,8 @@ def proxy(text: str) -> str:
 def remote_url(text: str) -> str:
     """The URL of another gateway."""
     parts = _split(text.strip())
-    if parts.scheme not in ("ws", "wss", "http", "https") or not parts.hostname or "@" in parts.netloc:
+    is_address = parts.scheme in ("ws", "wss", "http", "https") and parts.hostname and "@" not in parts.netloc
+    if not is_address or _NOT_IN_URLS.search(text.strip()):
         raise ValidationError('must be a URL such as "wss://gateway.example.com"')
     _port(parts)
     return text.strip()

@@ -69,9 +69,9 @@ def open_tunnel(sock: gevent.socket.socket, proxy: Proxy, origin: Origin, second
     lines = [f"CONNECT {host}:{origin.port} HTTP/1.1", f"Host: {host}:{origin.port}"]
     if proxy.authorization is not None:
         lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    sock.sendall("\r\n".join((*lines, "", "")).encode())
     where = f"The proxy at {proxy.host}:{proxy.port}"
     try:
+        sock.sendall("\r\n".join((*lines, "", "")).encode())
         status, reason = _read_answer(sock, seconds)
     except (OSError, ValueError) as error:
         if isinstance(error, TimeoutError):

@@ -110,8 +110,9 @@ def _by_status(status: int, text: ErrorText, retry_after: float | None) -> Gatew
             )
         case _:
             redirects = 300 <= status < 400
+            who = "The proxy of the provider" if status == 407 else "The provider"
             why = ": its base URL is not the right one." if redirects else detail
-            return UpstreamError(f"The provider {'redirects' if redirects else 'answered'} ({status}){why}")
+            return UpstreamError(f"{who} {'redirects' if redirects else 'answered'} ({status}){why}")
 
 
 def unexpected_content_type(content_type: str | None, expected: str) -> UpstreamError:
@@ -126,7 +127,7 @@ def _lacks_credit(text: ErrorText) -> bool:
 
 
 def _is_too_long(status: int, text: ErrorText) -> bool:
-    if status not in (400, 413, 422, 500):
+    if status not in (400, 413, 422, 500, 502):
         return False
     if status == 413 and _TOO_LARGE.search(text.message):
         return True

@@ -104,3 +104,9 @@ def test_c8_a_base_url_keeps_its_query_and_loses_the_path_that_is_added(
 def test_c8_a_secret_in_the_query_is_refused(operator: Operator, written: str):
     [problem] = operator.problems("{models: {providers: {a: {baseUrl: '" + written + "'}}}}")
     assert "send a key with `apiKey` or `headers`" in problem
+
+
+@pytest.mark.parametrize("written", ["direct", "http://proxy:3128"])
+def test_c8_the_local_model_is_never_asked_through_a_proxy(operator: Operator, written: str):
+    text = "{models: {providers: {local: {proxy: '" + written + "'}}}}"
+    assert operator.load(text).providers["local"].proxy is None

@@ -102,6 +102,7 @@ def test_plain_text_is_a_message_and_a_web_page_is_none(body: bytes, content_typ
         ({"object": "error", "message": "x", "type": "BadRequestError", "code": 400}, "invalid_request"),
         ({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, "service_unavailable"),
         ({"error": {"message": "x", "type": "context_length_exceeded"}}, "context_length_exceeded"),
+        ({"error": {"message": "Input is too long for requested model."}}, "context_length_exceeded"),
         ({"error": {"message": "x", "code": 1214}}, "upstream_error"),
         ({"error": "x"}, "upstream_error"),
         ({"error": True}, "upstream_error"),
