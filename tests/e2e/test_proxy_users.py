@@ -12,9 +12,9 @@ from app.auth.method_scopes import METHOD_SCOPES
 from app.sessions.keys import space_name, space_of
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import GatewayProcess
-from tests.support.operator import Operator
+from tests.support.operator import Operator, connect_params
 from tests.support.provider import ScriptedProvider, finish, hang, pause, says, text, usage
-from tests.support.proxy_users import ask, connected, proxy_config, say
+from tests.support.proxy_users import USER_HEADER, ask, connected, proxy_config, say
 
 SECRET = "canary"  # in everything that Ann says and hears
 LABEL, RUN, BUSY_RUN, KEY = "anns-label", "anns-run", "anns-busy-run", "notes"
@@ -282,3 +282,40 @@ def test_a_run_can_be_followed_and_stopped_by_its_owner(
         assert ann.call("agent.wait", {"runId": shown})["status"] == "ok"
         with connected(gateway, "bob") as bob:
             assert bob.call("agent.wait", {"runId": shown, "timeoutMs": 1})["status"] == "timeout"
+
+
+def as_sent(name: str) -> str:
+    """A header's value whose bytes are UTF-8, for Python's HTTP client, which writes Latin-1."""
+    return name.encode().decode("latin-1")
+
+
+def test_names_are_utf8_and_lose_only_ascii_blanks(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    """In Latin-1 the last byte of `à` is a blank that may not be cut off, and so is that of `Å`."""
+    users = ["josà", "josÅ", "jos", "josé", "李雷", "ann@example.org"]
+    gateway = start_gateway(proxy_config(provider.url, allowUsers=users, adminUsers=["josà"]))
+    spaces = set()
+    for user in users:
+        for written in (user, f"\t {user} \t"):
+            answer = ask(gateway, as_sent(written), "hi", x_openclaw_session_key="notes")
+            assert answer.status == 200, answer.body
+        spaces.add(answer.headers["X-OpenClaw-Session-Key"])
+    assert spaces == {
+        "agent:main:notes" if user == "josà" else f"agent:main:{space_name(user)}notes" for user in users
+    }
+    for other in ("josÃ", "Josà", "josa", "jos\u0301e"):
+        assert ask(gateway, as_sent(other), "hi").status == 403, other
+    for malformed in ("josé", "jos\xff", "", " ", as_sent("a\u0085b"), as_sent("a\u2028b"), "a,b"):
+        assert ask(gateway, malformed, "hi").status == 401, malformed
+
+
+def test_names_are_the_same_over_websocket(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+    gateway = start_gateway(proxy_config(provider.url, allowUsers=["josà", "李雷"], adminUsers=["李雷"]))
+    for user, scopes in (("josà", ["operator.read", "operator.write"]), ("李雷", ["operator.admin"])):
+        with connected(gateway, user) as client:
+            assert client.hello["auth"]["scopes"] == scopes
+    with Operator(gateway, headers={USER_HEADER: "josÅ"}) as client:
+        client.receive()
+        error = client.refusal("connect", connect_params(auth=None))
+        assert (error["code"], client.close_code()[0]) == ("FORBIDDEN", 1008)
