@@ -152,7 +152,7 @@ class Maintenance(Protocol):
         """Mark the running runs of dead workers as interrupted. Returns how many there were."""
 
     def prune(self, now: float, prune_after: float, max_entries: int) -> int:
-        """Delete sessions unused for `prune_after` seconds, and the oldest beyond `max_entries`.
+        """Delete sessions unused for `prune_after` seconds, and the oldest beyond an owner's `max_entries`.
 
         A session with a run going on stays. `now` is in seconds since 1970. Returns how many were deleted.
         """

@@ -14,6 +14,7 @@ from app.ids import new_uuid
 from app.messages import Role
 from app.sessions.keys import space_name, space_of
 from app.sessions.rows import ANY, SessionFilter, StoredSession
+from app.sessions.statements import SPACE
 from app.storage.base import Database
 from app.storage.message_json import load_message
 from app.storage.tables import messages, runs, sessions
@@ -195,10 +196,7 @@ def _filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
     if where.active_since is not None:
         statement = statement.where(sessions.c.updated_at >= where.active_since)
     if where.owner is not None:
-        # Exactly there: a name that has the same text further back lies in another space.
-        space = space_name(where.owner)
-        begin = func.length(sessions.c.agent_id) + len("agent::") + 1
-        statement = statement.where(func.substr(sessions.c.key, begin, len(space)) == space)
+        statement = statement.where(SPACE.in_([space_name(where.owner)]))
     if where.search:
         columns = (sessions.c.key, sessions.c.label, sessions.c.session_id)
         word = where.search.lower()

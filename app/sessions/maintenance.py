@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from app.clock import now_ms
+from app.sessions.statements import SPACE
 from app.storage.base import Database, Worker
 from app.storage.tables import runs, sessions
 
@@ -16,16 +17,19 @@ _INTERRUPT = (
     .where(runs.c.worker == bindparam("dead_worker"), runs.c.state == "running")
     .values(state="interrupted", ended_at=bindparam("now"))
 )
+# From the newest of each owner's, counted from 1: a user cannot push out the sessions of another.
+_PLACES = select(
+    sessions.c.id,
+    func.row_number()
+    .over(partition_by=SPACE, order_by=(sessions.c.updated_at.desc(), sessions.c.id.desc()))
+    .label("place"),
+).subquery()
 _STALE = (
     select(sessions.c.id)
     .where(
         or_(
             sessions.c.updated_at < bindparam("before"),
-            sessions.c.id.not_in(
-                select(sessions.c.id)
-                .order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
-                .limit(bindparam("keep"))
-            ),
+            sessions.c.id.in_(select(_PLACES.c.id).where(_PLACES.c.place > bindparam("keep"))),
         ),
         ~select(runs.c.id).where(runs.c.session == sessions.c.id, runs.c.state == "running").exists(),
     )
@@ -46,7 +50,7 @@ class SqlMaintenance:
         return self._database.write(self._interrupt_orphans, bulky=True)
 
     def prune(self, now: float, prune_after: float, max_entries: int) -> int:
-        """Delete sessions unused for `prune_after` seconds, and the oldest beyond `max_entries`.
+        """Delete sessions unused for `prune_after` seconds, and the oldest beyond an owner's `max_entries`.
 
         A session with a run going on stays. `now` is in seconds since 1970. Returns how many were deleted.
         """

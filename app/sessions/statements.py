@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text, bindparam, cast, func, select
+from sqlalchemy import ColumnElement, Text, bindparam, case, cast, func, select
 
 from app.storage.tables import messages, runs, sessions
+
+# The space that a session's key lies in (`app.sessions.keys.space_of`); for a session of the operator, empty.
+# Exactly where a space stands: a name that has the same text further back does not count.
+_AFTER_AGENT = func.length(sessions.c.agent_id) + len("agent::") + 1
+SPACE: ColumnElement[str] = case(
+    (func.substr(sessions.c.key, _AFTER_AGENT, 3) == "of:", func.substr(sessions.c.key, _AFTER_AGENT, 36)),
+    else_="",
+)
 
 SETTINGS = select(cast(sessions.c.settings, Text)).where(sessions.c.key == bindparam("key"))
 

@@ -30,7 +30,9 @@ class MaintenanceSchema(Section):
     prune_after_seconds = Duration(
         "Sessions that were not used for that long are removed.", data_key="pruneAfter"
     )
-    max_entries = Integer("The most sessions to keep; the oldest are removed.", low=1)
+    max_entries = Integer(
+        "The most sessions to keep (of each user of a trusted proxy); the oldest are removed.", low=1
+    )
 
 
 class SessionSchema(Section):

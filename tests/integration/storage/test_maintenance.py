@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from app.sessions.keys import space_name
 from app.sessions.store import SqlSessionStore
 from app.storage.sqlite.worker_lock import WorkerLock
 from tests.integration.storage.runs import MORE, accept, answer, column
@@ -30,6 +31,18 @@ class TestPrune:
         answer(store, "again")
         assert store.maintenance.prune(time.time(), DAY, 3) == 117
         assert [session.key for session in store.index.sessions(10)] == ["k0", "k119", "k118"]
+
+    def test_a_user_cannot_push_out_the_sessions_of_another(self, store):
+        ann, bob = (f"agent:main:{space_name(user)}" for user in ("ann", "bob"))
+        # Ann's and the operator's are the oldest, and Bob has named some of his like Ann's.
+        bobs = [f"{bob}1", f"{bob}2", f"{bob}3", f"{bob}{space_name('ann')}4"]
+        keys = [f"{ann}1", f"{ann}2", "agent:main:1", *bobs]
+        for number, key in enumerate(keys):
+            accept(store, f"r{number}", key=key)
+            answer(store, f"r{number}")
+            time.sleep(0.002)
+        assert store.maintenance.prune(time.time(), DAY, 2) == 2
+        assert {session.key for session in store.index.sessions(10)} == {*keys[:3], *keys[5:]}
 
     def test_a_session_with_a_run_going_on_stays(self, store):
         accept(store, "r1")

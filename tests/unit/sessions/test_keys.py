@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,9 +13,15 @@ from app.sessions.keys import (
     MAX_KEY,
     agent_id_of,
     is_agent_id,
+    is_visible,
     operator_key,
+    owned_run_id,
     requested_key,
+    shown_run_id,
+    space_name,
+    space_of,
     stateless_key,
+    stored_key,
     user_key,
 )
 
@@ -236,3 +244,42 @@ class TestOperatorKeys:
         if len(key) <= MAX_KEY:
             assert operator_key(key, "alpha", "home") == key
         assert agent_id_of(key, "alpha") == (key.split(":")[1] if ":" in key else "alpha")
+
+
+class TestSpaces:
+    """Each user whom a trusted proxy names has names of its own."""
+
+    @pytest.mark.parametrize("rules", ["caller", "operator"])
+    @given(text=ANY_TEXT, owner=ANY_TEXT)
+    def test_any_text_names_a_session_of_the_callers_own(self, rules: Any, text: str, owner: str):
+        for form in (text, f"agent:main:{text}", space_name("ann") + text, space_name(owner) + text):
+            try:
+                key = stored_key(form, "main", "home", owner, rules)
+            except InvalidSessionKey:
+                continue
+            assert space_of(key) == space_name(owner)
+            assert is_visible(key, owner)
+            assert is_visible(key, None)
+            assert not is_visible(key, f"{owner}, somebody else")
+            if len(key) <= MAX_KEY:
+                assert stored_key(key, "main", "home", owner, rules) == key
+                assert stored_key(key, "main", "home", None, rules) == key  # an operator means the same one
+
+    @pytest.mark.parametrize("rules", ["caller", "operator"])
+    def test_different_names_are_different_sessions(self, rules: Any):
+        ann = space_name("ann")
+        names = ("x", f"{ann}{ann}x", f"{space_name('bob')}x", "of:x", f"of:{'0' * 32}:x", "global", "main")
+        keys = {stored_key(name, "main", "home", "ann", rules) for name in names}
+        assert len(keys) == len(names)
+
+    def test_the_operators_own_sessions_are_nobody_elses(self):
+        for key in ("agent:main:x", "agent:main:of:x", f"agent:main:x:{space_name('ann')}y", "global"):
+            assert space_of(key) == ""
+            assert not is_visible(key, "ann")
+
+    def test_runs_have_the_names_that_their_callers_gave(self):
+        kept = owned_run_id("run", "ann")
+        assert len({kept, owned_run_id("run", "bob"), owned_run_id("run", None)}) == 3
+        assert shown_run_id(kept, stored_key("x", "main", "home", "ann", "operator")) == "run"
+        assert shown_run_id(kept, "agent:main:x") == kept
+        assert shown_run_id("run", "agent:main:x") == owned_run_id("run", None) == "run"
