@@ -297,6 +297,7 @@ def test_a_short_body(gateway: GatewayProcess) -> None:
         assert sock.recv(1000).startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.slow
 def test_a_stalled_body(gateway: GatewayProcess) -> None:
     answer = gateway.raw(HEAD + b"Content-Length: 500\r\n\r\n" + BODY, timeout=60)
     assert (answer.status, answer.error["code"]) == (408, "body_timeout")

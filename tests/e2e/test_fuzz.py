@@ -323,6 +323,7 @@ def check(answer: Answer, head: bool) -> None:
         assert answer.body.endswith(b"data: [DONE]\n\n")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_spoilt_requests_are_answered_and_leave_nothing_behind(
     start_gateway: StartGateway, provider: ScriptedProvider

@@ -62,6 +62,7 @@ def run(strategy: Any, try_one: Callable[[schemathesis.Case], None], examples: i
     )()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda one: one.name)
 def test_a_chat_is_answered_as_documented(
     schema: Any, session: requests.Session, mode: GenerationMode
@@ -72,6 +73,7 @@ def test_a_chat_is_answered_as_documented(
     run(schema[CHAT]["POST"].as_strategy(generation_mode=mode), try_one, 150)
 
 
+@pytest.mark.slow
 def test_what_the_document_allows_is_accepted(schema: Any, session: requests.Session) -> None:
     def try_one(case: schemathesis.Case) -> None:
         case.headers.clear()

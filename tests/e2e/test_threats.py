@@ -143,6 +143,7 @@ def is_closed(sock: socket.socket) -> bool:
     return bool(readable)
 
 
+@pytest.mark.slow
 def test_s13_and_s15_silent_and_slow_connections(gateway: GatewayProcess) -> None:
     with ExitStack() as stack:
         sockets = [connect(gateway, stack) for _ in range(400)]

@@ -125,6 +125,7 @@ def test_first_frames_that_are_no_connect(gateway: GatewayProcess) -> None:
         assert client.close_code()[0] == 1000
 
 
+@pytest.mark.slow
 def test_silence_is_ended(gateway: GatewayProcess) -> None:
     with Operator(gateway) as client:
         client.receive()
