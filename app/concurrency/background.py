@@ -28,14 +28,26 @@ def spawn(fn: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         threading.Thread(target=_run_logged, args=(fn, *args), kwargs=kwargs, daemon=True).start()
 
 
-def call_later(seconds: float, fn: Callable[[], object]) -> None:
-    """Call `fn` in the background, `seconds` from now."""
-    if is_patched():
-        gevent.spawn_later(seconds, _run_logged, fn)
-    else:
+def call_later(seconds: float, fn: Callable[[], object]) -> Callable[[], None]:
+    """Call `fn` in the background, `seconds` from now. Returns a function that cancels this."""
+    if not is_patched():
         timer = threading.Timer(seconds, _run_logged, (fn,))
         timer.daemon = True
         timer.start()
+        return timer.cancel
+    has_begun = False
+
+    def begin() -> None:
+        nonlocal has_begun
+        has_begun = True
+        _run_logged(fn)
+
+    def cancel() -> None:
+        if not has_begun:  # `fn` itself may cancel, and must not be killed by it
+            greenlet.kill(block=False)
+
+    greenlet = gevent.spawn_later(seconds, begin)
+    return cancel
 
 
 def background_tasks() -> int:

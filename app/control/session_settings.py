@@ -12,8 +12,8 @@ from app.auth.principal import Principal
 from app.auth.scopes import ADMIN
 from app.control.models import Models
 from app.errors import InvalidRequest
+from app.sessions.keys import MAX_LABEL
 
-MAX_LABEL = 512  # characters
 MAX_OTHER_BYTES = 2048  # of a setting's value as JSON
 MAX_NAME = 64  # characters
 

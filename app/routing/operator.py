@@ -11,7 +11,7 @@ import json
 
 from app.config.settings import AgentSettings, Settings
 from app.errors import InvalidRequest, UnknownAgent
-from app.routing.resolve import Route
+from app.routing.resolve import Route, cut_label
 from app.sessions.keys import agent_id_of, is_agent_id, owned_key, stored_key
 
 
@@ -53,7 +53,7 @@ def resolve_operator_route(
     UnknownAgent (also if the session's agent is not configured).
     """
     key = resolve_session_key(text or "main", agent_id, settings, owner)
-    return Route(resolve_agent_id(agent_of_key(key, settings), settings), key, "key", label)
+    return Route(resolve_agent_id(agent_of_key(key, settings), settings), key, "key", cut_label(label))
 
 
 def resolve_agent_route(
@@ -68,7 +68,7 @@ def resolve_agent_route(
     key = resolve_session_key(text or "main", named, settings, owner)
     agent = agent_id_of(key, named)
     check_same_agent(agent_id, agent, "agent")
-    return Route(resolve_agent_id(agent, settings, prefix), key, "key", label)
+    return Route(resolve_agent_id(agent, settings, prefix), key, "key", cut_label(label))
 
 
 def check_same_agent(agent_id: str | None, agent_of_session: str, method: str) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from app.config.settings import AgentSettings
 from app.errors import InvalidRequest, ModelNotFound, UnknownAgent
-from app.sessions.keys import is_agent_id, owned_key, stateless_key, stored_key, user_key
+from app.sessions.keys import MAX_LABEL, is_agent_id, owned_key, stateless_key, stored_key, user_key
 
 SessionSource = Literal["new", "user", "key"]
 
@@ -79,14 +79,18 @@ def resolve_session(
     """
     if user is not None and not isinstance(user, str):
         raise InvalidRequest("`user` must be a string.", param="user")
-    label = user.strip() if user else ""
+    named = user.strip() if user else ""
+    label = cut_label(named)
     if key_header and key_header.strip():
-        return Route(
-            agent_id, stored_key(key_header, agent_id, main_key, owner, "caller"), "key", label or None
-        )
-    if label:
-        return Route(agent_id, owned_key(user_key(agent_id, surface, label), owner), "user", label)
+        return Route(agent_id, stored_key(key_header, agent_id, main_key, owner, "caller"), "key", label)
+    if named:
+        return Route(agent_id, owned_key(user_key(agent_id, surface, named), owner), "user", label)
     return Route(agent_id, owned_key(stateless_key(agent_id, surface), owner), "new")
+
+
+def cut_label(text: str | None) -> str | None:
+    """The label of a session that a caller names `text`, of any length; None for no text."""
+    return text[:MAX_LABEL].strip() or None if text else None
 
 
 def _default(agents: Sequence[AgentSettings]) -> str:

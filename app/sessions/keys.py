@@ -16,6 +16,7 @@ from app.errors import InvalidSessionKey
 from app.ids import new_uuid
 
 MAX_KEY = 512  # characters, not counting a space
+MAX_LABEL = 512  # characters of a session's label
 RESERVED = ("subagent:", "cron:", "acp:", "harness:")  # not for HTTP callers, anywhere in a key
 
 SPECIAL = ("global", "unknown")  # over WebSocket: keys that name no agent

@@ -52,7 +52,7 @@ class Call:
     session, which is named by its canonical key.
 
     `reply` sends a first response at once, for methods that have two. `later` makes the response of a method
-    that returns `LATER`.
+    that returns `LATER`, and raises Overloaded if the connection waits for too many already.
     """
 
     params: Params
@@ -77,6 +77,12 @@ class Answer(Protocol):
 
     def fail(self, error: GatewayError, payload: Any = None) -> None:
         """Send the failed response; `payload` goes along if there is one."""
+
+    def at_end(self, clean_up: Callable[[], object]) -> None:
+        """Call `clean_up` once the response is sent, or the connection has ended."""
+
+    def end(self) -> None:
+        """Send no response: the method raises instead."""
 
 
 LATER = object()

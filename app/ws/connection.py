@@ -26,6 +26,7 @@ from app.concurrency.fairness import give_way
 from app.errors import GatewayError, InvalidRequest
 from app.gateway import Gateway
 from app.logs.lines import log_event
+from app.ws.answers import Answers
 from app.ws.buffered_socket import BufferedSocket
 from app.ws.call import Client
 from app.ws.connections import Connections
@@ -78,6 +79,7 @@ class Connection:
         self._caller = caller
         self._connections = connections
         self._dispatcher = dispatcher
+        self.answers = Answers()
         self._seq = 0
         self._failures = FailureLimit()
         websocket.input_buffer = ReadAhead(socket, websocket.input_buffer)
@@ -110,10 +112,7 @@ class Connection:
             pass
         finally:
             self._connections.remove(self)
-
-    def has_cap(self, cap: str) -> bool:
-        """Whether the client named this capability in `connect`."""
-        return cap in self.client.caps
+            self.answers.end()
 
     def watch_session(self, key: str, written: str | None = None) -> None:
         """See `Peer.watch_session`."""

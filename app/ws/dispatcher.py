@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from app.auth.grants import require_method
 from app.errors import GatewayError, InternalError, InvalidRequest, MissingScope, Unauthorized
 from app.gateway import Gateway
+from app.ws.answers import Answers, Responder
 from app.ws.call import LATER, Call, Handler, Peer
 from app.ws.errors import FORBIDDEN, INVALID_REQUEST, ProtocolError
 from app.ws.frames import RequestFrame
@@ -19,13 +20,11 @@ logger = logging.getLogger("app.ws")
 OPERATOR = "operator"
 
 
-class Replier(Peer, Protocol):
+class Replier(Peer, Responder, Protocol):
     """A peer that can be sent responses."""
 
     role: str
-
-    def respond(self, frame_id: str, payload: Any) -> None: ...
-    def respond_error(self, frame_id: str, error: GatewayError, payload: Any = None) -> None: ...
+    answers: Answers
 
 
 class Dispatcher:
@@ -91,27 +90,8 @@ class Dispatcher:
             peers=lambda: self._known_to(peer.principal.owner),
             audience=self._audience,
             reply=lambda payload: peer.respond(frame.id, payload),
-            later=lambda: LaterAnswer(frame.id, peer),
+            later=lambda: peer.answers.add(frame.id, peer),
         )
-
-
-class LaterAnswer:
-    """The response to a request whose method has returned `LATER`. Only the first call sends one."""
-
-    def __init__(self, frame_id: str, peer: Replier) -> None:
-        self._frame_id = frame_id
-        self._peer = peer
-        self._sent = False
-
-    def succeed(self, payload: Any) -> None:
-        if not self._sent:
-            self._sent = True
-            self._peer.respond(self._frame_id, payload)
-
-    def fail(self, error: GatewayError, payload: Any = None) -> None:
-        if not self._sent:
-            self._sent = True
-            self._peer.respond_error(self._frame_id, error, payload)
 
 
 def _missing_scope(error: MissingScope, protocol: int) -> ProtocolError:

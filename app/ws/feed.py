@@ -113,7 +113,9 @@ class _Sender:
     def _audience(self, event: OutgoingEvent) -> list[Listener]:
         audience = self._connections.audience(self._run.session_key, self._run.starter)
         cap = event.only_starter_with
-        return [one for one in audience if cap is None or (one.id == self._run.starter and one.has_cap(cap))]
+        return [
+            one for one in audience if cap is None or (one.id == self._run.starter and cap in one.client.caps)
+        ]
 
     def _send_text(self, event: OutgoingEvent, text: str, audience: Sequence[Listener]) -> None:
         before = self._reached.get(text, set())

@@ -22,6 +22,7 @@ MIN_PROTOCOL, MAX_PROTOCOL = 3, 4
 TICK_SECONDS = 30.0
 MAX_PAYLOAD = 25 * 1024 * 1024
 MAX_BUFFERED = 50 * 1024 * 1024
+MAX_CLIENT_TEXT = 256  # characters of what a client says about itself: each operator is shown all of them
 ROLES = ("operator", "node")
 
 
@@ -68,11 +69,9 @@ def _load_client(params: Mapping[str, Any]) -> Client:
     for name in ("id", "version", "platform", "mode"):
         if not isinstance(given.get(name), str) or not given[name]:
             raise _invalid(f"at /client/{name}: must be a non-empty string")
+    cut = {name: given[name][:MAX_CLIENT_TEXT] for name in ("id", "version", "platform", "mode")}
     return Client(
-        id=given["id"],
-        mode=given["mode"],
-        version=given["version"],
-        platform=given["platform"],
+        **cut,
         display_name=_optional(given.get("displayName")),
         instance_id=_optional(given.get("instanceId")),
         caps=frozenset(_strings(params.get("caps"))),
@@ -181,7 +180,7 @@ def _invalid(what: str) -> InvalidRequest:
 
 
 def _optional(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return value[:MAX_CLIENT_TEXT] if isinstance(value, str) else None
 
 
 def build_hello(

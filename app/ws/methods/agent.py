@@ -17,7 +17,7 @@ from app.ws.call import LATER, Answer, Call, Handler
 from app.ws.feed import Feed
 from app.ws.methods.attachments import user_content
 
-DEFAULT_WAIT_MS = 30_000
+DEFAULT_WAIT_MS, MAX_WAIT_MS = 30_000, 600_000
 
 
 class AgentMethods:
@@ -43,8 +43,12 @@ class AgentMethods:
         request = _load_request(call, message, run_id)
         route = request.route
         call.peer.watch_session(route.session_key)
-        run = runs.start(request)
         answer = call.later()
+        try:
+            run = runs.start(request)
+        except BaseException:
+            answer.end()
+            raise
         call.reply(
             {
                 "runId": run.shown_id,
@@ -54,24 +58,27 @@ class AgentMethods:
                 "agentId": route.agent_id,
             }
         )
-        self._feed.when_sent(run.id, lambda: _send_result(runs.ledger.get(run.id), answer))
+        answer.at_end(self._feed.when_sent(run.id, lambda: _send_result(runs.ledger.get(run.id), answer)))
         return LATER
 
     def wait(self, call: Call) -> Any:
-        """How a run ended. `timeout` if that is not known in time; of an unknown run it never is."""
+        """How a run ended. `timeout` if that is not known in time; at once for an unknown run."""
         run_id, ledger = call.params.text("runId"), call.gateway.runs.ledger
-        seconds = call.params.integer("timeoutMs", DEFAULT_WAIT_MS) / 1000
+        seconds = min(call.params.integer("timeoutMs", DEFAULT_WAIT_MS), MAX_WAIT_MS) / 1000
         if (ended := ledger.get(run_id, call.owner)) is not None:
             return _describe_end(ended)
-        answer, timeout = call.later(), {"runId": run_id, "status": "timeout"}
+        timeout = {"runId": run_id, "status": "timeout"}
+        run = call.gateway.runs.get(run_id, call.owner)
+        if run is None:
+            return timeout
+        answer = call.later()
 
         def send_end() -> None:
-            ended = ledger.get(run_id, call.owner)
+            ended = ledger.get(run.id)
             answer.succeed(timeout if ended is None else _describe_end(ended))
 
-        if (run := call.gateway.runs.get(run_id, call.owner)) is not None:
-            self._feed.when_sent(run.id, send_end)
-        call_later(seconds, lambda: answer.succeed(timeout))
+        answer.at_end(self._feed.when_sent(run.id, send_end))
+        answer.at_end(call_later(seconds, lambda: answer.succeed(timeout)))
         return LATER
 
 

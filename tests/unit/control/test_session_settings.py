@@ -7,8 +7,9 @@ from typing import Any, cast
 import pytest
 
 from app.control.models import Models
-from app.control.session_settings import MAX_LABEL, MAX_OTHER_BYTES, load_changes, needs_admin
+from app.control.session_settings import MAX_OTHER_BYTES, load_changes, needs_admin
 from app.errors import InvalidRequest
+from app.sessions.keys import MAX_LABEL
 
 
 class FakeModels:

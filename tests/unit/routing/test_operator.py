@@ -112,3 +112,10 @@ def test_the_agent_of_a_session(settings: Settings):
     check_same_agent(" Beta", "beta", "any")
     with pytest.raises(InvalidRequest, match=r"^invalid any params: agent \"main\" does not match"):
         check_same_agent("main", "beta", "any")
+
+
+def test_labels_are_cut(settings: Settings):
+    label = "l" * 600
+    for resolve in (resolve_operator_route, resolve_agent_route):
+        assert resolve("main", None, settings, None, label).label == "l" * 512
+        assert resolve("main", None, settings, None, "  ").label is None

@@ -173,7 +173,7 @@ def test_a_user_has_one_stored_session_for_each_agent_and_surface(surface: Any):
 )
 def test_any_text_will_do_as_user(user: str):
     assert re.fullmatch("agent:main:openai-user:[0-9a-f]{64}", session(user).session_key)
-    assert session(user).label == user
+    assert session(user).label == user[:512]
 
 
 @pytest.mark.parametrize("user", [0, 5, True, False, [], {}, ["Ann"]])
@@ -202,3 +202,14 @@ def test_a_key_that_will_not_do_is_not_replaced_by_the_user(key: str):
 @pytest.mark.parametrize("key", [None, "", "  "])
 def test_a_key_with_nothing_in_it_says_nothing(key: str | None):
     assert session("Ann", key).source == "user"
+
+
+def test_a_label_is_cut_and_the_key_has_the_whole_user():
+    long = "u" * 600
+    one, other = (
+        resolve_session("main", long, None, "main"),
+        resolve_session("main", long + "x", None, "main"),
+    )
+    assert (one.label, other.label) == ("u" * 512, "u" * 512)
+    assert one.session_key != other.session_key
+    assert resolve_session("main", long, "a-key", "main").label == "u" * 512

@@ -14,6 +14,7 @@ from app.events.log import EventLog
 from app.events.types import RunFinished, RunStarted, TextDelta
 from app.messages import Usage
 from app.ws import encoder, feed
+from app.ws.call import Client
 from app.ws.connections import Connections
 from app.ws.feed import Feed
 from app.ws.frames import EventFrame
@@ -26,6 +27,7 @@ class FakeConnection:
     """A connection of an operator. While `is_slow`, it takes no droppable events."""
 
     role = "operator"
+    client = Client("cli", "cli", "1", "test")
 
     def __init__(self, name: str) -> None:
         self.id = name
@@ -39,9 +41,6 @@ class FakeConnection:
             return False
         self.payloads.append(orjson.loads(frame.numbered(1))["payload"])
         return True
-
-    def has_cap(self, _cap: str) -> bool:
-        return False
 
     def texts(self, stream: str) -> list[dict[str, Any]]:
         return [one["data"] for one in self.payloads if one.get("stream") == stream]

@@ -9,8 +9,8 @@ import pytest
 
 from app.auth.principal import Principal
 from app.auth.scopes import WRITE
-from app.control.session_settings import MAX_LABEL
 from app.events.types import RunFailed
+from app.sessions.keys import MAX_LABEL
 from app.ws.methods import sessions
 
 if TYPE_CHECKING:
