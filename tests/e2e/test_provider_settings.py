@@ -38,6 +38,7 @@ def test_an_answer_under_way_comes_from_the_provider_it_began_with(
         other.always(says("from the second"))
         provider.plays([text("from "), wait_for(changed := Event()), text("the first"), finish(), done()])
         with gateway.stream("hi") as answer:
+            provider.wait_for_requests(1, seconds=20)  # else the next request may be given its script
             gateway.write_config(config_for(other.url))
             wait_until(
                 lambda: gateway.ask("hi").text == "from the second", 30, "answer of the second provider"
