@@ -125,7 +125,7 @@ class BufferedSocket:
         self._keeps_up.wait()
 
     def stop_waiting(self) -> None:
-        """The connection ends: let go whoever waits in `recv` or `wait_written`."""
+        """The connection ends: `recv` and `wait_written` return."""
         self._may_read.set()
         self._keeps_up.set()
 

@@ -206,7 +206,7 @@ class Connection:
         return True
 
     def _refuse(self, reason: str, code: int = POLICY) -> None:
-        """Close a connection that is not authenticated. The client of one closed normally is not told why."""
+        """Close a connection that is not authenticated. One that is closed normally gets no reason."""
         log_event(logger, logging.INFO, "connection refused", client=self._caller.peer, reason=reason)
         self.close(code, "" if code == NORMAL else reason)
 

@@ -1,4 +1,4 @@
-"""Sends the events of runs to the connections that get them, whoever started the runs."""
+"""Sends the events of runs, by any transport, to the connections that get them."""
 
 from __future__ import annotations
 

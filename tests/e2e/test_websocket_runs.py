@@ -28,8 +28,8 @@ def key() -> str:
 
 
 def story(client: Operator, run_id: str) -> list[str]:
-    """What was told of a run, in order; pieces of text that follow each other count once."""
-    told: list[str] = []
+    """The frames about a run, in order; frames of one kind that follow each other count once."""
+    kinds: list[str] = []
     for frame in client.frames:
         payload = frame.get("payload") or {}
         if payload.get("runId") != run_id:
@@ -40,9 +40,9 @@ def story(client: Operator, run_id: str) -> list[str]:
             name = f"agent {payload['stream']} {payload['data'].get('phase', '')}".strip()
         else:
             name = f"chat {payload['state']}"
-        if not told or told[-1] != name:
-            told.append(name)
-    return told
+        if not kinds or kinds[-1] != name:
+            kinds.append(name)
+    return kinds
 
 
 def no_gaps(client: Operator) -> bool:
@@ -72,9 +72,9 @@ def test_agent(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
             "total": 8,
             "estimated": False,
         }
-        told = story(client, run_id)
-        assert told[:3] == ["res accepted", "agent lifecycle start", "agent assistant"]
-        assert told[-4:] == ["agent lifecycle end", "chat delta", "chat final", "res ok"]
+        kinds = story(client, run_id)
+        assert kinds[:3] == ["res accepted", "agent lifecycle start", "agent assistant"]
+        assert kinds[-4:] == ["agent lifecycle end", "chat delta", "chat final", "res ok"]
         assert no_gaps(client)
         pieces = [e["data"] for e in client.events("agent") if e["stream"] == "assistant"]
         assert "".join(piece["delta"] for piece in pieces) == "Hello!"
@@ -234,7 +234,7 @@ def test_agent_wait(gateway: GatewayProcess) -> None:
 
 def test_wrong_runs(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     with operator(gateway) as client:
-        for method, params, said in (
+        for method, params, expected in (
             (
                 "agent",
                 {"idempotencyKey": "k"},
@@ -266,7 +266,7 @@ def test_wrong_runs(gateway: GatewayProcess, provider: ScriptedProvider) -> None
         ):
             error = client.refusal(method, params)
             assert error["code"] == "INVALID_REQUEST"
-            assert said in error["message"]
+            assert expected in error["message"]
     assert provider.requests == []
 
 
@@ -282,8 +282,8 @@ def test_commands_answer_with_one_final_and_no_run(
                 "chat.send", {"sessionKey": "ws-commands", "message": message, "idempotencyKey": run_id}
             )
             final = client.until("chat", runId=run_id, state="final")
-            said: str = final["message"]["content"][0]["text"]
-            return said
+            answer: str = final["message"]["content"][0]["text"]
+            return answer
 
         assert say("remember me") == "ok"
         asked = len(provider.requests)
@@ -354,7 +354,7 @@ def test_sigterm(start_gateway: StartGateway, provider: ScriptedProvider) -> Non
         assert database.execute("SELECT state FROM runs").fetchall() == [("finished",)]
 
 
-def test_many_connections_are_told_of_their_own_runs_only(
+def test_many_connections_get_events_of_their_own_runs_only(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     gateway = start_gateway()
@@ -368,7 +368,7 @@ def test_many_connections_are_told_of_their_own_runs_only(
         last.until("chat", state="final")
         try:
             clients[1].receive(timeout=0.5)
-            raise AssertionError("a bystander was told")
+            raise AssertionError("another connection got an event")
         except TimeoutError:
             pass
     finally:
