@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import msgspec
+import orjson
 
 _role = attrgetter("role")
 
@@ -35,12 +36,43 @@ class ImagePart:
 Content = str | tuple[TextPart | ImagePart, ...]
 
 
+def json_size(value: object) -> int | None:
+    """How many bytes the value takes as JSON; None if it cannot be JSON (too deep, too large a number)."""
+    try:
+        return len(orjson.dumps(value))
+    except orjson.JSONEncodeError:
+        return None
+
+
+class Extra(msgspec.Struct, frozen=True):
+    """What a provider wants back together with its model's tool calls: signatures, reasoning.
+
+    Nobody else understands it, so it is kept as it came, and sent to `provider` alone. That is None if a
+    caller has resent it without saying whose it is: then it is for the provider that is asked.
+    """
+
+    fields: dict[str, Any]
+    provider: str | None = None
+
+    def for_provider(self, name: str) -> Mapping[str, Any]:
+        """The fields to send to the provider of that name."""
+        return self.fields if self.provider in (name, None) else {}
+
+
+# The names of such fields on the wire: of a call (Gemini's thought signatures; LiteLLM has its own name for
+# them), and of the assistant's message beside its calls (DeepSeek, Kimi, GLM; OpenRouter).
+CALL_EXTRAS = ("extra_content", "provider_specific_fields")
+MESSAGE_EXTRAS = ("reasoning_content", "reasoning_details")
+EXTRA_PROVIDER = "x_openclaw_provider"  # stands beside them where a caller has them
+
+
 class ToolCall(msgspec.Struct, frozen=True):
     """A call the model asks for. `arguments` is JSON text exactly as the model wrote it."""
 
     id: str
     name: str
     arguments: str
+    extra: Extra | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +98,7 @@ class Message(NamedTuple):
     tool_call_id: str | None = None
     name: str | None = None
     refusal: str | None = None
+    extra: Extra | None = None
 
     @property
     def text(self) -> str:

@@ -24,6 +24,7 @@ import msgspec
 import orjson
 
 from app.messages import Content, ImagePart, Message, PlainMessage, PlainMessages, TextPart, ToolCall
+from app.sessions.matching import is_blank
 
 SEPARATOR = "\n\n"  # between the texts of joined messages
 
@@ -93,7 +94,7 @@ def _paired(messages: Sequence[Message]) -> tuple[list[Message], list[int]]:
             answer, paired = _answered(messages[start], results)
             if len(answer.tool_calls) < len(messages[start].tool_calls):
                 unpaired.append(start)
-            if not _is_blank(answer):
+            if not is_blank(answer):
                 ordered.append(answer)
         stray = [place for place in results if place not in paired]
         ordered += [result for place, result in results.items() if place in paired]
@@ -142,11 +143,6 @@ def _with_json_arguments(call: ToolCall) -> ToolCall:
         return call
     as_object = {} if arguments is None else {"arguments": arguments}
     return msgspec.structs.replace(call, arguments=orjson.dumps(as_object).decode())
-
-
-def _is_blank(message: Message) -> bool:
-    """Whether an assistant's message has nothing in it."""
-    return not (message.tool_calls or message.text.strip() or message.images)
 
 
 def _joined(messages: Sequence[Message]) -> Iterator[Message]:

@@ -14,7 +14,7 @@ from app.agents.fallback import ObserveFailure, call_model
 from app.agents.turn import Room, Turn, run_turn
 from app.cancel import Cancel
 from app.events.types import Event, RunFinished
-from app.messages import Message, ToolCall, Usage
+from app.messages import Extra, Message, ToolCall, Usage
 from app.providers.base import ModelCall
 from app.providers.registry import Candidate
 
@@ -58,6 +58,11 @@ class Answer:
     def tool_calls(self) -> tuple[ToolCall, ...]:
         """The calls of the last turn: they are for the caller."""
         return self.turns[-1].tool_calls if self.turns else ()
+
+    @property
+    def extra(self) -> Extra | None:
+        """What the provider of the last turn wants back with its calls."""
+        return self.turns[-1].extra if self.turns else None
 
     @property
     def model(self) -> str | None:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from app.errors import ToolChoiceUnmet, UpstreamError
 from app.events.types import (
+    ExtraDelta,
     FinishReason,
     ModelEvent,
     ModelFinished,
@@ -17,7 +18,7 @@ from app.events.types import (
     ToolCallDelta,
 )
 from app.ids import new_hex
-from app.messages import Message, ToolCall, Usage
+from app.messages import Extra, Message, ToolCall, Usage, json_size
 from app.providers.base import ModelCall
 
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
@@ -53,6 +54,7 @@ class Turn:
         self._refusal: list[str] = []
         self._calls: dict[int, ToolCall] = {}
         self._arguments: dict[int, list[str]] = {}
+        self.extra: Extra | None = None  # what the provider wants back with the calls
         self.ended = False
         # Known once the call has ended as the model intended:
         self.model: str | None = None
@@ -107,7 +109,20 @@ class Turn:
         elif delta.id is not None or delta.name is not None:
             delta = replace(delta, id=None, name=None)  # some servers repeat them; clients would concatenate
         self._arguments[delta.index].append(delta.arguments)
+        if delta.extra is not None:
+            self._add_to_call(delta.index, delta.extra)
         return delta
+
+    def _add_to_call(self, index: int, extra: Extra) -> None:
+        self._room.take(json_size(extra.fields) or 0)
+        call = self._calls[index]
+        if call.extra is not None:
+            extra = replace(extra, fields={**call.extra.fields, **extra.fields})
+        self._calls[index] = replace(call, extra=extra)
+
+    def add_extra(self, extra: Extra) -> None:
+        self._room.take(json_size(extra.fields) or 0)
+        self.extra = extra
 
     def finish(self, call: ModelCall, event: ModelFinished) -> None:
         """Take the end of the model call. Raises ToolChoiceUnmet."""
@@ -117,7 +132,7 @@ class Turn:
         self.usage = _complete_usage(event.usage, call, self)
 
     def as_message(self) -> Message:
-        return Message("assistant", self.text, self.tool_calls, refusal=self.refusal)
+        return Message("assistant", self.text, self.tool_calls, refusal=self.refusal, extra=self.extra)
 
 
 def run_turn(turn: Turn, call: ModelCall, events: Iterator[ModelEvent]) -> Iterator[ModelEvent]:
@@ -135,6 +150,8 @@ def run_turn(turn: Turn, call: ModelCall, events: Iterator[ModelEvent]) -> Itera
                 turn.add_refusal(event.text)
             elif isinstance(event, ModelFinished):
                 turn.finish(call, event)
+            elif isinstance(event, ExtraDelta):
+                turn.add_extra(event.extra)
             yield event
     if not turn.ended:
         raise AssertionError("a provider ended its stream without ModelFinished")

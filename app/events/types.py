@@ -1,7 +1,8 @@
 """What happens in a run, in the order it happens: the only output a run has.
 
 A run starts with `RunStarted` and ends with exactly one of `RunFinished`, `RunFailed`. Providers yield
-`TextDelta`, `ReasoningDelta`, `RefusalDelta`, `ToolCallDelta` and end each model call with `ModelFinished`.
+`TextDelta`, `ReasoningDelta`, `RefusalDelta`, `ToolCallDelta`, `ExtraDelta` and end each model call with
+`ModelFinished`.
 
 Every event is plain data, tagged with its name, so that it survives a round trip through bytes (`codec.py`).
 """
@@ -14,7 +15,7 @@ import msgspec
 
 from app.errors import GatewayError
 from app.events.errors import error_from_code
-from app.messages import ToolCall, Usage
+from app.messages import Extra, ToolCall, Usage
 
 NO_USAGE = Usage()
 
@@ -56,6 +57,13 @@ class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call_delta"):
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    extra: Extra | None = None
+
+
+class ExtraDelta(msgspec.Struct, frozen=True, tag="extra_delta"):
+    """What the provider wants back with the message that has the tool calls. Comes before `ModelFinished`."""
+
+    extra: Extra
 
 
 class ToolCalled(msgspec.Struct, frozen=True, tag="tool_called"):
@@ -111,13 +119,14 @@ class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):
         return error_from_code(self.code, self.message, param=self.param, retry_after=self.retry_after)
 
 
-ModelEvent = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | ModelFinished
+ModelEvent = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | ExtraDelta | ModelFinished
 Event = (
     RunStarted
     | TextDelta
     | ReasoningDelta
     | RefusalDelta
     | ToolCallDelta
+    | ExtraDelta
     | ToolCalled
     | ToolReturned
     | ModelFinished

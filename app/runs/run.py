@@ -15,7 +15,7 @@ from app.errors import GatewayError
 from app.events.log import EventLog
 from app.events.types import Event, FinishReason, RunFailed
 from app.ids import new_run_id
-from app.messages import ToolCall, Usage
+from app.messages import Extra, ToolCall, Usage
 from app.runs.request import RunRequest
 from app.sessions.keys import is_visible, owned_run_id, shown_run_id
 
@@ -28,6 +28,7 @@ class RunResult(msgspec.Struct, frozen=True):
     usage: Usage
     tool_calls: tuple[ToolCall, ...]
     refusal: str | None = None
+    extra: Extra | None = None
 
 
 class InSession(Protocol):
@@ -106,4 +107,4 @@ class Run:
         if isinstance(end, RunFailed):
             raise end.as_error()
         answer = self.answer
-        return RunResult(answer.text, end.reason, end.usage, end.tool_calls, answer.refusal)
+        return RunResult(answer.text, end.reason, end.usage, end.tool_calls, answer.refusal, answer.extra)

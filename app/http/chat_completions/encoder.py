@@ -7,9 +7,17 @@ from typing import Any
 
 import orjson
 
-from app.events.types import Event, RefusalDelta, RunFailed, RunFinished, TextDelta, ToolCallDelta
+from app.events.types import (
+    Event,
+    ExtraDelta,
+    RefusalDelta,
+    RunFailed,
+    RunFinished,
+    TextDelta,
+    ToolCallDelta,
+)
 from app.http.errors import envelope
-from app.messages import ToolCall, Usage
+from app.messages import EXTRA_PROVIDER, Extra, ToolCall, Usage
 from app.runs.run import RunResult
 
 DONE = b"data: [DONE]\n\n"
@@ -35,6 +43,7 @@ def dump_completion(run_id: str, created: int, model: str, result: RunResult) ->
     if result.tool_calls:
         message["content"] = result.text or None
         message["tool_calls"] = [_tool_call(call) for call in result.tool_calls]
+        message |= _dump_extra(result.extra)
     choice = {"index": 0, "message": message, "finish_reason": result.reason, "logprobs": None}
     return {
         "id": run_id,
@@ -80,6 +89,8 @@ class ChunkEncoder:
                 return self._delta + orjson.dumps({"tool_calls": [_fragment(event)]}) + self._open_end
             case RefusalDelta(text):
                 return self._delta + orjson.dumps({"refusal": text}) + self._open_end
+            case ExtraDelta(extra):
+                return self._delta + orjson.dumps(_dump_extra(extra)) + self._open_end
             case RunFinished(reason, usage):
                 finish = self._delta + b'{},"finish_reason":' + orjson.dumps(reason) + b"}]" + self._usage_end
                 return finish + self._usage(usage) + DONE
@@ -96,10 +107,21 @@ class ChunkEncoder:
 
 def _fragment(delta: ToolCallDelta) -> dict[str, Any]:
     if delta.id is None:
-        return {"index": delta.index, "function": {"arguments": delta.arguments}}
+        return {
+            "index": delta.index,
+            "function": {"arguments": delta.arguments},
+            **_dump_extra(delta.extra),
+        }
     function = {"name": delta.name, "arguments": delta.arguments}
-    return {"index": delta.index, "id": delta.id, "type": "function", "function": function}
+    call = {"index": delta.index, "id": delta.id, "type": "function", "function": function}
+    return call | _dump_extra(delta.extra)
 
 
 def _tool_call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": call.id, "type": "function", "function": function, **_dump_extra(call.extra)}
+
+
+def _dump_extra(extra: Extra | None) -> dict[str, Any]:
+    """What a provider wants back, and whose it is, for the caller to resend (`load_extra`)."""
+    return {} if extra is None else {**extra.fields, EXTRA_PROVIDER: extra.provider}

@@ -15,7 +15,21 @@ from app.config.settings import ChatCompletionsSettings
 from app.errors import InvalidRequest, MissingMessage
 from app.media.images import ImageBudget, load_image_url
 from app.media.location import Location
-from app.messages import Content, ImagePart, Message, PlainMessage, PlainMessages, Role, TextPart, ToolCall
+from app.messages import (
+    CALL_EXTRAS,
+    EXTRA_PROVIDER,
+    MESSAGE_EXTRAS,
+    Content,
+    Extra,
+    ImagePart,
+    Message,
+    PlainMessage,
+    PlainMessages,
+    Role,
+    TextPart,
+    ToolCall,
+    json_size,
+)
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -108,12 +122,11 @@ def _load_message(raw: object, path: str, budget: ImageBudget) -> Message:
     if role is None:
         raise InvalidRequest(f"`{path}.role` must be one of: {', '.join(ROLES)}.", param=f"{path}.role")
     calls = _tool_calls(raw, path) if role == "assistant" else ()
-    refusal = _refusal(raw, path) if role == "assistant" else ""
+    refusal = _refusal(raw, path) if role == "assistant" else None
     may_be_null = bool(calls or refusal) or given == "function"
     content = _content(raw.get("content"), role, f"{path}.content", budget, may_be_null)
-    if refusal and isinstance(content, str):
-        content = f"{content}\n{refusal}" if content else refusal
-    return Message(role, content, calls, _tool_call_id(raw, role, path), _name(raw, path))
+    extra = _message_extra(raw, calls) if calls else None
+    return Message(role, content, calls, _tool_call_id(raw, role, path), _name(raw, path), refusal, extra)
 
 
 def _content(raw: object, role: Role, path: str, budget: ImageBudget, may_be_null: bool) -> Content:
@@ -142,10 +155,9 @@ def _part(raw: object, role: Role, path: str, budget: ImageBudget) -> TextPart |
     raise InvalidRequest(f"`{path}.type` must be one of: text, input_text, image_url.", param=f"{path}.type")
 
 
-def _refusal(raw: dict[str, Any], path: str) -> str:
-    """OpenAI's `refusal`: what the assistant said in place of an answer, which is its content then."""
+def _refusal(raw: dict[str, Any], path: str) -> str | None:
     refusal = raw.get("refusal")
-    return "" if refusal is None else _string(refusal, f"{path}.refusal")
+    return None if refusal is None else _string(refusal, f"{path}.refusal")
 
 
 def _tool_calls(raw: dict[str, Any], path: str) -> tuple[ToolCall, ...]:
@@ -168,7 +180,25 @@ def _tool_call(raw: object, path: str) -> ToolCall:
         _string(raw.get("id"), f"{path}.id"),
         _string(function.get("name"), f"{path}.function.name"),
         _string(function.get("arguments", ""), f"{path}.function.arguments"),
+        _extra(raw, CALL_EXTRAS),
     )
+
+
+def _message_extra(raw: dict[str, Any], calls: Sequence[ToolCall]) -> Extra | None:
+    extra = _extra(raw, MESSAGE_EXTRAS)
+    if extra is None or extra.provider is not None:
+        return extra
+    providers = (call.extra.provider for call in calls if call.extra is not None)
+    return Extra(extra.fields, next(providers, None))
+
+
+def _extra(raw: dict[str, Any], names: Sequence[str]) -> Extra | None:
+    """What the provider of an earlier answer wants back, if the caller resends it."""
+    fields = {name: raw[name] for name in names if isinstance(raw.get(name), str | list | dict)}
+    if not fields or json_size(fields) is None:
+        return None
+    provider = raw.get(EXTRA_PROVIDER)
+    return Extra(fields, provider if isinstance(provider, str) else None)
 
 
 def _string(value: object, path: str) -> str:

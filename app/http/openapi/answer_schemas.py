@@ -11,7 +11,7 @@ from marshmallow import Schema, fields
 from marshmallow.validate import Equal, Length, OneOf, Range
 
 from app.http.errors import HTTP_ERRORS
-from app.http.openapi.message_schemas import ToolCall, ref
+from app.http.openapi.message_schemas import WANTED_BACK, WHOSE, ToolCall, ref
 
 REASONS = ("stop", "length", "tool_calls", "content_filter")
 
@@ -73,6 +73,9 @@ class Answer(Schema):
     )
     refusal = fields.String(metadata={"description": "What the model said in place of an answer."})
     tool_calls = fields.List(fields.Nested(ToolCall), validate=Length(min=1))
+    reasoning_content = fields.Raw(metadata={"description": WANTED_BACK})
+    reasoning_details = fields.Raw(metadata={"description": WANTED_BACK})
+    x_openclaw_provider = fields.Raw(metadata={"description": WHOSE})
 
 
 class Choice(Schema):
@@ -101,6 +104,9 @@ class ToolCallDelta(Schema):
     id = fields.String(metadata={"description": "With the first piece of a call."})
     type = fields.String(validate=Equal("function"))
     function = fields.Nested(ToolCallFunctionDelta, required=True)
+    extra_content = fields.Raw(metadata={"description": WANTED_BACK})
+    provider_specific_fields = fields.Raw(metadata={"description": WANTED_BACK})
+    x_openclaw_provider = fields.Raw(metadata={"description": WHOSE})
 
 
 class Delta(Schema):
@@ -108,6 +114,9 @@ class Delta(Schema):
     content = fields.String()
     refusal = fields.String()
     tool_calls = fields.List(fields.Nested(ToolCallDelta))
+    reasoning_content = fields.Raw(metadata={"description": WANTED_BACK})
+    reasoning_details = fields.Raw(metadata={"description": WANTED_BACK})
+    x_openclaw_provider = fields.Raw(metadata={"description": WHOSE})
 
 
 class ChunkChoice(Schema):

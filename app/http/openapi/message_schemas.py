@@ -74,10 +74,17 @@ class FunctionCall(Schema):
     arguments = fields.String(metadata={"description": "JSON, as the model wrote it."})
 
 
+WANTED_BACK = "What the provider wants back with its call; resend it as it came."
+WHOSE = "The provider that these fields are for."
+
+
 class ToolCall(Schema):
     id = fields.String(required=True)
     type = fields.String(validate=OneOf(("function",)))
     function = fields.Nested(FunctionCall, required=True)
+    extra_content = fields.Raw(metadata={"description": WANTED_BACK})
+    provider_specific_fields = fields.Raw(metadata={"description": WANTED_BACK})
+    x_openclaw_provider = fields.Raw(metadata={"description": WHOSE})
 
 
 TEXTS = array(ref("TextPart"))
@@ -113,6 +120,9 @@ class AssistantCalls(Schema):
     name = fields.String(allow_none=True, metadata={"description": NAME})
     refusal = fields.String(allow_none=True, metadata={"description": REFUSAL})
     tool_calls = fields.List(fields.Nested(ToolCall), required=True, validate=Length(min=1))
+    reasoning_content = fields.Raw(metadata={"description": WANTED_BACK})
+    reasoning_details = fields.Raw(metadata={"description": WANTED_BACK})
+    x_openclaw_provider = fields.Raw(metadata={"description": WHOSE})
     function_call = fields.Raw(metadata={"type": "null", "description": "Not together with `tool_calls`."})
 
 

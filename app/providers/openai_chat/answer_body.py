@@ -22,21 +22,22 @@ EXPECTED = "a chat completion"
 
 
 def read_answer(
-    response: Response, deadlines: ReadDeadlines, secrets: Secrets | None
+    response: Response, deadlines: ReadDeadlines, secrets: Secrets | None, provider: str
 ) -> Iterator[ModelEvent]:
     """The events of an answer whose status is a success.
 
-    `secrets` are removed from the messages of errors. Raises what `ChatStream` and `Response`
-    raise, and UpstreamError if the body is neither events nor JSON.
+    `provider` is the name of the one that answers; `secrets` are removed from the messages of errors. Raises
+    what `ChatStream` and `Response` raise, and UpstreamError if the body is neither events nor JSON.
     """
     first = _first_bytes(response, deadlines)
     label = (response.header("content-type") or "").partition(";")[0].strip().lower()
     if first.startswith((b"{", b"[")):
-        yield from read_whole(first + deadlines.read_document(response), secrets)
+        yield from read_whole(first + deadlines.read_document(response), secrets, provider)
     elif first.startswith(b"<"):
         raise unexpected_content_type("text/html" if label == "text/event-stream" else label, EXPECTED)
     else:
-        yield from _read_events(first, response, deadlines, secrets, label)
+        stream = ChatStream(secrets, provider)
+        yield from _read_events(first, response, deadlines, stream, label)
 
 
 def _first_bytes(response: Response, deadlines: ReadDeadlines) -> bytes:
@@ -52,9 +53,9 @@ def _first_bytes(response: Response, deadlines: ReadDeadlines) -> bytes:
 
 
 def _read_events(
-    first: bytes, response: Response, deadlines: ReadDeadlines, secrets: Secrets | None, label: str
+    first: bytes, response: Response, deadlines: ReadDeadlines, stream: ChatStream, label: str
 ) -> Iterator[ModelEvent]:
-    decoder, stream = JsonSseDecoder(), ChatStream(secrets)
+    decoder = JsonSseDecoder()
     data = first
     while data:
         for payload in decoder.feed(data):
@@ -71,12 +72,12 @@ def _read_events(
     yield from stream.finish()
 
 
-def read_whole(body: bytes, secrets: Secrets | None) -> Iterator[ModelEvent]:
+def read_whole(body: bytes, secrets: Secrets | None, provider: str | None = None) -> Iterator[ModelEvent]:
     """The events of an answer that is one JSON document although a stream was asked for.
 
     Raises UpstreamError if it is not a chat completion, and what `ChatStream` raises.
     """
-    stream = ChatStream(secrets)
+    stream = ChatStream(secrets, provider)
     for document in documents_of(body):
         yield from stream.read(document)
     if not stream.has_choices:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from app.errors import UpstreamError
 from app.events.types import FinishReason
 
 MAX_SHOWN = 80  # characters of an unknown reason in our message
@@ -79,6 +80,19 @@ def read_finish_reason(given: str) -> FinishReason | Literal["failure"] | None:
     if word in _STOP:
         return "stop"
     return next((meaning for pattern, meaning in _MEANINGS if pattern.search(word)), "failure")
+
+
+def reason_to_keep(given: str, known: FinishReason | None) -> FinishReason | None:
+    """The reason of an answer that had the reason `known` so far, None if there is none yet.
+
+    Raises UpstreamError if what is `given` now is a failure.
+    """
+    reason = read_finish_reason(given)
+    if reason == "failure":
+        raise UpstreamError(f"The provider ended its answer early: {shown(given)}.")
+    if reason is None or (reason == "stop" and known is not None):
+        return known  # some servers say "stop" behind the real reason
+    return reason
 
 
 def shown(reason: str) -> str:

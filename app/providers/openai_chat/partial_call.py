@@ -7,6 +7,7 @@ arguments begin: by then the name is complete.
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import orjson
 
@@ -28,6 +29,7 @@ class PartialCall:
         self.given_index = given_index
         self.id: str | None = None
         self.name = ""
+        self.extra: dict[str, Any] = {}  # what the provider wants back; not in any event yet
         self.announced = False  # whether its first event is out
         self.is_blank = True
         self._pieces: list[str] = []

@@ -50,7 +50,7 @@ class OpenAIChatProvider:
 
     def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
         """One answer; see `Provider`. A server that answers with one JSON document is understood, too."""
-        body = build_body(call, self._settings.model(call.model), self._max_tokens_field)
+        body = build_body(call, self._settings.model(call.model), self._max_tokens_field, self.name)
         if self._model_prefix and "/" not in call.model:
             body["model"] = self._model_prefix + call.model
         headers = {"X-Request-Id": call.request_id} if call.request_id else {}
@@ -65,7 +65,7 @@ class OpenAIChatProvider:
                     self._secrets,
                     response.header("content-type"),
                 )
-            yield from read_answer(response, deadlines, self._secrets)
+            yield from read_answer(response, deadlines, self._secrets, self.name)
 
     def close(self) -> None:
         self._transport.close()

@@ -6,20 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.config.settings import ModelSettings
-from app.messages import ImagePart, Message, PlainMessage, PlainMessages, TextPart, ToolSpec
+from app.messages import ImagePart, Message, PlainMessage, PlainMessages, TextPart, ToolCall, ToolSpec
 from app.providers.base import PARAMS, ModelCall
 
+PROCESSED = PlainMessage("assistant", "I have processed the tool results.")  # in OpenClaw's words
 
-def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> dict[str, Any]:
+
+def build_body(
+    call: ModelCall, model: ModelSettings, max_tokens_field: str, provider: str = ""
+) -> dict[str, Any]:
     """The body to send. It always asks for a stream: a run has its deltas as events, however it was started.
 
     `max_tokens_field` is the name of the limit on output tokens, unless the model's `compat` names another.
+    `provider` is the name of the provider it is for, which gets back what it wants with its own tool calls.
     """
     body: dict[str, Any] = {
         "model": call.model,
-        "messages": _messages(call.messages),
+        "messages": _messages(call.messages, provider),
         "stream": True,
     }
+    if model.compat.get("requiresAssistantAfterToolResult"):
+        body["messages"] = _with_answered_results(body["messages"])
     if model.compat.get("supportsUsageInStreaming", True):
         body["stream_options"] = {"include_usage": True}
     for name, value in call.params.items():
@@ -37,14 +44,30 @@ def build_body(call: ModelCall, model: ModelSettings, max_tokens_field: str) -> 
     return body
 
 
-def _messages(messages: Sequence[Message]) -> Sequence[PlainMessage | dict[str, Any]]:
+def _messages(messages: Sequence[Message], provider: str) -> Sequence[PlainMessage | dict[str, Any]]:
     if isinstance(messages, PlainMessages):
         return messages.wire  # they are stored in the wire format
-    return [_message(message) for message in messages]
+    return [_message(message, provider) for message in messages]
 
 
-def _message(message: Message) -> dict[str, Any]:
-    role, content, tool_calls, tool_call_id, name, refusal = message
+def _with_answered_results(messages: Sequence[Any]) -> Sequence[Any]:
+    """The messages with an assistant's one wherever the user's would follow a tool's result.
+
+    So it is after a run that failed with the results in hand, and some chat templates refuse it.
+    """
+    answered: list[Any] = []
+    before = None
+    for message in messages:
+        role = message.role if isinstance(message, PlainMessage) else message["role"]
+        if (before, role) == ("tool", "user"):
+            answered.append(PROCESSED)
+        answered.append(message)
+        before = role
+    return answered
+
+
+def _message(message: Message, provider: str) -> dict[str, Any]:
+    role, content, tool_calls, tool_call_id, name, refusal, extra = message
     if refusal and not content:
         content = refusal  # many servers do not know the field
     wire: dict[str, Any] = {
@@ -53,15 +76,20 @@ def _message(message: Message) -> dict[str, Any]:
     }
     if tool_calls:
         wire["content"] = content or None
-        wire["tool_calls"] = [
-            {"id": one.id, "type": "function", "function": {"name": one.name, "arguments": one.arguments}}
-            for one in tool_calls
-        ]
+        wire["tool_calls"] = [_tool_call(one, provider) for one in tool_calls]
+        if extra is not None:
+            wire |= extra.for_provider(provider)
     if tool_call_id is not None:
         wire["tool_call_id"] = tool_call_id
     if name is not None and role != "tool":
         wire["name"] = name
     return wire
+
+
+def _tool_call(call: ToolCall, provider: str) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments}
+    wire = {"id": call.id, "type": "function", "function": function}
+    return wire if call.extra is None else {**wire, **call.extra.for_provider(provider)}
 
 
 def _part(part: TextPart | ImagePart) -> dict[str, Any]:

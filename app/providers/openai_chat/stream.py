@@ -27,8 +27,9 @@ from app.providers.http.secrets import Secrets
 from app.providers.openai_chat.chunk import DONE, choice_index, chunks_of, load_odd, only_text
 from app.providers.openai_chat.content import HalfCharacters, read_fields
 from app.providers.openai_chat.errors import error_from_body
+from app.providers.openai_chat.extras import EXTRA_NAMES, MessageExtras
 from app.providers.openai_chat.failure import failure_in, may_explain
-from app.providers.openai_chat.finish_reason import read_finish_reason, shown
+from app.providers.openai_chat.finish_reason import reason_to_keep
 from app.providers.openai_chat.tool_calls import ToolCallReader, find_calls
 from app.providers.openai_chat.usage import UsageReader
 
@@ -45,16 +46,18 @@ class ChatStream:
     are read without calls; what seldom comes is made when it comes.
     """
 
-    def __init__(self, secrets: Secrets | None = None) -> None:
+    def __init__(self, secrets: Secrets | None = None, provider: str | None = None) -> None:
+        """`provider` is the name of the one that answers; `secrets` are removed from messages of errors."""
         self.done = False
         self.begun = False
         self.has_choices = False  # whether anything that came has the form of an answer
-        self._secrets = secrets
+        self._secrets, self._provider = secrets, provider
         self._reason: FinishReason | None = None
         self._names_reasons = False  # whether any choice had a `finish_reason`, be it null
         self._explanation: dict[str, Any] | None = None
         self._usage = UsageReader()
         self._calls: ToolCallReader | None = None
+        self._extras: MessageExtras | None = None
         self._choice: int | None = None  # the index of the choice that is read
         self._in_deltas: set[str] = set()  # which of text, reasoning, refusal and calls came in deltas
         self._from_messages = ""  # the text that came in whole messages
@@ -94,6 +97,8 @@ class ChatStream:
             if reason == "stop":
                 reason = "tool_calls"  # some servers say "stop" beside tool calls
             events += self._calls.end(reason)
+            if self._extras is not None:
+                events += self._extras.end(self._provider)
         elif reason == "tool_calls":
             raise UpstreamError("The provider announced tool calls and sent none.")
         events.append(ModelFinished(reason, self._usage.result()))
@@ -188,7 +193,7 @@ class ChatStream:
         if "finish_reason" in choice:
             self._names_reasons = True
             if (given := choice["finish_reason"]) and type(given) is str:
-                self._reason = self._read_reason(given)
+                self._reason = reason_to_keep(given, self._reason)
 
     def _read_delta(self, delta: dict[str, Any], events: list[ModelEvent]) -> None:
         text, reasoning, refusal = read_fields(delta)
@@ -204,6 +209,8 @@ class ChatStream:
         if "tool_calls" in delta or "function_call" in delta:
             self._in_deltas.add("calls")
             self._read_calls(delta, events)
+        if not EXTRA_NAMES.isdisjoint(delta):
+            self._extras = (self._extras or MessageExtras()).read(delta)
 
     def _read_message(self, message: dict[str, Any], events: list[ModelEvent]) -> None:
         """A whole message: what of it has not come in deltas."""
@@ -217,6 +224,8 @@ class ChatStream:
             self._add(RefusalDelta, refusal, events)
         if "calls" not in known:
             self._read_calls(message, events)
+        if self._extras is None and not EXTRA_NAMES.isdisjoint(message):
+            self._extras = MessageExtras().read(message)
 
     def _unread(self, text: str) -> str:
         """What of a message's text is new: some servers send it again and again, as far as it has come."""
@@ -236,15 +245,6 @@ class ChatStream:
     def _read_calls(self, fields: dict[str, Any], events: list[ModelEvent]) -> None:
         if calls := find_calls(fields):
             if self._calls is None:
-                self._calls = ToolCallReader()
+                self._calls = ToolCallReader(self._provider)
             events += self._calls.read(calls)
             self.begun = True
-
-    def _read_reason(self, given: str) -> FinishReason | None:
-        """The reason to keep. Raises UpstreamError if it is a failure."""
-        reason = read_finish_reason(given)
-        if reason == "failure":
-            raise UpstreamError(f"The provider ended its answer early: {shown(given)}.")
-        if reason is None or (reason == "stop" and self._reason is not None):
-            return self._reason  # some servers say "stop" behind the real reason
-        return reason

@@ -19,9 +19,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from app.errors import UpstreamError
 from app.events.types import FinishReason, ToolCallDelta
+from app.messages import Extra, json_size
 from app.providers.http.lenient_json import without_surrogates
+from app.providers.openai_chat.extras import read_call_extras
 from app.providers.openai_chat.partial_call import PartialCall
 
 MAX_INDEX = 1000  # that a server may choose; a larger one is replaced
@@ -30,7 +34,10 @@ FRAGMENT_BYTES = 500  # memory that one of these takes besides its text
 
 
 class Fragment:
-    """A piece of a call, with what it has: an index (-1: none), an id, a name, arguments as text."""
+    """A piece of a call, with what it has: an index, an id, a name, arguments as text.
+
+    `extra` is what the provider wants back with the call.
+    """
 
     def __init__(self, raw: dict[str, Any]) -> None:
         function = raw.get("function")
@@ -39,12 +46,14 @@ class Fragment:
         self.id = _text(raw.get("id")) or None
         self.name = _text(fields.get("name"))
         self.arguments = _arguments(fields.get("arguments"))
+        self.extra = read_call_extras(raw)
 
 
 class ToolCallReader:
     """The calls of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, provider: str | None = None) -> None:
+        self._provider = provider
         self._calls: list[PartialCall] = []
         self._by_index: dict[int, PartialCall] = {}  # an index as given -> the call that had it last
         self._by_id: dict[str, PartialCall] = {}
@@ -74,7 +83,8 @@ class ToolCallReader:
                 self._by_index[key] = call
             if call.id is None and fragment.id is not None:
                 self._by_id[fragment.id] = call
-            events += call.add(fragment.id, fragment.name, fragment.arguments)
+            call.extra |= fragment.extra
+            events += self._with_extra(call, call.add(fragment.id, fragment.name, fragment.arguments))
             if not call.announced:
                 self._hold(fragment)
         return events
@@ -90,7 +100,15 @@ class ToolCallReader:
     def end(self, reason: FinishReason) -> list[ToolCallDelta]:
         """The events that were held back. Raises UpstreamError if a call has no name."""
         is_whole = reason in ("stop", "tool_calls")
-        return [event for call in self._calls for event in call.end(is_whole)]
+        return [event for call in self._calls for event in self._with_extra(call, call.end(is_whole))]
+
+    def _with_extra(self, call: PartialCall, events: list[ToolCallDelta]) -> list[ToolCallDelta]:
+        """The events of a call with what its provider wants back, unless the call is held back still."""
+        if not call.extra or not (events or call.announced):
+            return events
+        extra, call.extra = Extra(call.extra, self._provider), {}
+        first = events[0] if events else ToolCallDelta(call.index)
+        return [replace(first, extra=extra), *events[1:]]
 
     def _find(self, fragment: Fragment, key: int | None) -> PartialCall | None:
         """The call that a fragment belongs to, unless it begins another; None if it begins one for certain.
@@ -144,6 +162,7 @@ class ToolCallReader:
 
     def _hold(self, fragment: Fragment) -> None:
         self._held += FRAGMENT_BYTES + len(fragment.id or "") + len(fragment.name) + len(fragment.arguments)
+        self._held += (json_size(fragment.extra) or 0) if fragment.extra else 0
         if self._held > MAX_HELD_BYTES:
             raise UpstreamError("The provider sent too many tool calls without a name or arguments.")
 

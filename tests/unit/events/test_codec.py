@@ -13,6 +13,7 @@ from app.events.codec import dump_event, load_event
 from app.events.errors import error_from_code
 from app.events.types import (
     Event,
+    ExtraDelta,
     ModelFinished,
     ReasoningDelta,
     RefusalDelta,
@@ -24,7 +25,7 @@ from app.events.types import (
     ToolCalled,
     ToolReturned,
 )
-from app.messages import ToolCall, Usage
+from app.messages import Extra, ToolCall, Usage
 
 EXAMPLES = (
     RunStarted("run_1", "main", "agent:main:x", 1.5, "connection-1"),
@@ -32,6 +33,8 @@ EXAMPLES = (
     ReasoningDelta("hm"),
     RefusalDelta("No."),
     ToolCallDelta(1, "call_1", "clock", '{"a":'),
+    ToolCallDelta(1, extra=Extra({"extra_content": {"google": {"thought_signature": "s"}}}, "google")),
+    ExtraDelta(Extra({"reasoning_content": "hm", "reasoning_details": [{"text": "hm"}]}, "deepseek")),
     ToolCalled(ToolCall("call_1", "clock", "{}")),
     ToolReturned("call_1", "clock", "noon", is_error=True),
     ModelFinished("stop", Usage(1, 2, 3, 4, estimated=True), "fake/m"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from app.errors import UpstreamError
 from app.events.types import (
     Event,
+    ExtraDelta,
     ModelFinished,
     ReasoningDelta,
     RefusalDelta,
@@ -22,7 +23,7 @@ from app.events.types import (
     ToolCallDelta,
 )
 from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
-from app.messages import ToolCall, Usage
+from app.messages import Extra, ToolCall, Usage
 from app.runs.run import RunResult
 
 HEAD = {"id": "chatcmpl_1", "object": "chat.completion.chunk", "created": 1700000000, "model": "openclaw:ä"}
@@ -111,6 +112,21 @@ def test_tool_calls_are_streamed_in_fragments():
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": '"hi"}'}}]}),
         chunk({}, "tool_calls"),
         "[DONE]",
+    ]
+
+
+def test_what_a_provider_wants_back_is_streamed_with_the_calls():
+    signature = {"google": {"thought_signature": "s"}}
+    chunks = stream(
+        ToolCallDelta(0, "c1", "up", "{}", Extra({"extra_content": signature}, "google")),
+        ExtraDelta(Extra({"reasoning_content": "hm"}, "google")),
+        RunFinished("tool_calls", USAGE),
+    )
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "up", "arguments": "{}"}}
+    whose = {"x_openclaw_provider": "google"}
+    assert chunks[1:-2] == [
+        chunk({"tool_calls": [{**call, "extra_content": signature, **whose}]}),
+        chunk({"reasoning_content": "hm", **whose}),
     ]
 
 

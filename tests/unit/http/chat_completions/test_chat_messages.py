@@ -106,10 +106,13 @@ def test_one_message_to_answer_is_enough(raw: dict[str, Any], expected: Message)
             {"role": "assistant", "tool_calls": [CALL, {"id": "c2", "function": {"name": "down"}}]},
             Message("assistant", "", (ToolCall("c1", "up", "{}"), ToolCall("c2", "down", ""))),
         ),
-        ({"role": "assistant", "content": None, "refusal": "No."}, Message("assistant", "No.")),
-        ({"role": "assistant", "content": "", "refusal": "No."}, Message("assistant", "No.")),
+        ({"role": "assistant", "content": None, "refusal": "No."}, Message("assistant", refusal="No.")),
+        ({"role": "assistant", "content": "", "refusal": "No."}, Message("assistant", refusal="No.")),
         ({"role": "assistant", "content": "Yes.", "refusal": None}, Message("assistant", "Yes.")),
-        ({"role": "assistant", "content": "Yes.", "refusal": "No."}, Message("assistant", "Yes.\nNo.")),
+        (
+            {"role": "assistant", "content": "Yes.", "refusal": "No."},
+            Message("assistant", "Yes.", refusal="No."),
+        ),
         (
             {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}, text("Sorry.")]},
             Message("assistant", "No.\nSorry."),

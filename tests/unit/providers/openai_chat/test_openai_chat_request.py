@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.config.settings import ModelSettings
-from app.messages import ImagePart, Message, TextPart, ToolCall, ToolSpec
+from app.messages import Extra, ImagePart, Message, PlainMessage, TextPart, ToolCall, ToolSpec
 from app.providers import base
 from app.providers.base import ModelCall
 from app.providers.openai_chat.request import build_body
@@ -157,3 +157,52 @@ def test_tool_choice(choice: str, wire: Any):
 
 def test_without_tools_nothing_about_tools_is_sent():
     assert body(tool_choice="auto", params={"parallel_tool_calls": True}) == body()
+
+
+EXTRA = Extra({"extra_content": {"google": {"thought_signature": "s"}}}, "google")
+THOUGHTS = Extra({"reasoning_content": "hm"}, "deepseek")
+
+
+@pytest.mark.parametrize(
+    ("extra", "provider", "sent"),
+    [
+        (EXTRA, "google", True),
+        (EXTRA, "other", False),
+        (Extra(EXTRA.fields), "other", True),  # resent by a caller that did not keep whose it is
+    ],
+)
+def test_what_a_provider_wants_back_is_for_that_provider_only(extra: Extra, provider: str, sent: bool):
+    message = Message("assistant", "", (ToolCall("c1", "up", "{}", extra),), extra=extra)
+    call = ModelCall("m", (HI, message, Message("tool", "HI", (), "c1")))
+    wire = build_body(call, BARE, "max_tokens", provider)["messages"][1]
+    assert ("extra_content" in wire) is sent
+    assert ("extra_content" in wire["tool_calls"][0]) is sent
+
+
+def test_what_belongs_beside_calls_is_not_sent_without_them():
+    wire = build_body(ModelCall("m", (HI, Message("assistant", "hi", extra=THOUGHTS))), BARE, "x", "deepseek")
+    assert wire["messages"][1] == {"role": "assistant", "content": "hi"}
+
+
+def test_some_servers_need_an_answer_between_a_result_and_the_next_question():
+    call = Message("assistant", "", (ToolCall("c1", "up", "{}"),))
+    result = Message("tool", "HI", (), "c1")
+    strict = ModelSettings("m", compat={"requiresAssistantAfterToolResult": True})
+    roles = [
+        one.role if isinstance(one, PlainMessage) else one["role"]
+        for one in body(HI, call, result, HI, call, result, Message("assistant", "x"), HI, model=strict)[
+            "messages"
+        ]
+    ]
+    assert roles == [
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+    ]
+    assert len(body(HI, call, result, HI)["messages"]) == 4
