@@ -40,16 +40,22 @@ def give_way() -> None:
     `gevent.sleep(0)` would not do: the loop runs up to fifty such callbacks, one after the other, before it
     looks at the sockets again.
     """
-    now = monotonic()
-    if now - _Turn.began_at < MAX_SLICE or not is_patched():
+    if monotonic() - _Turn.began_at < MAX_SLICE or not is_patched():
         return
+    # All that wait go on in the next turn, one after the other, so each looks again whether it is over.
+    while _is_over():
+        gevent.idle(PRIORITY)
+
+
+def _is_over() -> bool:
+    """Whether the turn has been long enough for the calling greenlet."""
+    now = monotonic()
     # A turn is identified by libev's count of them: its time, `loop.now`, also moves when a timer is started.
     number = get_hub().loop.iteration
     caller = id(getcurrent())
     if number != _Turn.number:
         _Turn.number, _Turn.began_at, _Turn.caller = number, now, caller
-        return
+        return False
     limit = MAX_SLICE if caller == _Turn.caller else MAX_TURN
     _Turn.caller = caller
-    if now - _Turn.began_at > limit:
-        gevent.idle(PRIORITY)
+    return now - _Turn.began_at > limit

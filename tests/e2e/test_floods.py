@@ -82,6 +82,11 @@ def test_a_strangers_flood(own: GatewayProcess, what: str) -> None:
     assert_harmless(own, Flood(own, (opening,), piece, connections=4), has_sent(100_000))
 
 
+def test_many_strangers_at_once(own: GatewayProcess) -> None:
+    opening, piece = STRANGERS["pings before connect"]
+    assert_harmless(own, Flood(own, (opening,), piece, connections=40), has_sent(1_000_000))
+
+
 @pytest.mark.parametrize("what", UNANSWERED)
 def test_a_strangers_flood_of_requests(own: GatewayProcess, what: str) -> None:
     opening, piece = UNANSWERED[what]

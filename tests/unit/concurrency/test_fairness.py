@@ -64,6 +64,32 @@ def test_no_greenlet_waits_until_another_has_done_all_its_work():
     assert told.split() == ["short", "long"]
 
 
+def test_a_turn_is_bounded_however_many_greenlets_wait():
+    told = patched(
+        HOG
+        + """
+    turns = []
+
+    def watch():
+        while not all(hog.dead for hog in hogs):
+            began = time.monotonic()
+            gevent.sleep(0.001)
+            turns.append(time.monotonic() - began)
+
+    def big(pieces):
+        for _ in range(pieces):
+            give_way()
+            work(0.02)
+
+    hogs = [gevent.spawn(big, 3) for _ in range(40)]
+    gevent.spawn(watch).join()
+    # 2.4 s of work in 120 pieces; without a bound all 40 would work in each turn.
+    print(len(turns) > 8, all(hog.successful() for hog in hogs))
+    """
+    )
+    assert told.split() == ["True", "True"]
+
+
 def test_starting_timers_does_not_count_as_a_turn():
     """In a callback gevent moves the loop's time when a timer is started, as each time limit does."""
     told = patched(
