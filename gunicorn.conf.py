@@ -12,6 +12,7 @@ from app.http.server_requests import finish_request  # noqa: E402
 from app.logs.lines import logging_config  # noqa: E402
 from app.runtime import (  # noqa: E402
     ServerLog,
+    check_listeners,
     check_server,
     start_settings,
     start_worker,
@@ -40,6 +41,7 @@ logger_class = ServerLog
 logconfig_dict = logging_config(settings.logging.level, settings.logging.format)
 
 on_starting = check_server
+when_ready = on_reload = check_listeners
 post_worker_init = start_worker
 pre_request = refuse_ambiguous_headers
 post_request = finish_request

@@ -6,6 +6,7 @@ from functools import partial
 from app.bootstrap import build_gateway
 from app.config.loader import load_settings
 from app.factory import create_app
+from app.runtime import worker_settings
 
-_load = partial(load_settings, os.environ)
-app = create_app(build_gateway(_load(), _load))
+_settings, _stale = worker_settings(os.environ)
+app = create_app(build_gateway(_settings, partial(load_settings, os.environ), stale=_stale))

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from app.auth.limits import AttemptLimiter
-from app.auth.policy import check_start
 from app.concurrency.background import background_tasks, spawn
 from app.concurrency.native_thread import NativeThread
 from app.config.apis import ProviderApi
@@ -18,7 +17,7 @@ from app.config.edit import ConfigFile
 from app.config.loader import load_settings
 from app.config.settings import ProviderSettings, Settings
 from app.config.source.parsed_file import ParsedFile
-from app.config.watch import ConfigWatch
+from app.config.watch import ConfigWatch, merged_into
 from app.control.commands import Commands
 from app.control.models import Models
 from app.control.sessions import Sessions
@@ -44,21 +43,29 @@ from app.runs.tasks import TaskBuilder
 from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
 from app.sessions.store import SqlSessionStore
+from app.start import check_settings, check_whole_start
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
+
+
+def load_instead(parsed: ParsedFile) -> Settings:
+    """The settings as they would be if that text were the configuration. Raises ConfigError."""
+    return load_settings(os.environ, parsed=parsed)
 
 
 def build_gateway(
     settings: Settings,
     load: Callable[[], Settings],
-    load_file: Callable[[ParsedFile], Settings] | None = None,
+    load_file: Callable[[ParsedFile], Settings] = load_instead,
+    stale: str | None = None,
 ) -> Gateway:
     """The gateway with `settings`.
 
     `load` reads the configuration again when its files have changed; `load_file` takes another text for it.
+    `stale` says why `settings` are not what the file says, if they are not.
     """
     native_thread = NativeThread()
-    watch = ConfigWatch(lambda: native_thread.call(load), settings)
+    watch = ConfigWatch(lambda: native_thread.call(load), settings, check=check_settings, stale=stale)
     current = watch.current
     database = SqliteDatabase(settings.storage_url)
     worker = WorkerLock(database.directory)
@@ -70,7 +77,7 @@ def build_gateway(
     maintenance = Maintenance(current, runs, store.maintenance, worker.remove_stale, metrics)
     gateway = Gateway(
         config=watch,
-        config_file=ConfigFile(current, partial(check_file, load_file or load_instead), native_thread),
+        config_file=ConfigFile(current, partial(check_file, load_file, running=current), native_thread),
         intake=Intake(current, store.runs, models.known),
         runs=runs,
         store=store,
@@ -113,14 +120,18 @@ def build_providers(watch: ConfigWatch) -> ProviderRegistry:
     return providers
 
 
-def load_instead(parsed: ParsedFile) -> Settings:
-    """The settings as they would be if that text were the configuration. Raises ConfigError."""
-    return load_settings(os.environ, parsed=parsed)
-
-
-def check_file(load_file: Callable[[ParsedFile], Settings], parsed: ParsedFile) -> None:
-    """Raise ConfigError if the gateway could not run with that text as its configuration."""
-    check_start(load_file(parsed).gateway)
+def check_file(
+    load_file: Callable[[ParsedFile], Settings],
+    parsed: ParsedFile,
+    running: Callable[[], Settings] | None = None,
+) -> None:
+    """Raise ConfigError if no gateway could be started with that text as its configuration, or the `running`
+    one not go on with it.
+    """
+    loaded = load_file(parsed)
+    check_whole_start(loaded)
+    if running:
+        check_settings(merged_into(running(), loaded))
 
 
 def provider_builders(settings: Settings) -> Mapping[ProviderApi, BuildProvider]:

@@ -10,7 +10,8 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import gunicorn.http
@@ -18,8 +19,8 @@ import gunicorn.util
 from gevent import monkey
 from gunicorn.glogging import Logger
 
-from app.auth.policy import check_start
 from app.concurrency.background import spawn
+from app.config.listening import Address
 from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.errors import ConfigError
@@ -28,6 +29,7 @@ from app.http.server_connections import limit_connections
 from app.http.server_errors import write_error
 from app.http.server_requests import get_parser
 from app.logs.lines import log_event
+from app.start import check_settings, check_whole_start, settings_at
 
 logger = logging.getLogger("app.runtime")
 
@@ -37,20 +39,69 @@ STOP_CHECK_SECONDS = 0.2
 CLOSE_SECONDS = 8  # of the server's deadline, reserved for telling the last clients and closing
 
 
+@dataclass(slots=True)
+class Parent:
+    """What the server's parent process knows. Its workers have it from there, for they are forks of it.
+
+    `settings` are the last good ones; `addresses` is where the server listens, empty before it does, and
+    `is_overruled` whether its command line says so rather than the settings.
+    """
+
+    settings: Settings | None = None
+    addresses: tuple[Address, ...] = ()
+    is_overruled: bool = False
+
+
+_parent = Parent()
+
+
 def start_settings(environ: Mapping[str, str]) -> Settings:
-    """The settings to start with. Exits with 78, saying what to change, if they are not fit."""
+    """The settings to start with. Exits with 78, saying what is wrong, if the configuration is.
+
+    When a running server reads its configuration again (SIGHUP), a wrong one leaves the last good settings
+    in force.
+    """
     try:
         settings = load_settings(environ)
-        check_start(settings.gateway)
+        if _parent.settings:
+            check_whole_start(settings, _parent.addresses if _parent.is_overruled else ())
     except ConfigError as error:
-        refuse(error)
+        if _parent.settings is None:
+            refuse(error)
+        say(f"The last valid configuration stays in force: {error.message}")
+        return _parent.settings
+    _parent.settings = settings
     return settings
 
 
+def worker_settings(environ: Mapping[str, str]) -> tuple[Settings, str | None]:
+    """The settings of a worker that begins, and why they are not what the file says, if they are not.
+
+    A worker may begin long after the server, and the file may have been spoilt since. Raises RuntimeError if
+    the server runs without `gunicorn.conf.py`, whose checks are then missing.
+    """
+    if _parent.settings is None:
+        raise RuntimeError(
+            "start with -c gunicorn.conf.py: without it nothing checks who may use the gateway"
+        )
+    try:
+        settings, stale = settings_at(load_settings(environ), _parent.addresses), None
+        check_settings(settings)
+    except ConfigError as error:
+        settings, stale = settings_at(_parent.settings, _parent.addresses), error.message
+        log_event(logger, logging.ERROR, "the last valid configuration stays in force", why=stale)
+    return settings, stale
+
+
 def refuse(error: ConfigError) -> NoReturn:
-    lines = [f"The gateway does not start: {error.message}", *(f"  {line}" for line in error.problems)]
-    print("\n".join(lines), file=sys.stderr)  # noqa: T201  # no logging is set up yet
+    """Say why the gateway does not start, and exit."""
+    say(f"The gateway does not start: {error.message}")
     sys.exit(EX_CONFIG)
+
+
+def say(text: str) -> None:
+    """Write to standard error: no logging is set up yet."""
+    print(text, file=sys.stderr)  # noqa: T201
 
 
 def worker_count(environ: Mapping[str, str], settings: Settings) -> int:
@@ -58,10 +109,9 @@ def worker_count(environ: Mapping[str, str], settings: Settings) -> int:
     wanted = environ.get("WEB_CONCURRENCY", "1").strip() or "1"
     if wanted != "1":
         why = "Redis is not used yet" if settings.redis_url else "redis.url is not configured"
-        print(  # noqa: T201
+        say(
             f"WEB_CONCURRENCY={wanted} is clamped to 1 worker: several workers would need to share their "
-            f"sessions' queues, and {why}.",
-            file=sys.stderr,
+            f"sessions' queues, and {why}."
         )
     return 1
 
@@ -79,6 +129,27 @@ def check_server(server: Any) -> None:
         refuse(ConfigError(f"it needs gunicorn's gevent worker, not `{server.cfg.worker_class_str}`."))
     if server.cfg.workers != 1:
         refuse(ConfigError(f"it runs with one worker, not {server.cfg.workers}."))
+    if server.cfg.preload_app:
+        refuse(ConfigError("its worker loads the application, so --preload must not be given."))
+    _check_addresses(server.cfg.address)
+
+
+def check_listeners(server: Any) -> None:
+    """Refuse sockets that were opened wider than the settings allow, such as systemd's. The same after a
+    reload, which may have opened others. (gunicorn's `when_ready` and `on_reload`)
+    """
+    _check_addresses([listener.sock.getsockname() for listener in server.LISTENERS] or server.cfg.address)
+    configured = _parent.settings and (_parent.settings.gateway.host, _parent.settings.gateway.port)
+    _parent.is_overruled = server.cfg.address != [configured]
+
+
+def _check_addresses(addresses: Sequence[Address]) -> None:
+    assert _parent.settings is not None
+    try:
+        check_whole_start(_parent.settings, addresses)
+    except ConfigError as error:
+        refuse(error)
+    _parent.addresses = tuple(addresses)
 
 
 def start_worker(worker: Any) -> None:

@@ -8,6 +8,7 @@ docs/http.md#host-names-and-web-pages.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from app.auth.authenticate import Caller
 from app.auth.network import is_loopback, is_trusted_proxy
@@ -39,15 +40,22 @@ def check_request(caller: Caller, gateway: GatewaySettings, is_upgrade: bool) ->
 def check_host(host: str | None, gateway: GatewaySettings) -> None:
     """Raise HostNotAllowed for a Host header that is not ours.
 
-    Hosts are checked on a gateway without a secret, and wherever `gateway.allowedHosts` is set.
+    Hosts are checked on a gateway without a secret, on one that listens on loopback with no reverse proxy
+    before it, and wherever `gateway.allowedHosts` is set.
     """
-    if gateway.auth.mode != "none" and not gateway.allowed_hosts:
+    if not checks_hosts(gateway) or is_our_host(host, gateway):
         return
-    if not is_our_host(host, gateway):
-        raise HostNotAllowed(
-            f"This gateway does not answer to the name {(host or '')[:100]!r}. "
-            "gateway.allowedHosts lists the names it has."
-        )
+    raise HostNotAllowed(
+        f"This gateway does not answer to the name {(host or '')[:100]!r}. gateway.allowedHosts lists the "
+        "names it has; behind a reverse proxy on this machine, gateway.trustedProxies names the proxy."
+    )
+
+
+def checks_hosts(gateway: GatewaySettings) -> bool:
+    """Whether this gateway answers to its own names alone."""
+    if gateway.allowed_hosts or gateway.auth.mode == "none":
+        return True
+    return gateway.is_loopback and not gateway.trusted_proxies
 
 
 def is_our_host(host: str | None, gateway: GatewaySettings) -> bool:
@@ -131,5 +139,6 @@ def _hostname(host: str | None) -> str:
     return name.rpartition(":")[0] if name.count(":") == 1 else name
 
 
+@lru_cache(maxsize=64)
 def _is_loopback_name(name: str) -> bool:
     return name == "localhost" or name.endswith(".localhost") or is_loopback(name)

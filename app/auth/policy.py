@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from app.config.settings import AuthSettings, GatewaySettings
 from app.errors import ConfigError
 
@@ -9,9 +11,11 @@ PLACEHOLDERS = frozenset(
     {"your_token", "your-token", "yourtoken", "your_password", "your-password", "changeme", "change-me"}
     | {"change_me", "secret", "token", "password", "default", "example", "test", "admin", "openclaw"}
     | {"clawdbot", "try-me-on-loopback", "replace-me", "replace_me", "todo", "my-token", "mytoken"}
-    | {"my-secret", "123456", "12345678", "123456789", "qwerty", "letmein"}
+    | {"my-secret", "__openclaw_redacted__", "123456", "12345678", "123456789", "qwerty", "letmein"}
 )
 MIN_SECRET = 16
+# `${NAME}`, `$NAME`, `%NAME%`, `{{ name }}`, `<your token>`: a name that nothing has replaced by its value.
+_UNREPLACED = re.compile(r".*\$\{[^}]*\}.*|\$\w+|%\w+%|\{\{.*\}\}|<.*>", re.DOTALL)
 
 
 def check_start(gateway: GatewaySettings) -> None:
@@ -20,7 +24,7 @@ def check_start(gateway: GatewaySettings) -> None:
     if auth.mode == "none":
         if not gateway.is_loopback:
             raise ConfigError(
-                f"gateway.auth.mode is `none`, but the gateway would listen on {gateway.host}. "
+                f"gateway.auth.mode is `none`, but the gateway would listen on {_where(gateway)}. "
                 "Without a secret it may only listen on loopback: set gateway.auth.token, or set "
                 "gateway.bind to `loopback`."
             )
@@ -35,6 +39,16 @@ def check_start(gateway: GatewaySettings) -> None:
     _check_secret(auth, gateway.is_loopback)
 
 
+def is_placeholder(secret: str) -> bool:
+    """Whether a secret is one that everybody knows, or only the name of one: `${OPENCLAW_GATEWAY_TOKEN}`."""
+    written = secret.strip()
+    return written.lower() in PLACEHOLDERS or _UNREPLACED.fullmatch(written) is not None
+
+
+def _where(gateway: GatewaySettings) -> str:
+    return gateway.bound_host or gateway.host
+
+
 def _check_secret(auth: AuthSettings, is_loopback: bool) -> None:
     secret = auth.password if auth.mode == "password" else auth.token
     if not secret:
@@ -45,7 +59,7 @@ def _check_secret(auth: AuthSettings, is_loopback: bool) -> None:
         )
     if is_loopback:
         return
-    if secret.strip().lower() in PLACEHOLDERS:
+    if is_placeholder(secret):
         raise ConfigError(
             f"gateway.auth.{auth.mode} is a well-known placeholder, and the gateway would listen beyond "
             "loopback. Set one of your own."

@@ -13,6 +13,7 @@ from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.config.shown.redact import redact
 from app.errors import ConfigError
+from app.start import check_whole_start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,9 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(args: argparse.Namespace) -> int:
-    """Prints `ok` and the notes, or every problem on standard error."""
+    """Prints `ok` and the notes, or every reason why a gateway does not start, on standard error."""
     try:
         settings = load_settings(os.environ)
+        check_whole_start(settings)
     except ConfigError as error:
         return _refuse(error, as_json=args.json)
     file = str(settings.config_path) if settings.config_path else None
@@ -58,7 +60,8 @@ def _dump(settings: Settings, indent: int | None) -> str:
 
 def _refuse(error: ConfigError, *, as_json: bool) -> int:
     if as_json:
-        print_json_text(json.dumps({"ok": False, "problems": error.problems}, indent=2))
+        problems = error.problems or [error.message]
+        print_json_text(json.dumps({"ok": False, "problems": problems}, indent=2))
     else:
         print_text(error.message, file=sys.stderr)
     return EXIT_CONFIG

@@ -19,6 +19,7 @@ from app.config.schema import checks
 from app.config.schema.root import RootSchema
 from app.config.schema.unknown_keys import UnknownKeys
 from app.config.settings import Settings
+from app.config.shown.secrets import is_secret
 from app.config.source.dotenv import fill_from_dotenv
 from app.config.source.environment import with_env_section
 from app.config.source.includes import TreeReader
@@ -106,7 +107,7 @@ class _Loading:
         kept = unknown_keys.remove(schema, tree)
         self.problems.tree = kept
         self.environ = with_env_section(self.environ, kept.pop("env", JsonObject({}, {})), self.problems)
-        substituted = Substitution(self.environ, self.problems).apply(kept)
+        substituted = Substitution(self.environ, self.problems, is_secret).apply(kept)
         loaded: dict[str, Any] = {}
         for name, section in schema.fields.items():
             if section.data_key in substituted:

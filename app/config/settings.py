@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from app.config.apis import DEFAULT_API, ProviderApi
 from app.config.limits import Limits
+from app.config.listening import is_loopback_host
 
 # The words that a setting may have; the schema accepts exactly these.
 AuthMode = Literal["token", "password", "none", "trusted-proxy"]
@@ -59,9 +60,8 @@ class AuthSettings:
 class ImageSettings:
     allow_url: bool = False
     url_allowlist: tuple[str, ...] = ()
-    allowed_mimes: tuple[str, ...] = (
-        *("image/jpeg", "image/png", "image/gif"),
-        *("image/webp", "image/heic", "image/heif"),
+    allowed_mimes: tuple[str, ...] = tuple(
+        f"image/{kind}" for kind in ("jpeg", "png", "gif", "webp", "heic", "heif")
     )
     max_bytes: int = 10 * MiB
     max_redirects: int = 3
@@ -100,12 +100,15 @@ class RemoteSettings:
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`host` and `port` are where to listen, worked out from `bind`, `customBindHost` and `$PORT`."""
+    """`host` and `port` are where to listen, worked out from `bind`, `customBindHost` and `$PORT`;
+    `bound_host` is where the server really listens, which its command line may overrule: None before it does.
+    """
 
     host: str = "127.0.0.1"
     port: int = 18789
     bind: BindMode = "loopback"
     custom_bind_host: str | None = None
+    bound_host: str | None = None
     mode: GatewayMode = "local"
     remote: RemoteSettings = RemoteSettings()
     auth: AuthSettings = AuthSettings()
@@ -121,7 +124,7 @@ class GatewaySettings:
 
     @property
     def is_loopback(self) -> bool:
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return is_loopback_host(self.bound_host or self.host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class ConfigWatch:
     """`settings` is always valid. `stale` is None while it is what the file says, else the reason why not.
 
     Build it right after loading `initial`: a change in between is not noticed. A file is read only when its
-    modification time, size or inode has changed, because the JSON5 parser is slow.
+    modification time, size or inode has changed, because the JSON5 parser is slow. `check` is asked about
+    what would be in force after a change, and raises ConfigError if the gateway could not go on with it.
     """
 
     def __init__(
@@ -37,11 +38,14 @@ class ConfigWatch:
         load: Callable[[], Settings],
         initial: Settings,
         *listeners: Callable[[Settings], None],
+        check: Callable[[Settings], object] = lambda _: None,
         interval: float = 1.0,
+        stale: str | None = None,
     ) -> None:
         self.settings = initial
-        self.stale: str | None = None
+        self.stale = stale
         self._load = load
+        self._check = check
         self._listeners = listeners
         self._interval = interval
         self._stamps = _stamps(initial.sources)
@@ -89,10 +93,15 @@ class ConfigWatch:
         return False
 
     def _apply(self, loaded: Settings) -> bool:
+        new = merged_into(self.settings, loaded)
+        try:
+            self._check(new)
+        except ConfigError as error:
+            return self._keep(error.message)
         if self.stale:
             log_event(logger, logging.INFO, "the configuration is valid again")
         self.stale = None
-        new = self._without_restart(loaded)
+        self._log_restarts(loaded)
         self._log_notes(loaded.notes)
         if replace(new, notes=(), sources=()) == replace(self.settings, notes=(), sources=()):
             return False
@@ -108,8 +117,8 @@ class ConfigWatch:
                 log_event(logger, logging.INFO, "configuration", note=note)
         self._logged.update(notes)
 
-    def _without_restart(self, loaded: Settings) -> Settings:
-        """The new settings, with the old values of those that cannot change in a running process."""
+    def _log_restarts(self, loaded: Settings) -> None:
+        """Name what the file changes and a running process cannot."""
         old, new = self.settings, loaded
         differs = {
             "gateway.port": old.gateway.port != new.gateway.port,
@@ -121,9 +130,13 @@ class ConfigWatch:
             log_event(
                 logger, logging.WARNING, "restart the gateway to apply these changes", keys=", ".join(changed)
             )
-        kept = ("host", "port", "bind", "custom_bind_host")
-        gateway = replace(new.gateway, **{name: getattr(old.gateway, name) for name in kept})
-        return replace(new, gateway=gateway, storage_url=old.storage_url, redis_url=old.redis_url)
+
+
+def merged_into(running: Settings, loaded: Settings) -> Settings:
+    """`loaded` with those values of `running` that cannot change in a running process."""
+    kept = ("host", "port", "bind", "custom_bind_host", "bound_host")
+    gateway = replace(loaded.gateway, **{name: getattr(running.gateway, name) for name in kept})
+    return replace(loaded, gateway=gateway, storage_url=running.storage_url, redis_url=running.redis_url)
 
 
 def _stamps(files: Iterable[Path]) -> dict[Path, _Stamp]:

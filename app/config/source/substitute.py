@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,14 @@ _REFERENCE_SOURCES = ("env", "file", "exec", "store")
 
 @dataclass(frozen=True, slots=True)
 class Substitution:
-    """Replaces variables in a tree, and refuses values that no setting can have: lone surrogates, NaN."""
+    """Replaces variables in a tree, and refuses values that no setting can have: lone surrogates, NaN.
+
+    `is_secret` says at which keys the hint about a variable that is not set proposes no literal text.
+    """
 
     environ: Mapping[str, str]
     problems: Problems
+    is_secret: Callable[[KeyPath], bool] = lambda _: True
 
     def apply(self, value: Any, path: KeyPath = ()) -> Any:
         """A copy of the tree at `path` with its variables replaced; mistakes are added to `problems`."""
@@ -59,7 +63,7 @@ class Substitution:
 
         replaced = _VARIABLE.sub(replace, value)
         for name in dict.fromkeys(unset):
-            self.problems.add(path, _unset(name))
+            self.problems.add(path, self._unset(name, path))
         return replaced
 
     def _reference(self, value: JsonObject, path: KeyPath) -> str:
@@ -68,14 +72,15 @@ class Substitution:
         if value["source"] != "env" or not isinstance(name, str):
             self.problems.add(path, 'only references to the environment are supported; write "${NAME}"')
         elif not self.environ.get(name):
-            self.problems.add(path, _unset(name))
+            self.problems.add(path, self._unset(name, path))
         else:
             return self.environ[name]
         return ""
 
-
-def _unset(name: str) -> str:
-    return f"the environment variable {name} is not set; set it, or write `$${{{name}}}` for the literal text"
+    def _unset(self, name: str, path: KeyPath) -> str:
+        # The literal text would be a secret that everybody knows.
+        literal = "" if self.is_secret(path) else f", or write `$${{{name}}}` for the literal text"
+        return f"the environment variable {name} is not set; set it{literal}"
 
 
 def _is_encodable(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""How this gateway uses SQLite: where the file is, who may read it, how a connection is set up."""
+"""How this gateway uses SQLite: who may read its file, how a connection is set up."""
 
 from __future__ import annotations
 
@@ -8,34 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from app.errors import ConfigError
 from app.storage.sqlite.prepared import Prepared
 
 _BEGIN = Prepared(text("BEGIN IMMEDIATE"))
 BUSY_TIMEOUT = 5.0  # seconds a write waits for other processes
-
-
-def database_path(url: str) -> Path:
-    """The file that `storage.url` names.
-
-    Raises ConfigError. Its message never repeats the URL, which may hold a password.
-    """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError("storage.url is not a database URL; write sqlite:////path/to/file") from None
-    if parsed.get_backend_name() in ("postgres", "postgresql"):
-        raise ConfigError(
-            "storage.url (or DATABASE_URL) names a PostgreSQL database, which this version cannot use; "
-            "write sqlite:////path/to/file"
-        )
-    if parsed.get_backend_name() != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise ConfigError("storage.url must name an SQLite file: sqlite:////path/to/file")
-    return Path(str(parsed.database)).absolute()
 
 
 def make_file(path: Path) -> None:

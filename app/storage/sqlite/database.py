@@ -39,6 +39,7 @@ from app.storage.sqlite.fair_lock import FairLock
 from app.storage.sqlite.migrate import migrate
 from app.storage.sqlite.prepared import Prepared
 from app.storage.sqlite.reopening import FileId, ReopeningConnection, identify
+from app.storage.url import sqlite_file
 
 R = TypeVar("R")
 
@@ -52,7 +53,7 @@ class SqliteDatabase:
     """Implements `Database`. One per process. Building it opens nothing, so that may come before a fork."""
 
     def __init__(self, url: str) -> None:
-        self._path = sqlite.database_path(url)
+        self._path = sqlite_file(url)
         self._name = str(self._path)
         self._native_thread = NativeThread()
         self._ready: FileId | None = None  # the file that is known to have the newest tables

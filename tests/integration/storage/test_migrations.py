@@ -13,10 +13,11 @@ from alembic.script import ScriptDirectory
 from app.errors import StorageUnavailable
 from app.sessions.store import SqlSessionStore
 from app.storage.migrate import SCRIPTS, current_version, known_versions, run_alembic
-from app.storage.sqlite.connect import connect_writer, database_path, make_file
+from app.storage.sqlite.connect import connect_writer, make_file
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
 from app.storage.tables import metadata
+from app.storage.url import sqlite_file
 from tests.integration.storage.programs import output, run, start
 
 
@@ -94,7 +95,7 @@ FIRST_VERSION = (
 
 
 def test_nothing_of_a_first_version_database_is_lost(url, tmp_path):
-    path = database_path(url)
+    path = sqlite_file(url)
     make_file(path)
     connection = connect_writer(path, foreign_keys=False)
     with connection.begin():

@@ -18,6 +18,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PORT", "DATABASE_URL", "REDIS_URL", "OLLAMA_HOST", "OPENCLAW_HOME", "OPENCLAW_STATE_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "a-token-0123456789")
     monkeypatch.setenv("OPENCLAW_CONFIG_PATH", str(tmp_path / "openclaw.json"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "openclaw.json"

@@ -21,6 +21,7 @@ KEYS = [key for key in walk(RootSchema()) if key.settings and not section_of(key
 # Attributes that no single key of the file sets: they are worked out when the settings are built, or fixed.
 DERIVED = {
     (GatewaySettings, "host"),
+    (GatewaySettings, "bound_host"),
     (AgentSettings, "fallbacks"),
     (ProviderSettings, "name"),
     (ProviderSettings, "default_model"),
