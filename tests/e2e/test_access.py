@@ -201,7 +201,10 @@ def test_allowed_hosts(start_gateway: StartGateway, provider: ScriptedProvider) 
     assert (answer.status, answer.error["code"]) == (403, "host_not_allowed")
 
 
-def test_a_proxy_in_front_works_out_of_the_box(gateway: GatewayProcess) -> None:
+def test_a_proxy_in_front_works_out_of_the_box(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    gateway = start_gateway(config_for(provider.url, trustedProxies=["127.0.0.1"]))
     headers = {"Host": "anything.example", "X_Forwarded_For": "1.2.3.4", "X_Forwarded_Proto": "https"}
     assert status(gateway, f"Bearer {TOKEN}", **headers) == 200
 

@@ -66,7 +66,7 @@ def test_memory_for_a_client_that_reads_nothing(
     with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         body = b'{"stream": true, "messages": [{"role": "user", "content": "hi"}]}'
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n"
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
         sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 30, "end of the run")
         assert worker.memory_info().rss - before < 150 * 1024 * 1024

@@ -149,7 +149,9 @@ class GatewaySchema(Section):
         "IP addresses and CIDRs of the reverse proxies to trust.", check=checks.network
     )
     allowed_hosts = StringList(
-        "The values of the `Host` header that are accepted; any if empty.", check=checks.allowed_host
+        "The values of the `Host` header that are accepted, besides loopback names. If empty, any, but on "
+        "a gateway without a secret, or on loopback without `trustedProxies`, none.",
+        check=checks.allowed_host,
     )
     metrics = Nested(MetricsSchema, group=True)
     http = Nested(HttpSchema, group=True)
