@@ -25,7 +25,7 @@ from tests.support.flood import (
 from tests.support.gateway import GatewayProcess
 from tests.support.operator import connect_params
 
-CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 ONE_BYTE = b"1\r\n \r\n" * 10_000
 CONNECT = frame(
@@ -60,19 +60,22 @@ STRANGERS = {
     "a body after 401, in chunks of a byte": (CHAT + CHUNKED, ONE_BYTE),
     "a body after 401, in large chunks": (CHAT + CHUNKED, b"100000\r\n" + b" " * MiB + b"\r\n"),
     "a body after 401, of known length": (CHAT + b"Content-Length: 99999999999\r\n\r\n", b" " * MiB),
-    "a body after 404": (b"POST /no HTTP/1.1\r\nHost: a\r\n" + CHUNKED, ONE_BYTE),
-    "a body after 405": (b"POST /health HTTP/1.1\r\nHost: a\r\n" + CHUNKED, ONE_BYTE),
-    "a body of GET": (b"GET /health HTTP/1.1\r\nHost: a\r\n" + CHUNKED, ONE_BYTE),
+    "a body after 404": (b"POST /no HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED, ONE_BYTE),
+    "a body after 405": (b"POST /health HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED, ONE_BYTE),
+    "a body of GET": (b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED, ONE_BYTE),
     "a body after a bad chunk": (CHAT + CHUNKED + b"nonsense\r\n", ONE_BYTE),
 }
 UNANSWERED = {
-    "pipelined requests": (b"", b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n" * 1000),
-    "pipelined requests that fail": (b"", b"GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n" * 1000),
+    "pipelined requests": (b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000),
+    "pipelined requests that fail": (b"", b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000),
     "a header block without end": (b"GET / HTTP/1.1\r\n", b"a: b\r\n" * 1000),
     "one header without end": (b"GET / HTTP/1.1\r\na: ", b"b" * 10_000),
     "a request line without end": (b"GET /", b"a" * 10_000),
     "blank lines": (b"", b"\r\n" * 10_000),
-    "trailers without end": (b"GET /health HTTP/1.1\r\nHost: a\r\n" + CHUNKED + b"0\r\n", b"a: b\r\n" * 1000),
+    "trailers without end": (
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED + b"0\r\n",
+        b"a: b\r\n" * 1000,
+    ),
 }
 
 

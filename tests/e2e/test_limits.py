@@ -28,7 +28,7 @@ LARGE = "x" * 1_000_000
 def client_that_reads_nothing(gateway: GatewayProcess, *, stream: bool) -> Iterator[socket.socket]:
     """A connection with a small buffer, over which a chat completion has been requested."""
     body = json.dumps({"stream": stream, "messages": [{"role": "user", "content": "hi"}]}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect(("127.0.0.1", gateway.port))
