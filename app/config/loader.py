@@ -18,7 +18,7 @@ from app.config.build.providers import ProviderBuilder
 from app.config.schema import checks
 from app.config.schema.root import RootSchema
 from app.config.schema.unknown_keys import UnknownKeys
-from app.config.settings import Settings
+from app.config.settings import GatewaySettings, Settings
 from app.config.shown.secrets import is_secret
 from app.config.source.dotenv import fill_from_dotenv
 from app.config.source.environment import with_env_section
@@ -138,13 +138,16 @@ class _Loading:
             **{name: value for name, value in loaded.items() if name in own},
             "state_dir": paths.state_dir,
             "config_path": paths.config,
-            "gateway": GatewayBuilder(loaded.get("gateway", {}), self.environ, self.problems).build(),
+            "gateway": self._gateway(loaded, paths.state_dir),
             "agents": agents.build(),
             "providers": built,
             "storage_url": self._storage_url(loaded, paths),
             "redis_url": self._url("REDIS_URL", checks.redis_url) or loaded.get("redis_url"),
             "tools": {"profile": "minimal", **loaded.get("tools", {})},
         }
+
+    def _gateway(self, loaded: Mapping[str, Any], state_dir: Path) -> GatewaySettings:
+        return GatewayBuilder(loaded.get("gateway", {}), self.environ, self.problems, state_dir).build()
 
     def _expander(self, paths: ConfigPaths) -> Any:
         return lambda written: expand(written, paths.home, self.cwd)

@@ -1,4 +1,5 @@
 """The examples of README.md and docs/, as a reader would paste them; only the port and the token differ.
+Those that read the token from its file find one in their home directory.
 
 The gateway has the agents `main` and `beta`, and a model that repeats the last user message.
 """
@@ -15,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.documents import Block, blocks
-from tests.support.gateway import TOKEN, GatewayProcess, clean_environment
+from tests.support.gateway import ROOT, TOKEN, GatewayProcess, clean_environment
 
 ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):18789")
-TOKENS = re.compile(r"try-me-on-loopback|YOUR_TOKEN")
+TOKENS = re.compile(r"YOUR_TOKEN")
 SHELLS = ("sh", "bash")
 
 # curl, telling each answer's status on standard error.
@@ -39,6 +40,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
     telling.parent.mkdir()
     telling.write_text(CURL.format(curl=curl))
     telling.chmod(0o755)
+    (tmp_path / ".openclaw").mkdir()
+    (tmp_path / ".openclaw" / "gateway-token").write_text(TOKEN + "\n")
     path = f"{telling.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     return clean_environment(PATH=path, HOME=str(tmp_path), OPENCLAW_GATEWAY_TOKEN=TOKEN)
 
@@ -50,6 +53,13 @@ def pasted(block: Block, gateway: GatewayProcess) -> str:
 def test_the_readme_has_examples() -> None:
     assert sum(block.document == "README.md" for block in with_curl) >= 3
     assert [block.document for block in in_python if block.document == "README.md"]
+
+
+def test_b3_no_example_rests_on_a_published_token() -> None:
+    written = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").iterdir()]
+    assert [str(path) for path in written if "try-me-on-loopback" in path.read_text()] == []
+    readme = [block for block in for_the_gateway if block.document == "README.md"]
+    assert all("~/.openclaw/gateway-token" in block.text for block in readme)
 
 
 @pytest.mark.parametrize("block", with_curl, ids=str)

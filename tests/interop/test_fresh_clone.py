@@ -37,9 +37,7 @@ class Newcomer:
         self.port = free_port()
         home = folder / "home"
         home.mkdir()
-        self.environment = clean_environment(
-            HOME=str(home), OPENCLAW_STATE_DIR=str(home / "state"), OPENCLAW_GATEWAY_PORT=str(self.port)
-        )
+        self.environment = clean_environment(HOME=str(home), OPENCLAW_GATEWAY_PORT=str(self.port))
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(self.clone)], check=True)
 
     def starts(self, command: str, log: Path) -> subprocess.Popen[bytes]:

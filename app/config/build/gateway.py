@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from marshmallow import ValidationError
@@ -13,6 +14,7 @@ from app.config.schema.gateway import GatewaySchema
 from app.config.settings import AuthMode, AuthSettings, GatewaySettings
 from app.config.source.paths import openclaw_env
 from app.config.source.problems import Problems
+from app.config.source.token_file import read_token
 
 _HOSTS = {"loopback": "127.0.0.1", "auto": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104
 
@@ -24,6 +26,7 @@ class GatewayBuilder:
     section: Mapping[str, Any]
     environ: Mapping[str, str]
     problems: Problems
+    state_dir: Path
 
     def build(self) -> GatewaySettings:
         """Mistakes in the environment are added to `problems`."""
@@ -40,6 +43,8 @@ class GatewayBuilder:
     def _auth(self, given: Mapping[str, Any]) -> AuthSettings:
         token = given.get("token") or self._secret("GATEWAY_TOKEN")
         password = given.get("password") or self._secret("GATEWAY_PASSWORD")
+        if not token and not password:
+            token = read_token(self.state_dir)
         mode: AuthMode = given.get("mode") or ("password" if password else "token")
         return AuthSettings(**{**given, "mode": mode, "token": token, "password": password})
 
