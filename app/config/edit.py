@@ -21,6 +21,7 @@ from app.config.settings import Settings
 from app.config.shown.mask import MaskedFile
 from app.config.shown.redact import redact, secrets_of
 from app.config.source.parsed_file import ParsedFile
+from app.config.source.paths import IN_ENVIRONMENT
 from app.errors import ConfigError, InvalidRequest, ServiceUnavailable
 
 DEFAULT_NAME = "openclaw.json"
@@ -95,6 +96,7 @@ class ConfigFile:
         return ShownConfig(current.file, masked.text, masked.tree, digest, problems, effective)
 
     def _replace(self, raw: str, base_hash: str | None) -> ChangedConfig:
+        self._refuse_in_environment()
         current = self._current()
         self._refuse_stale(current, base_hash)
         new = _parsed(raw, self._path())
@@ -102,6 +104,7 @@ class ConfigFile:
         return self._write(new if text == raw else _parsed(text, new.file))
 
     def _patch(self, raw: str, base_hash: str | None) -> ChangedConfig:
+        self._refuse_in_environment()
         current = self._current()
         self._refuse_stale(current, base_hash)
         patch = plain(_parsed(raw, self._path()).tree)
@@ -135,6 +138,12 @@ class ConfigFile:
             return error.problems or (error.message,)
         return ()
 
+    def _refuse_in_environment(self) -> None:
+        if self._path() == IN_ENVIRONMENT:
+            raise InvalidRequest(
+                f"the configuration is {IN_ENVIRONMENT} in the gateway's environment: change it there"
+            )
+
     def _refuse_stale(self, current: ParsedFile | None, base_hash: str | None) -> None:
         if current is None:
             return
@@ -150,6 +159,8 @@ class ConfigFile:
     def _current(self) -> ParsedFile | None:
         """The file as it is now, None if there is none."""
         path = self._path()
+        if path == IN_ENVIRONMENT:
+            return None
         try:
             text = path.read_bytes().decode("utf-8-sig", "replace")
         except FileNotFoundError:

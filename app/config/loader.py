@@ -21,11 +21,11 @@ from app.config.schema.unknown_keys import UnknownKeys
 from app.config.settings import GatewaySettings, Settings
 from app.config.shown.secrets import is_secret
 from app.config.source.dotenv import fill_from_dotenv
-from app.config.source.environment import with_env_section
+from app.config.source.environment import in_environment, switch_by_environment, with_env_section
 from app.config.source.includes import TreeReader
 from app.config.source.json5_text import JsonObject
 from app.config.source.parsed_file import ParsedFile
-from app.config.source.paths import ConfigPaths, expand, find_paths
+from app.config.source.paths import IN_ENVIRONMENT, ConfigPaths, expand, find_paths
 from app.config.source.problems import Problems
 from app.config.source.substitute import Substitution
 
@@ -40,7 +40,7 @@ def load_settings(
     """
     readable = _readable(environ)
     if parsed:
-        readable["OPENCLAW_CONFIG_PATH"] = str(parsed.file)
+        readable |= {"OPENCLAW_CONFIG_PATH": str(parsed.file), str(IN_ENVIRONMENT): ""}
     return _Loading(readable, (cwd or Path.cwd()).absolute(), parsed).run()
 
 
@@ -72,7 +72,8 @@ class _Loading:
     def run(self) -> Settings:
         self._dotenv(self.cwd / ".env")
         paths = find_paths(self.environ, self.cwd)
-        self._dotenv((paths.config.parent if paths.config else paths.state_dir) / ".env")
+        has_file = paths.config not in (None, IN_ENVIRONMENT)
+        self._dotenv((paths.config.parent if paths.config and has_file else paths.state_dir) / ".env")
         unknown_keys = UnknownKeys(self.problems)
         loaded = self._loaded(self._tree(paths), unknown_keys)
         settings = self._settings(loaded, paths)
@@ -94,6 +95,8 @@ class _Loading:
             self.notes.append(f"no configuration file at {paths.candidates[0]}: built-in defaults")
             return JsonObject({}, {})
         self.problems.file = str(paths.config)
+        if paths.config == IN_ENVIRONMENT:
+            self.parsed = in_environment(self.environ, self.problems)
         reader = TreeReader(self.problems, self.parsed)
         tree = reader.read(paths.config)
         self.sources += reader.files
@@ -108,6 +111,7 @@ class _Loading:
         self.problems.tree = kept
         self.environ = with_env_section(self.environ, kept.pop("env", JsonObject({}, {})), self.problems)
         substituted = Substitution(self.environ, self.problems, is_secret).apply(kept)
+        switch_by_environment(substituted, self.environ, self.problems)
         loaded: dict[str, Any] = {}
         for name, section in schema.fields.items():
             if section.data_key in substituted:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.config.settings import Settings
-from app.config.source.paths import file_exists
+from app.config.source.paths import IN_ENVIRONMENT, file_exists
 from app.config.source.problems import BrokenConfig
 from app.errors import ConfigError
 from app.logs.lines import log_event
@@ -79,7 +79,8 @@ class ConfigWatch:
             self._add_files(error.sources if isinstance(error, BrokenConfig) else ())
             return self._keep(error.message)
         self._add_files(loaded.sources)
-        if (file := self.settings.config_path) and not file_exists(file):
+        file = self.settings.config_path
+        if file not in (None, IN_ENVIRONMENT) and not file_exists(file):
             return self._keep(f"{file}: the file has been removed")
         return self._apply(loaded)
 

@@ -86,7 +86,8 @@ def check_switch(
     switch = switches.get(endpoint)
     if switch is not None and not switch.is_on(settings):
         raise EndpointDisabled(
-            f"This endpoint is switched off. Set {switch.setting} to true in the configuration."
+            f"This endpoint is switched off. Set {switch.setting} to true in the configuration, or "
+            f"{switch.variable}=1 in the environment."
         )
     if rule is None and (setting := NOT_SERVED.get(request.path)) is not None:
         raise EndpointDisabled(f"This endpoint ({setting}) is not served by this version.")

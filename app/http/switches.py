@@ -11,14 +11,17 @@ from app.config.settings import GatewaySettings
 
 
 class Switch(NamedTuple):
-    """The setting's name in the configuration, and how to read it."""
+    """The setting's name in the configuration, the variable for where it is not set, and how to read it."""
 
     setting: str
+    variable: str
     is_on: Callable[[GatewaySettings], bool]
 
 
 CHAT_COMPLETIONS = Switch(
-    "gateway.http.endpoints.chatCompletions.enabled", lambda settings: settings.chat_completions.enabled
+    "gateway.http.endpoints.chatCompletions.enabled",
+    "OPENCLAW_CHAT_COMPLETIONS",
+    lambda settings: settings.chat_completions.enabled,
 )
 
 

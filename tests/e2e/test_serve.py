@@ -1,4 +1,4 @@
-"""`bin/serve` without a configuration: a random token that is made once, and a question ready to be pasted."""
+"""`bin/serve` without a configuration: a random token, made once, and a question ready to be pasted."""
 
 from __future__ import annotations
 

@@ -72,7 +72,10 @@ class ImagesSchema(Section):
 
 class ChatCompletionsSchema(Section):
     makes = ChatCompletionsSettings
-    enabled = Boolean("Serve `/v1/chat/completions`, `/v1/models` and `/v1/embeddings`.")
+    enabled = Boolean(
+        "Serve `/v1/chat/completions`, `/v1/models` and `/v1/embeddings`. Not set: "
+        "`OPENCLAW_CHAT_COMPLETIONS=1` or `=0` in the environment decides."
+    )
     max_body_bytes = Integer("The largest request.", low=1)
     max_image_parts = Integer("The most images in the newest user message.", low=0)
     max_total_image_bytes = Integer("The largest size of all images of a request together.", low=1)

@@ -28,10 +28,11 @@ Two examples: `examples/quickstart.json5` and `examples/openclaw.json5`.
 
 The first of:
 
-1. `OPENCLAW_CONFIG_PATH`, which has to exist
-2. `openclaw.json` in the state directory: `OPENCLAW_STATE_DIR`, else `~/.openclaw`
-3. `CLAWDBOT_CONFIG_PATH`, else `clawdbot.json` in `CLAWDBOT_STATE_DIR` or `~/.clawdbot`
-4. none: built-in defaults
+1. `OPENCLAW_CONFIG`, which is no name but the text itself: for containers and dynos, where there is no file
+2. `OPENCLAW_CONFIG_PATH`, which has to exist
+3. `openclaw.json` in the state directory: `OPENCLAW_STATE_DIR`, else `~/.openclaw`
+4. `CLAWDBOT_CONFIG_PATH`, else `clawdbot.json` in `CLAWDBOT_STATE_DIR` or `~/.clawdbot`
+5. none: built-in defaults
 
 `~` is the home directory. Of variables with both names, `OPENCLAW_…` takes precedence over `CLAWDBOT_…`.
 
@@ -51,7 +52,9 @@ deep, without circles.
   beside the file, then from `env: {{vars: {{NAME: "…"}}}}` or `env: {{NAME: "…"}}`. The environment always
   takes precedence.
 * `PORT` (all interfaces, that port), `DATABASE_URL` and `REDIS_URL` take precedence over the file; the
-  secrets in the file take precedence over `OPENCLAW_GATEWAY_TOKEN` and `OPENCLAW_GATEWAY_PASSWORD`.
+  secrets in the file take precedence over `OPENCLAW_GATEWAY_TOKEN` and `OPENCLAW_GATEWAY_PASSWORD`. Where
+  neither sets one, the token is what `gateway-token` in the state directory holds: `bin/serve` makes it.
+* `OPENCLAW_CHAT_COMPLETIONS=1` switches `/v1/chat/completions` on, `=0` off, where the file does not say.
 
 ## Mistakes
 

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+# In place of a file's path, where the environment holds the configuration itself.
+IN_ENVIRONMENT = Path("OPENCLAW_CONFIG")
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigPaths:
@@ -36,6 +39,8 @@ def find_paths(environ: Mapping[str, str], cwd: Path) -> ConfigPaths:
     if moved := environ.get("OPENCLAW_HOME"):
         home = expand(moved, home, cwd)
     state_dir = expand(openclaw_env(environ, "STATE_DIR") or "~/.openclaw", home, cwd)
+    if environ.get(str(IN_ENVIRONMENT), "").strip():
+        return ConfigPaths(home, state_dir, IN_ENVIRONMENT, explicit=True, candidates=())
     if named := environ.get("OPENCLAW_CONFIG_PATH"):
         path = expand(named, home, cwd)
         return ConfigPaths(home, state_dir, path, explicit=True, candidates=(path,))
