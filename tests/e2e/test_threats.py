@@ -91,7 +91,7 @@ def test_s10_no_secret_in_logs(start_gateway: StartGateway, provider: ScriptedPr
     gateway.request("POST", f"/v1/chat/completions?token={TOKEN}", RAW)
     gateway.request("GET", f"/nothing?token={TOKEN}&password={TOKEN}")
     gateway.raw(
-        f"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nBad Header: 1\r\n\r\n".encode()
+        f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nBad Header: 1\r\n\r\n".encode()
     )
     gateway.stop()
     log = gateway.log.replace(TOKEN + "-x", "")  # a request id is the caller's own to show
@@ -148,7 +148,7 @@ def test_s13_and_s15_silent_and_slow_connections(gateway: GatewayProcess) -> Non
     with ExitStack() as stack:
         sockets = [connect(gateway, stack) for _ in range(400)]
         for sock in sockets[200:]:
-            sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+            sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         assert gateway.chat(BODY).status == 200
         assert not any(is_closed(sock) for sock in sockets), "it is answered while all of them are open"
         assert closed_within(sockets, 60)
@@ -157,7 +157,9 @@ def test_s13_and_s15_silent_and_slow_connections(gateway: GatewayProcess) -> Non
 def test_s14_bodies_without_a_secret_are_not_read(gateway: GatewayProcess) -> None:
     with ExitStack() as stack:
         sock = connect(gateway, stack)
-        sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sock.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         assert sock.recv(4096).startswith(b"HTTP/1.1 401"), "while the body has not begun"
 
 
@@ -204,7 +206,7 @@ def test_s20_names_are_no_paths(gateway: GatewayProcess, provider: ScriptedProvi
     assert provider.requests == []
 
 
-HEAD = f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+HEAD = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -278,7 +280,7 @@ def test_s27_nothing_to_run_in_a_browser(gateway: GatewayProcess) -> None:
         gateway.request("GET", f"/{probe.replace(' ', '')}"),
         gateway.chat({**BODY, "model": probe}),
         gateway.chat(BODY, x_openclaw_agent_id=probe),
-        gateway.raw(f"GET /{probe} HTTP/9.9\r\nHost: a\r\n\r\n".encode()),
+        gateway.raw(f"GET /{probe} HTTP/9.9\r\nHost: localhost\r\n\r\n".encode()),
     ):
         assert answer.headers["Content-Type"] == "application/json"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
