@@ -91,7 +91,7 @@ def test_s10_no_secret_in_logs(start_gateway: StartGateway, provider: ScriptedPr
     gateway.request("POST", f"/v1/chat/completions?token={TOKEN}", RAW)
     gateway.request("GET", f"/nothing?token={TOKEN}&password={TOKEN}")
     gateway.raw(
-        f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nBad Header: 1\r\n\r\n".encode()
+        f"GET / HTTP/1.1\r\nHost: [::1]\r\nAuthorization: Bearer {TOKEN}\r\nBad Header: 1\r\n\r\n".encode()
     )
     gateway.stop()
     log = gateway.log.replace(TOKEN + "-x", "")  # a request id is the caller's own to show
