@@ -124,14 +124,15 @@ def check_file(
     load_file: Callable[[ParsedFile], Settings],
     parsed: ParsedFile,
     running: Callable[[], Settings] | None = None,
-) -> None:
-    """Raise ConfigError if no gateway could be started with that text as its configuration, or the `running`
-    one not go on with it.
+) -> Settings:
+    """The settings with that text as the configuration. Raises ConfigError if no gateway could be started
+    with it, or the `running` one not go on with it.
     """
     loaded = load_file(parsed)
     check_whole_start(loaded)
     if running:
         check_settings(merged_into(running(), loaded))
+    return loaded
 
 
 def provider_builders(settings: Settings) -> Mapping[ProviderApi, BuildProvider]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from app.concurrency.native_thread import NativeThread
+from app.config.changes import changed_keys, refuse_new_references, refuse_rerouted_secrets
+from app.config.replace_file import replace_file
 from app.config.schema.nesting import plain
 from app.config.settings import Settings
 from app.config.shown.mask import MaskedFile
@@ -44,23 +44,30 @@ class ShownConfig:
 
 @dataclass(frozen=True, slots=True)
 class ChangedConfig:
-    """The file after a change, without secrets. `changed` False: it already said so and was not written."""
+    """The file after a change, without secrets. `keys` are the paths of what has changed; none, and the file
+    already said so and was not written.
+    """
 
     path: Path
     tree: Any
     hash: str
-    changed: bool = True
+    keys: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.keys)
 
 
 class ConfigFile:
-    """`settings` gives those in force; `check` takes a text as if it were the configuration and raises
-    ConfigError if the gateway could not run with it. Does one thing at a time, off the event loop.
+    """`settings` gives those in force; `check` takes a text as if it were the configuration, returns what it
+    means, and raises ConfigError if the gateway could not run with it. Does one thing at a time, off the
+    event loop.
     """
 
     def __init__(
         self,
         settings: Callable[[], Settings],
-        check: Callable[[ParsedFile], object],
+        check: Callable[[ParsedFile], Settings],
         native_thread: NativeThread,
     ) -> None:
         self._settings = settings
@@ -101,7 +108,7 @@ class ConfigFile:
         self._refuse_stale(current, base_hash)
         new = _parsed(raw, self._path())
         text = self._masked(current).unmask(raw)
-        return self._write(new if text == raw else _parsed(text, new.file))
+        return self._write(current, new if text == raw else _parsed(text, new.file), new.tree)
 
     def _patch(self, raw: str, base_hash: str | None) -> ChangedConfig:
         self._refuse_in_environment()
@@ -116,26 +123,33 @@ class ConfigFile:
         masked = self._masked(current)
         patched = _parsed(masked.unmask(_dump(_merged(old, patch))), self._path())
         if current and plain(patched.tree) == old:
-            return ChangedConfig(current.file, masked.tree, self._hash(current.text), changed=False)
-        return self._write(patched)
+            return ChangedConfig(current.file, masked.tree, self._hash(current.text))
+        return self._write(current, patched, patch)
 
-    def _write(self, new: ParsedFile) -> ChangedConfig:
-        if problems := self._problems(new):
-            raise InvalidRequest(f"invalid config: {'; '.join(problems)}")
+    def _write(self, current: ParsedFile | None, new: ParsedFile, given: Any) -> ChangedConfig:
+        """Write what a client has made of the file. `given` is what it has sent, placeholders included."""
+        old = plain(current.tree) if current else {}
+        refuse_new_references(old, plain(new.tree))
+        try:
+            loaded = self._check(new)
+        except ConfigError as error:
+            raise InvalidRequest(f"invalid config: {'; '.join(_problems(error))}") from None
+        refuse_rerouted_secrets(self._settings(), loaded, given)
         try:
             new.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _swap(new.file.resolve(), new.text)
+            replace_file(new.file.resolve(), new.text)
         except (OSError, UnicodeEncodeError) as error:
             why = getattr(error, "strerror", None) or "it is not valid text"
             raise ServiceUnavailable(f"The configuration cannot be written: {why}.") from error
-        return ChangedConfig(new.file, self._masked(new).tree, self._hash(new.text))
+        keys = changed_keys(old, plain(new.tree)) or ("(comments)",)
+        return ChangedConfig(new.file, self._masked(new).tree, self._hash(new.text), keys)
 
     def _problems(self, parsed: ParsedFile) -> tuple[str, ...]:
         """Why the gateway could not run with that text; empty if it could."""
         try:
             self._check(parsed)
         except ConfigError as error:
-            return error.problems or (error.message,)
+            return _problems(error)
         return ()
 
     def _refuse_in_environment(self) -> None:
@@ -182,6 +196,10 @@ class ConfigFile:
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
+def _problems(error: ConfigError) -> tuple[str, ...]:
+    return error.problems or (error.message,)
+
+
 def _parsed(text: str, file: Path) -> ParsedFile:
     """Raises InvalidRequest, with every mistake, if the text is not JSON5."""
     parsed = ParsedFile.parse(text, file)
@@ -221,27 +239,3 @@ def _have_ids(value: Any) -> bool:
 
 def _dump(tree: Any) -> str:
     return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
-
-
-def _swap(path: Path, text: str) -> None:
-    """Write the file so that it has the old text or the new one, whatever happens; it keeps its mode."""
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    new = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        _write_new(new, text)
-        new.chmod(mode)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _write_new(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import json5
@@ -16,6 +16,7 @@ from app.config.schema.fields import REDACTED
 from app.config.shown.secrets import (
     MIN_SECRET_CHARS,
     is_secret_name,
+    is_unknown,
     redact_text,
     redact_tree,
     secret_values,
@@ -32,10 +33,18 @@ _ASSIGNMENT = re.compile(
 )
 
 
+# A comment or a quoted text in a file that cannot be parsed; a colon follows a text that is a key.
+_LITERAL = re.compile(
+    r"//[^\n]*|/\*.*?(?:\*/|\Z)"
+    r"|(?:\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?)(?P<colon>\s*:)?",
+    re.DOTALL,
+)
+
+
 class MaskedFile:
     """`tree` and `text` are the file's own with placeholders; `secrets` are replaced wherever they occur.
 
-    `tree` None: the file cannot be parsed. Its text is then masked by what looks like a secret.
+    `tree` None: the file cannot be parsed. Then nothing says where a text belongs, and none is shown.
     """
 
     def __init__(self, text: str, tree: Any, secrets: Iterable[str] = ()) -> None:
@@ -58,7 +67,7 @@ class MaskedFile:
         ]
         spans += [
             (start, end, masked_comments[text[start:end]])
-            for start, end in comments(text)
+            for _, start, end in comments(text)
             if text[start:end] in masked_comments
         ]
         return _replaced(text, spans)
@@ -74,25 +83,42 @@ class MaskedFile:
 
     def _masked_text(self) -> str:
         if self._tree is None:
-            return self._masked_prose(self._text)
+            return _LITERAL.sub(_masked_literal, self._masked_prose(self._text))
         spans = [
             (start, end, json.dumps(shown, ensure_ascii=False))
             for path, start, end in scalars(self._text)
             if (shown := at(self.tree, path)) != at(self._tree, path)
         ]
-        spans += [
-            (start, end, self._masked_prose(self._text[start:end])) for start, end in comments(self._text)
-        ]
+        spans += [(start, end, shown) for start, end, shown in self._shown_comments()]
         return _replaced(self._text, spans)
 
     def _masked_comments(self) -> dict[str, str]:
         """Each comment as it is shown -> as it is in the file."""
-        written = [self._text[start:end] for start, end in comments(self._text)]
-        return {self._masked_prose(one): one for one in written}
+        return {shown: self._text[start:end] for start, end, shown in self._shown_comments()}
+
+    def _shown_comments(self) -> Iterator[tuple[int, int, str]]:
+        """Start and end of each comment, and how it is shown: by its number only in an unknown section."""
+        for number, (path, start, end) in enumerate(comments(self._text), start=1):
+            written = self._text[start:end]
+            if not is_unknown(path):
+                yield start, end, self._masked_prose(written)
+            elif written.startswith("//"):
+                yield start, end, f"// {REDACTED} {number}"
+            else:
+                yield start, end, f"/* {REDACTED} {number} */"
 
     def _masked_prose(self, text: str) -> str:
         """Text that is not a value, such as a comment: what looks like an assigned secret is masked, too."""
         return redact_text(_ASSIGNMENT.sub(lambda found: f'{found[1]}"{REDACTED}"', text), self._secrets)
+
+
+def _masked_literal(found: re.Match[str]) -> str:
+    written = found[0]
+    if found["colon"]:
+        return written
+    if written.startswith("//"):
+        return f"// {REDACTED}"
+    return f"/* {REDACTED} */" if written.startswith("/*") else f'"{REDACTED}"'
 
 
 def at(tree: Any, path: KeyPath) -> Any:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
+from marshmallow import fields
+
 from app.config.dummy_keys import is_dummy_key
 from app.config.schema.fields import REDACTED
 from app.config.schema.root import RootSchema
-from app.config.schema.walk import SchemaPath, matches, walk
+from app.config.schema.walk import SchemaPath, element, matches, section_of, walk
 from app.config.source.problems import KeyPath
 
 MIN_SECRET_CHARS = 6  # a shorter secret is not searched for in other texts: it may be a part of any word
@@ -23,6 +25,36 @@ _SECRET_NAMES = (
     *("accesskey", "authkey", "signingkey", "credential", "credentials", "cookie", "serviceaccount"),
 )
 _ALL_BELOW = ("headers", "env")
+# In sections that the schema does not know, texts are shown at keys of these names only.
+_HARMLESS_NAMES = frozenset(
+    (
+        *(
+            "$include",
+            "$schema",
+            "action",
+            "agent",
+            "agentid",
+            "allow",
+            "channel",
+            "deny",
+            "dmpolicy",
+            "format",
+        ),
+        *(
+            "grouppolicy",
+            "id",
+            "kind",
+            "lasttouchedat",
+            "lasttouchedversion",
+            "level",
+            "mode",
+            "model",
+            "policy",
+        ),
+        *("profile", "provider", "schedule", "scope", "source", "style", "timezone", "transport", "type"),
+        *("version",),
+    )
+)
 _SECRET_PARAMETER = re.compile(r"([?&][^=&]*(?:pass|secret|token|key|auth)[^=&]*=)[^&#]*", re.IGNORECASE)
 # As greedy as SQLAlchemy, which lets a password contain a slash and an at sign.
 _USERINFO = re.compile(r"(?<=//).*@", re.DOTALL)
@@ -37,6 +69,37 @@ def is_secret(path: KeyPath) -> bool:
     return any(matches(pattern, path) for pattern in _marked()) or any(
         isinstance(step, str) and is_secret_name(step) for step in path
     )
+
+
+def is_hidden_text(path: KeyPath) -> bool:
+    """Whether a text at that key path must not be shown, secret or not: the schema does not know the section,
+    so nothing says what it is, and its key does not have a harmless name.
+    """
+    named = [step for step in path if isinstance(step, str)]
+    if not named or named[-1].lower() in _HARMLESS_NAMES:
+        return False
+    return is_unknown(path)
+
+
+def is_unknown(path: KeyPath) -> bool:
+    """Whether the schema has no key at that path, and none whose value may have any form above it."""
+    return not any(_describes(pattern, is_section, path) for pattern, is_section in _known())
+
+
+def _describes(pattern: SchemaPath, is_section: bool, path: KeyPath) -> bool:
+    shared = pattern[: len(path)]
+    return matches(shared, path) and not (is_section and len(path) > len(pattern))
+
+
+@lru_cache(maxsize=1)
+def _known() -> tuple[tuple[SchemaPath, bool], ...]:
+    return tuple((key.path, _is_section(key.field)) for key in walk(RootSchema()))
+
+
+def _is_section(field: fields.Field[Any]) -> bool:
+    while inner := element(field):
+        field = inner[1]
+    return section_of(field) is not None
 
 
 @lru_cache(maxsize=1)
@@ -68,6 +131,8 @@ def redact_tree(
             return REDACTED
         if not isinstance(value, str):
             return value
+        if value and is_hidden_text(path) and not is_reference(path, value):
+            return REDACTED
         return redact_text(redact_url(value) if _is_url(value, path) else value, longest_first)
 
     return redacted(tree, ())

@@ -97,11 +97,18 @@ def scalars(text: str) -> Iterator[tuple[_Path, int, int]]:
             yield (top.next_path if top else ()), *token.span()
 
 
-def comments(text: str) -> Iterator[tuple[int, int]]:
-    """Start and end of each comment."""
+def comments(text: str) -> Iterator[tuple[_Path, int, int]]:
+    """Path of what is around it, start and end of each comment, in a text that `parse` accepts."""
+    stack: list[_Open] = []
     for token in _TOKEN.finditer(text):
-        if token.lastgroup == "skip" and token[0].startswith("/"):
-            yield token.span()
+        kind, written = token.lastgroup, token[0]
+        top = stack[-1] if stack else None
+        if kind == "skip" and written.startswith("/"):
+            yield (top.next_path if top else ()), *token.span()
+        elif kind == "mark" and written != ":":
+            _step(stack, written, _NOWHERE)
+        elif kind not in ("skip", "mark") and top and top.awaits_key:
+            top.step = _key(written)
 
 
 def _load(text: str, lines: _Lines) -> Any:

@@ -83,5 +83,10 @@ class Substitution:
         return f"the environment variable {name} is not set; set it{literal}"
 
 
+def references(text: str) -> list[str]:
+    """The names of the variables that a text of the file reads."""
+    return [found[2] for found in _VARIABLE.finditer(text) if not found[1]]
+
+
 def _is_encodable(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)

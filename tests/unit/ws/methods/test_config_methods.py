@@ -65,6 +65,20 @@ def test_a_patch(office: Office):
     assert (again["noop"], again["hash"]) == (True, answer["hash"])
 
 
+def test_b8_each_change_leaves_a_line_with_its_keys_and_no_values(
+    office: Office, caplog: pytest.LogCaptureFixture
+):
+    raw = "{session: {mainKey: 'canary-home'}, agents: {list: [{id: 'beta', name: 'canary-name'}]}}"
+    with caplog.at_level("INFO", "app.ws"):
+        office.call("config.patch", {"raw": raw, "baseHash": office.call("config.get")["hash"]})
+        office.call("config.patch", {"raw": raw, "baseHash": office.call("config.get")["hash"]})
+    (line,) = [record for record in caplog.records if record.getMessage().startswith("configuration written")]
+    fields = json.dumps(line.__dict__, default=str)
+    assert "session.mainKey" in fields
+    assert "agents.list[1].name" in fields
+    assert "canary" not in fields
+
+
 @pytest.mark.parametrize("method", ["config.set", "config.apply", "config.patch"])
 def test_what_is_refused(office: Office, method: str):
     base = office.call("config.get")["hash"]
