@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from app.config.dummy_keys import is_dummy_key
 from app.config.settings import ProviderSettings, Settings
 from app.config.source.includes import INCLUDE
 from app.config.source.problems import KeyPath, write_path
@@ -72,7 +73,8 @@ def _routes(settings: Settings) -> Iterator[tuple[str, tuple[str, ...], str]]:
     """Each secret that is sent to another host: the key of its owner, where it goes, and the secret."""
     for name, provider in settings.providers.items():
         secrets = (provider.api_key, *provider.headers.values())
-        yield from ((f"models.providers.{name}", _route(provider), one) for one in secrets if one)
+        known = (one for one in secrets if one and not is_dummy_key(one))
+        yield from ((f"models.providers.{name}", _route(provider), one) for one in known)
     remote = settings.gateway.remote
     yield from (
         ("gateway.remote", (remote.url or "",), one) for one in (remote.token, remote.password) if one
@@ -81,7 +83,8 @@ def _routes(settings: Settings) -> Iterator[tuple[str, tuple[str, ...], str]]:
 
 def _route(provider: ProviderSettings) -> tuple[str, ...]:
     """What decides who can read what is sent to a provider."""
-    return tuple(str(getattr(provider, name, "")) for name in ("base_url", "proxy", "ca_file", "tls"))
+    authorities = (str(provider.ca_file), *map(str, provider.trusted_ca_files))
+    return provider.base_url, provider.proxy or "", *authorities
 
 
 def _leaves(value: Any, path: KeyPath) -> Iterator[Leaf]:
