@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from app.config.apis import DEFAULT_API, ProviderApi
-from app.config.limits import Limits
+from app.config.limits import Limits, MiB
 from app.config.listening import is_loopback_host
 
 # The words that a setting may have; the schema accepts exactly these.
@@ -26,7 +26,6 @@ QueueMode = Literal["wait", "reject"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
-MiB = 1024 * 1024
 IMAGE_MIMES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif")
 
 
@@ -60,9 +59,7 @@ class AuthSettings:
 class ImageSettings:
     allow_url: bool = False
     url_allowlist: tuple[str, ...] = ()
-    allowed_mimes: tuple[str, ...] = tuple(
-        f"image/{kind}" for kind in ("jpeg", "png", "gif", "webp", "heic", "heif")
-    )
+    allowed_mimes: tuple[str, ...] = IMAGE_MIMES
     max_bytes: int = 10 * MiB
     max_redirects: int = 3
     timeout_seconds: float = 10.0
