@@ -12,6 +12,7 @@ import ssl
 import time
 from typing import Any
 
+from app.concurrency.fairness import give_way
 from app.media.target import Target
 
 
@@ -88,4 +89,6 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self._sock.settimeout(self._deadline.left())
-        return self._sock.recv_into(buffer)
+        size = self._sock.recv_into(buffer)
+        give_way()
+        return size

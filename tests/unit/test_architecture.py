@@ -38,8 +38,6 @@ CONCRETE = (
 )
 CONCRETE_BUT = {
     ("app.providers.openai_chat.provider", "app.providers.http.transport"): "its way to the server",
-    ("app.providers.openai_chat.answer_body", "app.providers.http.transport"): "reads what it receives",
-    ("app.providers.http.deadlines", "app.providers.http.transport"): "bounds its reads",
 }
 
 FLASK = ("app.exchange", "app.http", "app.ws", "app.web", "app.factory")

@@ -6,9 +6,10 @@ import time
 
 from app.config.settings import ProviderTimeouts
 from app.errors import UpstreamTimeout, UpstreamTruncated
-from app.providers.http.transport import Response
+from app.providers.http.lenient_json import check_values
+from app.providers.http.response import Response
 
-MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 MIN_READ_SECONDS = 0.001
 
 
@@ -48,7 +49,9 @@ class ReadDeadlines:
                 raise UpstreamTruncated(
                     f"The provider's answer is larger than {MAX_DOCUMENT_BYTES // 2**20} MiB."
                 )
-        return b"".join(pieces)
+        document = b"".join(pieces)
+        check_values(document)
+        return document
 
     def _what_ran_out(self, begun: bool) -> str:
         limits = self._timeouts

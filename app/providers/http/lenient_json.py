@@ -16,6 +16,9 @@ from typing import Any
 
 import orjson
 
+from app.errors import UpstreamError
+
+MAX_VALUES = 250_000
 BOM = b"\xef\xbb\xbf"
 
 # Strings are matched so that what is inside them stays as it is; `*+` and `++` do not backtrack.
@@ -24,6 +27,15 @@ _STRING_OR_CONSTANT = re.compile(
 )
 _SURROGATES = re.compile("[\ud800-\udfff]+")
 _MAX_DIGITS = 300  # of a number; Python refuses to convert thousands
+
+
+def check_values(data: bytes) -> None:
+    """Raises UpstreamError if a large JSON text has more than MAX_VALUES values.
+
+    Millions of empty lists fit in a few megabytes, and each takes as much memory as a long word.
+    """
+    if len(data) > MAX_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise UpstreamError("The provider's answer has too many values.")
 
 
 def load_json(data: bytes) -> Any:

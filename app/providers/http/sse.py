@@ -9,7 +9,7 @@ from __future__ import annotations
 import orjson
 
 from app.errors import UpstreamError
-from app.providers.http.lenient_json import BOM, load_json
+from app.providers.http.lenient_json import BOM, check_values, load_json
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 
@@ -75,6 +75,7 @@ class SseDecoder:
         event = bytes(self._partial)
         self._partial.clear()
         _check_size(len(event))
+        check_values(event)
         return event
 
 

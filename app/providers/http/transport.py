@@ -10,25 +10,19 @@ tests/unit/providers/http/test_library_contracts.py, which names the versions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
-from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from app.cancel import Cancel
 from app.config.settings import ProviderTimeouts
-from app.errors import UpstreamError, UpstreamTimeout, UpstreamTruncated
+from app.errors import UpstreamTimeout
 from app.providers.http.headers import common_head, request_target
 from app.providers.http.pool import Connection, ConnectionPool
 from app.providers.http.proxy import Origin, Proxy
-
-READ_SIZE = 64 * 1024
-MAX_ERROR_BYTES = 64 * 1024
-MAX_ERROR_SECONDS = 5.0  # for the body of an answer that is an error
-MAX_TAIL_SECONDS = 0.02  # for what follows the last event
+from app.providers.http.response import Response
 
 
 class Interrupted(Exception):
@@ -56,119 +50,6 @@ def interruptible(cancel: Cancel) -> Iterator[None]:
     finally:
         for callback in pending:
             callback.stop()  # type: ignore[attr-defined]
-
-
-class Response:
-    """A provider's answer. `read_some` gives the body's bytes as they arrive.
-
-    geventhttpclient's `HTTPResponse` is meant for its own client, which reads in blocks of a fixed size: only
-    its parser is used. Bytes given to `feed` end up, without headers and chunk sizes, in `_body_buffer`, a
-    bytearray; the public `read` of its subclass would wait until it has as much as it was asked for.
-    """
-
-    def __init__(self, pool: ConnectionPool, connection: Connection) -> None:
-        self._pool = pool
-        self._connection: Connection | None = connection
-        self._parser = HTTPResponse("POST")
-
-    @property
-    def status(self) -> int:
-        """The HTTP status, once the headers have been read."""
-        return int(self._parser.get_code())
-
-    def header(self, name: str) -> str | None:
-        """A header's value, the first if it was sent several times. Names may be in any case."""
-        value = self._parser.get(name)
-        return value[0] if isinstance(value, list) else value
-
-    def read_headers(self, timeout: float) -> None:
-        """Read until the status and headers are known, skipping answers such as 100 Continue.
-
-        Raises TimeoutError after `timeout` seconds, UpstreamTruncated, UpstreamError if it is not HTTP.
-        """
-        started = False
-        deadline = time.monotonic() + timeout
-        while not self._parser.headers_complete or self.status < 200:
-            data = self._receive(deadline - time.monotonic(), reset_is_end=not started)
-            if not data:
-                raise UpstreamTruncated(
-                    "The provider closed the connection "
-                    + ("in the middle of its headers." if started else "without an answer.")
-                )
-            started = True
-            self._feed(data)
-
-    def read_some(self, timeout: float) -> bytes:
-        """The next bytes of the body, b"" at its end.
-
-        Raises TimeoutError when none come for `timeout` seconds, UpstreamTruncated if the connection ends
-        before the body does, UpstreamError if it is not HTTP.
-        """
-        parser = self._parser
-        while not parser._body_buffer and not parser.message_complete:
-            data = self._receive(timeout)
-            self._feed(data)
-            if not data and not parser.message_complete:
-                raise UpstreamTruncated("The provider closed the connection before its answer was complete.")
-        body = bytes(parser._body_buffer)
-        parser._body_buffer.clear()
-        return body
-
-    def read_error(self) -> bytes:
-        """The body of an error: what comes in MAX_ERROR_SECONDS and fits in MAX_ERROR_BYTES."""
-        deadline = time.monotonic() + MAX_ERROR_SECONDS
-        body = bytearray()
-        try:
-            while len(body) < MAX_ERROR_BYTES and (piece := self.read_some(deadline - time.monotonic())):
-                body += piece
-        except (TimeoutError, UpstreamTruncated, UpstreamError):
-            pass  # what has come says enough
-        return bytes(body[:MAX_ERROR_BYTES])
-
-    def close(self) -> None:
-        """Return the connection to the pool if the answer was read to its end, else close it."""
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if self._parser.message_complete and not self._parser.should_close():
-            self._pool.keep(connection)
-        else:
-            connection.close()
-
-    def finish(self) -> None:
-        """Read the few bytes that end the body, so that `close` can keep the connection.
-
-        For a caller that knows from the body itself that no more of interest will come.
-        """
-        try:
-            while self.read_some(MAX_TAIL_SECONDS):
-                pass
-        except (TimeoutError, UpstreamTruncated, UpstreamError):
-            return
-
-    def _receive(self, timeout: float, reset_is_end: bool = False) -> bytes:
-        if self._connection is None:
-            return b""
-        if timeout <= 0:
-            raise TimeoutError
-        sock = self._connection.sock
-        sock.settimeout(timeout)
-        try:
-            return bytes(sock.recv(READ_SIZE))
-        except TimeoutError:
-            raise
-        except OSError as error:
-            if reset_is_end:
-                return b""
-            raise UpstreamTruncated("The connection to the provider broke off.") from error
-
-    def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed(data)
-        except HTTPParseError as error:
-            if not data:
-                raise UpstreamTruncated("The provider's answer was cut short.") from error
-            raise UpstreamError("The provider's answer is not HTTP. Is its base URL right?") from error
 
 
 class Transport:

@@ -11,10 +11,10 @@ from app.errors import UpstreamError
 from app.events.types import ModelEvent
 from app.providers.http.deadlines import ReadDeadlines
 from app.providers.http.lenient_json import BOM
+from app.providers.http.response import Response
 from app.providers.http.secrets import Secrets
 from app.providers.http.sse import JsonSseDecoder
 from app.providers.http.status_errors import unexpected_content_type
-from app.providers.http.transport import Response
 from app.providers.openai_chat.chunk import documents_of
 from app.providers.openai_chat.stream import ChatStream
 

@@ -73,7 +73,7 @@ class OpenAIChatProvider:
 
 def _headers(settings: ProviderSettings) -> dict[str, str]:
     """Those of each request. Azure takes a key in `api-key`, and tokens of Entra ID as all others do."""
-    own = {"Accept": "text/event-stream"}
+    own = {"Accept": "text/event-stream", "Accept-Encoding": "identity"}
     key, url = settings.api_key, urlsplit(settings.base_url)
     if key:
         is_azure = (url.hostname or "").endswith(AZURE_HOSTS) or "api-version=" in url.query

@@ -10,7 +10,7 @@ from app.config.settings import ProviderTimeouts
 from app.errors import UpstreamTimeout, UpstreamTruncated
 from app.providers.http import deadlines
 from app.providers.http.deadlines import ReadDeadlines
-from app.providers.http.transport import Response
+from app.providers.http.response import Response
 
 TIMEOUTS = ProviderTimeouts(first_token=60.0, idle=10.0)
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.errors import UpstreamError, UpstreamTruncated
 from app.providers.http.pool import Connection, ConnectionPool
-from app.providers.http.transport import MAX_ERROR_BYTES, Response
+from app.providers.http.response import MAX_ERROR_BYTES, Response
 
 HEAD = b"HTTP/1.1 500 Oops\r\nContent-Length: %d\r\n\r\n"
 
