@@ -82,6 +82,13 @@ class Answer:
         return tuple(turn.as_message() for turn in self.turns if turn is self.turns[-1] or not turn.is_empty)
 
     @property
+    def partial_messages(self) -> tuple[Message, ...]:
+        """The same of an answer that failed in its last turn: of that, what is worth keeping."""
+        *earlier, last = self.turns
+        whole = (turn.as_message() for turn in earlier if not turn.is_empty)
+        return (*whole, last.as_partial_message())
+
+    @property
     def is_empty(self) -> bool:
         return all(turn.is_empty for turn in self.turns)
 

@@ -22,7 +22,8 @@ from app.messages import Extra, Message, ToolCall, Usage, json_size
 from app.providers.base import ModelCall
 
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
-PIECE_BYTES = 100  # memory that a piece of text takes besides its characters
+PIECE_BYTES = 128  # memory that a piece of text takes besides its characters
+MAX_PARTIAL = 1024 * 1024  # characters that are stored of an answer that failed
 CALL_BYTES = 2000  # memory that a tool call takes besides its id, name and arguments
 
 
@@ -130,6 +131,17 @@ class Turn:
         self.model, self.reason = event.model, event.reason
         _check_tool_choice(call, self)
         self.usage = _complete_usage(event.usage, call, self)
+
+    def as_partial_message(self) -> Message:
+        """The message of an answer that failed, which may be so long that it should not be copied whole."""
+        kept: list[str] = []
+        left = MAX_PARTIAL
+        for piece in self._text:
+            kept.append(piece[:left])
+            left -= len(piece)
+            if left <= 0:
+                break
+        return Message("assistant", "".join(kept), self.tool_calls, refusal=self.refusal)
 
     def as_message(self) -> Message:
         return Message("assistant", self.text, self.tool_calls, refusal=self.refusal, extra=self.extra)

@@ -4,6 +4,9 @@ A run starts with `RunStarted` and ends with exactly one of `RunFinished`, `RunF
 `TextDelta`, `ReasoningDelta`, `RefusalDelta`, `ToolCallDelta`, `ExtraDelta` and end each model call with
 `ModelFinished`.
 
+Deltas are not tracked by the garbage collector (`gc=False`): a run may have a hundred thousand of them, and
+as they hold nothing but text they cannot be in a cycle.
+
 Every event is plain data, tagged with its name, so that it survives a round trip through bytes (`codec.py`).
 """
 
@@ -32,25 +35,25 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
     starter: str | None = None
 
 
-class TextDelta(msgspec.Struct, frozen=True, tag="text_delta"):
+class TextDelta(msgspec.Struct, frozen=True, tag="text_delta", gc=False):
     """A piece of the answer. All pieces in order are the answer, byte for byte."""
 
     text: str
 
 
-class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning_delta"):
+class ReasoningDelta(msgspec.Struct, frozen=True, tag="reasoning_delta", gc=False):
     """A piece of the model's reasoning; never part of the answer."""
 
     text: str
 
 
-class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal_delta"):
+class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal_delta", gc=False):
     """A piece of the model's refusal to answer (OpenAI's `refusal`), which comes in place of a text."""
 
     text: str
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call_delta"):
+class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call_delta", gc=False):
     """A fragment of a tool call: `id` and `name` come with the first one of an `index`."""
 
     index: int

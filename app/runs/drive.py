@@ -151,8 +151,8 @@ def _save_failed(run: Run, store: RunStore, error: GatewayError, aborted: bool) 
     answer = run.answer
     partial: list[tuple[Message, MessageState]] = []
     if not answer.is_empty:
-        partial = [(message, "complete") for message in answer.messages]
-        partial[-1] = (answer.messages[-1], "partial")
+        *earlier, last = answer.partial_messages
+        partial = [*((message, "complete") for message in earlier), (last, "partial")]
     try:
         store.finish(
             run.id,

@@ -18,7 +18,10 @@ MAX_CHARACTERS = 32 * 1024 * 1024  # of all answers together
 
 
 class EndedRun(msgspec.Struct, frozen=True):
-    """What is remembered of a run. Times are seconds since 1970; `model` is `provider/model`."""
+    """What is remembered of a run. Times are seconds since 1970; `model` is `provider/model`.
+
+    `text` is the answer, "" if the run failed.
+    """
 
     id: str
     agent_id: str
@@ -69,7 +72,7 @@ class RunLedger:
             run.started_at,
             self._clock(),
             end,
-            run.answer.text or run.answer.refusal or "",
+            "" if isinstance(end, RunFailed) else run.answer.text or run.answer.refusal or "",
             run.model,
         )
         self._remove(run.id)

@@ -75,6 +75,23 @@ def test_the_parser_refuses_what_is_not_http():
         HTTPResponse("POST").feed(b"SSH-2.0-OpenSSH_9.6\r\n")
 
 
+def test_the_parser_calls_on_message_begin_for_each_answer_with_the_status_of_the_one_before():
+    begun: list[int] = []
+
+    class Parser(HTTPResponse):
+        def _on_message_begin(self) -> None:
+            begun.append(self.get_code())
+            if len(begun) > 2:
+                raise HTTPParseError("enough")
+            super()._on_message_begin()
+
+    parser = Parser("POST")
+    with pytest.raises(HTTPParseError, match="enough"):
+        parser.feed(b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 1\r\n\r\nx" + HEAD)
+    assert begun == [0, 100, 200]
+    assert (parser.message_complete, parser._body_buffer, parser.should_close()) == (True, b"x", True)
+
+
 # gevent: throwing into a greenlet that waits
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+
 import pytest
 
 from app.errors import UpstreamError, UpstreamTruncated
+from app.providers.http.content_encoding import MAX_PIECE
+from app.providers.http.parser import MAX_INTERIM_ANSWERS
 from app.providers.http.pool import Connection, ConnectionPool
 from app.providers.http.response import MAX_ERROR_BYTES, Response
 
@@ -88,3 +93,93 @@ def test_of_a_large_error_only_the_beginning_is_read():
     response, sock, _ = answer(HEAD % size, *pieces)
     assert response.read_error() == b"x" * MAX_ERROR_BYTES
     assert len(sock.pieces) > len(pieces) / 2
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+
+
+def test_a2_headers_have_a_bound():
+    for piece in (b"x: y\r\n" * 1000, b"z" * 6000):
+        with pytest.raises(UpstreamError, match="64 KiB of headers"):
+            answer(b"HTTP/1.1 200 OK\r\nx: ", *[piece] * 12)
+
+
+def test_a2_interim_answers_have_a_bound():
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+    response, _, _ = answer(interim * MAX_INTERIM_ANSWERS + OK % 2 + b"hi")
+    assert (response.status, response.read_some(1.0)) == (200, b"hi")
+    for pieces in ([interim * (MAX_INTERIM_ANSWERS + 1)], [interim] * (MAX_INTERIM_ANSWERS + 1)):
+        with pytest.raises(UpstreamError):
+            answer(*pieces, OK % 0)
+
+
+@pytest.mark.parametrize("between", [b"0\r\n" + b"x: y\r\n" * 200, b"1;" + b"x" * 2000])
+def test_a2_what_is_between_pieces_of_a_body_has_a_bound(between: bytes):
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    response, sock, _ = answer(chunked, between, *[between[-1000:]] * 100)
+    with pytest.raises(UpstreamError):
+        response.read_some(1.0)
+    assert sock.pieces, "it was given up before the end"
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_what_comes_behind_an_answer_is_not_read(split: bool):
+    whole, behind = OK % 2 + b"hi", OK % 3 + b"you"
+    response, sock, pool = answer(*([whole, behind] if split else [whole + behind]))
+    assert [response.read_some(1.0), response.read_some(1.0)] == [b"hi", b""]
+    response.close()
+    if not split:
+        assert (pool.kept, sock.closed) == ([], True), "the connection is not in order"
+
+
+def test_a2_the_end_of_an_answer_has_a_bound():
+    response, sock, _ = answer(b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 1000] * 100)
+    response.finish()
+    assert len(sock.pieces) > 50
+    response.close()
+    assert sock.closed
+
+
+COMPRESSED = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        (b"gzip", gzip.compress(b"hello")),
+        (b"GZIP", gzip.compress(b"hel") + gzip.compress(b"lo")),
+        (b"deflate", zlib.compress(b"hello")),
+        (b"identity", b"hello"),
+    ],
+)
+def test_c3_a_compressed_body_is_read(encoding: bytes, body: bytes):
+    head = COMPRESSED % (encoding, len(body))
+    for pieces in ([head + body], [head, *(body[at : at + 1] for at in range(len(body)))]):
+        response, _, _ = answer(*pieces)
+        read = b""
+        while piece := response.read_some(1.0):
+            read += piece
+        assert read == b"hello"
+
+
+def test_a_compressed_body_comes_in_bounded_pieces():
+    body = gzip.compress(b"x" * 10_000_000)
+    response, _, _ = answer(COMPRESSED % (b"gzip", len(body)) + body)
+    sizes = []
+    while piece := response.read_some(1.0):
+        sizes.append(len(piece))
+    assert sum(sizes) == 10_000_000
+    assert max(sizes) <= MAX_PIECE
+
+
+def test_a_compressed_body_that_cannot_be_read_is_an_error():
+    with pytest.raises(UpstreamError, match="'br'"):
+        answer(COMPRESSED % (b"br", 0))
+    response, _, _ = answer(COMPRESSED % (b"gzip", 5) + b"hello")
+    with pytest.raises(UpstreamError, match="damaged"):
+        response.read_some(1.0)
+    cut = gzip.compress(b"hello")[:-9]
+    response, _, _ = answer(COMPRESSED % (b"gzip", len(cut)) + cut)
+    assert response.read_some(1.0) == b"hello"
+    with pytest.raises(UpstreamTruncated):
+        response.read_some(1.0)
