@@ -28,6 +28,7 @@ class PartialCall:
         self.index = index
         self.given_index = given_index
         self.id: str | None = None
+        self.next_id: str | None = None  # came without a name: perhaps that of the call that follows
         self.name = ""
         self.extra: dict[str, Any] = {}  # what the provider wants back; not in any event yet
         self.announced = False  # whether its first event is out

@@ -135,7 +135,13 @@ class ToolCallReader:
         """
         other_id = fragment.id is not None and call.id is not None and fragment.id != call.id
         if not fragment.name or not call.name:
+            if other_id and not fragment.arguments and call.is_complete:
+                call.next_id = fragment.id  # the first of another call only if a name follows
+                return False
             return other_id and call.is_complete
+        if call.next_id is not None:
+            fragment.id = fragment.id or call.next_id
+            return True
         same_name = fragment.name == call.name
         if other_id:
             return not same_name or call.is_complete

@@ -214,6 +214,19 @@ CALLS: dict[str, tuple[list[Any], list[tuple[str | None, str, str]]]] = {
         [call(fragment(0, None, "f", '{"x":1}')), call(fragment(0, None, "g", '{"x":2}'))],
         [(None, "f", '{"x":1}'), (None, "g", '{"x":2}')],
     ),
+    "an id that is another one in an empty piece": (
+        [call(fragment(0, "a", "f", "{}")), call(fragment(0, "b", None, ""))],
+        [("a", "f", "{}")],
+    ),
+    "one index, and the second call's id before its name": (
+        [
+            call(fragment(0, "a", "f", "{}")),
+            call(fragment(0, "b", None, "")),
+            call(fragment(0, None, "f", "")),
+            call(fragment(0, None, None, '{"x":1}')),
+        ],
+        [("a", "f", "{}"), ("b", "f", '{"x":1}')],
+    ),
     "one id for two calls with different indexes": (
         [call(fragment(0, "a", "f", "{}"), fragment(1, "a", "g", "{}"))],
         [("a", "f", "{}"), (None, "g", "{}")],
