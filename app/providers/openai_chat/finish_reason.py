@@ -63,6 +63,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], FinishReason | Literal["failure"]], ...]
         "length",
     ),
     (re.compile(r"^(tool|function)_?(calls?|use)$"), "tool_calls"),
+    (re.compile(r"^(stop|eos|end_of)_"), "stop"),
 )
 
 

@@ -43,7 +43,8 @@ class Fragment:
         function = raw.get("function")
         fields: dict[str, Any] = function if isinstance(function, dict) else raw
         self.index = _index(raw.get("index"))
-        self.id = _text(raw.get("id")) or None
+        call_id = _text(raw.get("id"))
+        self.id = call_id if call_id not in ("", "null", "None") else None  # Mistral's later fragments
         self.name = _text(fields.get("name"))
         self.arguments = _arguments(fields.get("arguments"))
         self.extra = read_call_extras(raw)
@@ -148,9 +149,10 @@ class ToolCallReader:
         has_key = fragment.index is not None or fragment.id is not None
         if not has_key and (call in in_chunk or not same_name):
             return True
-        if same_name and not fragment.arguments.strip():
-            return False  # its name again
-        return call.is_complete and not (same_name and fragment.arguments == call.arguments)
+        if not call.is_complete or (same_name and not fragment.arguments.strip()):
+            return False
+        is_repetition = same_name and fragment.arguments == call.arguments
+        return not is_repetition or not has_key or (fragment.id is None and call in in_chunk)
 
     def _begin(self, fragment: Fragment) -> PartialCall:
         """A new call, at the index it was given unless another one has that already."""

@@ -214,6 +214,18 @@ CALLS: dict[str, tuple[list[Any], list[tuple[str | None, str, str]]]] = {
         [call(fragment(0, None, "f", '{"x":1}')), call(fragment(0, None, "g", '{"x":2}'))],
         [(None, "f", '{"x":1}'), (None, "g", '{"x":2}')],
     ),
+    "neither index nor id, the same call twice": (
+        [call(fragment(None, None, "f", "{}")), call(fragment(None, None, "f", "{}"))],
+        [(None, "f", "{}"), (None, "f", "{}")],
+    ),
+    "one index, without ids, the same call twice in a chunk": (
+        [call(fragment(0, None, "f", "{}"), fragment(0, "", "f", "{}"))],
+        [(None, "f", "{}"), (None, "f", "{}")],
+    ),
+    "an id that is the word null": (
+        [call(fragment(0, "a", "f", "{")), call(fragment(0, "null", None, "}"))],
+        [("a", "f", "{}")],
+    ),
     "an id that is another one in an empty piece": (
         [call(fragment(0, "a", "f", "{}")), call(fragment(0, "b", None, ""))],
         [("a", "f", "{}")],
