@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from app.agents.fallback import ObserveFailure, call_model
-from app.agents.turn import Room, Turn, run_turn
+from app.agents.turn import MemoryBudget, Turn, run_turn
 from app.cancel import Cancel
 from app.events.types import Event, RunFinished
 from app.messages import Extra, Message, ToolCall, Usage
@@ -42,7 +42,7 @@ class Answer:
 
     def __init__(self, max_bytes: int) -> None:
         self.turns: list[Turn] = []
-        self._room = Room(max_bytes)
+        self._budget = MemoryBudget(max_bytes)
 
     @property
     def text(self) -> str:
@@ -93,7 +93,7 @@ class Answer:
         return all(turn.is_empty for turn in self.turns)
 
     def begin_turn(self) -> Turn:
-        turn = Turn(self._room)
+        turn = Turn(self._budget)
         self.turns.append(turn)
         return turn
 

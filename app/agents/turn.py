@@ -27,7 +27,7 @@ MAX_PARTIAL = 1024 * 1024  # characters that are stored of an answer that failed
 CALL_BYTES = 2000  # memory that a tool call takes besides its id, name and arguments
 
 
-class Room:
+class MemoryBudget:
     """The memory that a run's answer may still take: it is kept until all who follow the run have it."""
 
     __slots__ = ("left",)
@@ -49,8 +49,8 @@ class Turn:
     its arguments. Fragments of several calls may alternate, so they are collected by index.
     """
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: dict[int, ToolCall] = {}
@@ -85,25 +85,25 @@ class Turn:
         return not self._text and not self._calls and not self._refusal
 
     def add_text(self, text: str) -> None:
-        room = self._room
-        room.left -= len(text) + PIECE_BYTES
-        if room.left < 0:  # `take` written out: every token passes here
-            room.take(0)
+        budget = self._budget
+        budget.left -= len(text) + PIECE_BYTES
+        if budget.left < 0:  # `take` without a call, because every token passes here; now it raises
+            budget.take(0)
         self._text.append(text)
 
     def add_reasoning(self, text: str) -> None:
         """Count its memory: reasoning is no part of the answer."""
-        self._room.take(len(text))
+        self._budget.take(len(text))
 
     def add_refusal(self, text: str) -> None:
-        self._room.take(len(text))
+        self._budget.take(len(text))
         self._refusal.append(text)
 
     def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta:
         """Collect a fragment; the fragment as clients expect it, with id and name on the first one only."""
-        self._room.take(len(delta.arguments) + len(delta.id or "") + len(delta.name or ""))
+        self._budget.take(len(delta.arguments) + len(delta.id or "") + len(delta.name or ""))
         if delta.index not in self._calls:
-            self._room.take(CALL_BYTES)
+            self._budget.take(CALL_BYTES)
             delta = replace(delta, id=delta.id or f"call_{new_hex()}", name=delta.name or "")
             self._calls[delta.index] = ToolCall(delta.id or "", delta.name or "", "")
             self._arguments[delta.index] = []
@@ -115,14 +115,14 @@ class Turn:
         return delta
 
     def _add_to_call(self, index: int, extra: Extra) -> None:
-        self._room.take(json_size(extra.fields) or 0)
+        self._budget.take(json_size(extra.fields) or 0)
         call = self._calls[index]
         if call.extra is not None:
             extra = replace(extra, fields={**call.extra.fields, **extra.fields})
         self._calls[index] = replace(call, extra=extra)
 
     def add_extra(self, extra: Extra) -> None:
-        self._room.take(json_size(extra.fields) or 0)
+        self._budget.take(json_size(extra.fields) or 0)
         self.extra = extra
 
     def finish(self, call: ModelCall, event: ModelFinished) -> None:
@@ -170,7 +170,7 @@ def run_turn(turn: Turn, call: ModelCall, events: Iterator[ModelEvent]) -> Itera
 
 
 def _complete_usage(usage: Usage | None, call: ModelCall, turn: Turn) -> Usage:
-    """The provider's counts; where one is missing, an estimate of both that is marked as one."""
+    """The provider's counts; one that is missing is estimated, and the usage is marked as an estimate."""
     if usage is not None and usage.prompt_tokens and (usage.completion_tokens or turn.is_empty):
         return usage
     estimate = estimate_usage(call, turn)

@@ -57,7 +57,7 @@ def _request(args: argparse.Namespace, gateway: Gateway, text: str) -> RunReques
     return gateway.intake.load(
         RunInput(
             source="cli",
-            keys="caller",
+            key_rules="caller",
             principal=LOCAL_OPERATOR,
             messages=(Message("user", text),),
             agent_id=args.agent,

@@ -40,11 +40,11 @@ def load_run_request(
     return request.gateway.intake.load(
         RunInput(
             source="http",
-            keys="caller",
+            key_rules="caller",
             principal=request.principal,
             messages=messages,
             agent_id=openclaw_header(request, "agent-id") or openclaw_header(request, "agent"),
-            agent_model=model,
+            openai_model=model,
             unknown_model=request.gateway.settings.gateway.chat_completions.unknown_model,
             session_key=openclaw_header(request, "session-key"),
             user=user,

@@ -38,21 +38,22 @@ KeyRules = Literal["caller", "operator", "agent"]
 class RunInput(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller asks for, in its own words. Only the form of `messages`, `params` and `tools` is checked.
 
-    `keys` says whose rules hold for the names of sessions: a `caller` over the OpenAI API may be one of many
-    and names a session by `user` or `session_key`, else gets a new one; an `operator` may name any session,
-    else means the main one; `agent` is the same for the Gateway protocol's method `agent`, where `agent_id`
-    must be the session's agent. `agent_model` is the OpenAI API's `model`, which selects an agent. `model` is
-    the model to use in place of the agent's, `thinking` a thinking level in place of the session's.
+    `key_rules` says whose rules hold for the names of sessions: a `caller` over the OpenAI API may be one of
+    many and names a session by `user` or `session_key`, else gets a new one; an `operator` may name any
+    session, else means the main one; `agent` is the same for the Gateway protocol's method `agent`, where
+    `agent_id` must be the session's agent. `openai_model` is the OpenAI API's `model`, which selects an
+    agent. `model` is the model to use in place of the agent's, `thinking` a thinking level in place of the
+    session's.
 
     The other fields are as in `RunRequest`.
     """
 
     source: Source
-    keys: KeyRules
+    key_rules: KeyRules
     principal: Principal
     messages: Sequence[Message]
     agent_id: str | None = None
-    agent_model: object = None
+    openai_model: object = None
     unknown_model: Literal["reject", "default"] = "reject"
     session_key: str | None = None
     user: object = None
@@ -129,11 +130,11 @@ class Intake:
 def resolve_route(given: RunInput, settings: Settings) -> Route:
     """The agent that answers and the session that it answers in. Raises InvalidRequest and its kin."""
     owner = given.principal.owner
-    if given.keys == "operator":
+    if given.key_rules == "operator":
         return resolve_operator_route(given.session_key, given.agent_id, settings, owner, given.label)
-    if given.keys == "agent":
+    if given.key_rules == "agent":
         return resolve_agent_route(given.session_key, given.agent_id, settings, owner, given.label)
-    agent_id = resolve_agent(given.agent_model, given.agent_id, settings.agents, given.unknown_model)
+    agent_id = resolve_agent(given.openai_model, given.agent_id, settings.agents, given.unknown_model)
     return resolve_session(agent_id, given.user, given.session_key, settings.session.main_key, owner=owner)
 
 

@@ -88,7 +88,7 @@ def _load_request(call: Call, message: str, run_id: str) -> RunRequest:
     return call.gateway.intake.load(
         RunInput(
             source="ws",
-            keys="agent",
+            key_rules="agent",
             principal=call.peer.principal,
             messages=(Message("user", user_content(message, call)),),
             agent_id=params.optional_text("agentId"),

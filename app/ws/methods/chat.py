@@ -98,7 +98,7 @@ def _load_request(call: Call, key: str, content: Content, run_id: str) -> RunReq
     return call.gateway.intake.load(
         RunInput(
             source="ws",
-            keys="operator",
+            key_rules="operator",
             principal=call.peer.principal,
             messages=(Message("user", content),),
             session_key=key,

@@ -86,7 +86,7 @@ def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
     request = call.gateway.intake.load(
         RunInput(
             source="ws",
-            keys="operator",
+            key_rules="operator",
             principal=call.peer.principal,
             messages=(Message("user", user_content(message, call)),),
             session_key=session.key,

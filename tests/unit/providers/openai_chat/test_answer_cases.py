@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.agents.turn import Room, Turn, run_turn
+from app.agents.turn import MemoryBudget, Turn, run_turn
 from app.cancel import Cancel
 from app.config.settings import ProviderSettings, ProviderTimeouts
 from app.errors import GatewayError
@@ -25,7 +25,7 @@ def outcome_of(*pieces: bytes) -> Outcome:
     with RawProvider(sends(*pieces)) as raw:
         settings = ProviderSettings("test", base_url=raw.url, timeouts=ProviderTimeouts(5, 5, 5, 5))
         provider = OpenAIChatProvider(settings)
-        turn = Turn(Room(2**20))
+        turn = Turn(MemoryBudget(2**20))
         try:
             for _ in run_turn(turn, CALL, provider.stream(CALL, Cancel())):
                 pass

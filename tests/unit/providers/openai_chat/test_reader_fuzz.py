@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.agents.turn import Room, Turn, run_turn
+from app.agents.turn import MemoryBudget, Turn, run_turn
 from app.errors import GatewayError
 from app.messages import Message
 from app.providers.base import ModelCall
@@ -32,7 +32,7 @@ class Script(NamedTuple):
 
 def read(pieces: list[bytes]) -> Outcome | None:
     """What is read from a body in these pieces, None for an error. As app/.../answer_body.py does it."""
-    decoder, stream, turn = JsonSseDecoder(), ChatStream(), Turn(Room(10**9))
+    decoder, stream, turn = JsonSseDecoder(), ChatStream(), Turn(MemoryBudget(10**9))
 
     def events() -> Any:
         for piece in pieces:
