@@ -69,12 +69,12 @@ class ChatStream:
 
         Raises the provider's error if the chunk is one, UpstreamError if it is not a chunk at all.
         """
+        if payload == b"[DONE]":  # first: an error of the parser costs more than all other chunks
+            self.done, self._in_text = True, False
+            return ()
         try:
             chunk = orjson.loads(payload)
         except orjson.JSONDecodeError:
-            if payload == b"[DONE]":
-                self.done, self._in_text = True, False
-                return ()
             return self._read_odd(payload)
         if self._in_text and (text := only_text(chunk)) is not None:
             return (TextDelta(text),)

@@ -225,15 +225,6 @@ def test_no_command_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]):
     assert "agent" in capsys.readouterr().err
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Tests that a shell has started in the background ignore SIGINT, and so would the command."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_stops_the_run(run: Any):
     printed: Any = sys.stdout
 
