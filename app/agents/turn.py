@@ -22,8 +22,9 @@ from app.messages import Extra, Message, ToolCall, Usage, json_size
 from app.providers.base import ModelCall
 
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
-PIECE_BYTES = 128  # memory that a piece of text takes besides its characters
+PIECE_BYTES = 105  # memory that a piece of text takes besides its characters
 MAX_PARTIAL = 1024 * 1024  # characters that are stored of an answer that failed
+FRAGMENT_BYTES = 100  # memory that a fragment of a tool call takes besides that of a piece
 CALL_BYTES = 2000  # memory that a tool call takes besides its id, name and arguments
 
 
@@ -101,7 +102,7 @@ class Turn:
 
     def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta:
         """Collect a fragment; the fragment as clients expect it, with id and name on the first one only."""
-        self._budget.take(len(delta.arguments) + len(delta.id or "") + len(delta.name or ""))
+        self._budget.take(FRAGMENT_BYTES + len(delta.arguments) + len(delta.id or "") + len(delta.name or ""))
         if delta.index not in self._calls:
             self._budget.take(CALL_BYTES)
             delta = replace(delta, id=delta.id or f"call_{new_hex()}", name=delta.name or "")

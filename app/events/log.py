@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from app.concurrency.signal import Signal, new_signal
 from app.events.types import Event, RunFailed, RunFinished
 
+MAX_BATCH = 256  # events that a reader takes at once, however far behind it is
 LAST_EVENTS = frozenset((RunFinished, RunFailed))
 
 
@@ -61,7 +62,7 @@ class EventLog:
         return len(self._events)
 
     def follow(self, position: int = 0, wake_every: float | None = None) -> Iterator[Sequence[Event]]:
-        """All events from `position` on, in batches, to the end of the run.
+        """All events from `position` on, in batches of at most MAX_BATCH, to the end of the run.
 
         An empty batch comes when nothing has happened for `wake_every` seconds.
         """
@@ -71,7 +72,7 @@ class EventLog:
             while True:
                 signal.clear()
                 ended = self.end is not None
-                if batch := self._events[position:]:
+                if batch := self._events[position : position + MAX_BATCH]:
                     position += len(batch)
                     yield batch
                 elif ended:
