@@ -250,12 +250,12 @@ def test_a_result_that_comes_too_late_reaches_the_model_as_text(
         gateway.ask("three", user="late"),
     ):
         assert late.status == 200, late.body
-    told = "[Result of the tool call c1]\n21"
+    as_text = "[Result of the tool call c1]\n21"
     assert provider.messages()[1:] == [
         ("user", "one\n\ntwo"),
         ("assistant", "echo: one\n\ntwo"),
-        ("user", told),
-        ("assistant", f"echo: {told}"),
+        ("user", as_text),
+        ("assistant", f"echo: {as_text}"),
         ("user", "three"),
     ]
 

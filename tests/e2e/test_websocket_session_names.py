@@ -22,8 +22,8 @@ def test_clients_of_version_3_hear_the_name_they_wrote(
     ):
         client.call("chat.send", params)
         assert client.until("chat", runId=run_id, state="final")["sessionKey"] == heard
-        told = other.until("chat", runId=run_id, state="final")
-        assert told["sessionKey"] == "agent:main:acp:made-up"
+        final = other.until("chat", runId=run_id, state="final")
+        assert final["sessionKey"] == "agent:main:acp:made-up"
 
 
 def test_the_last_name_written_counts(gateway: GatewayProcess) -> None:

@@ -117,7 +117,7 @@ def ask(app: Callable[..., Any], body: bytes) -> None:
 
 
 def _ask(app: Callable[..., Any], body: bytes) -> bytes:
-    told: list[str] = []
+    statuses: list[str] = []
     pieces = app(
         {
             "REQUEST_METHOD": "POST",
@@ -135,13 +135,13 @@ def _ask(app: Callable[..., Any], body: bytes) -> bytes:
             "wsgi.url_scheme": "http",
             "wsgi.errors": sys.stderr,
         },
-        lambda status, headers: told.append(status),
+        lambda status, headers: statuses.append(status),
     )
     try:
         text = b"".join(pieces)
     finally:
         pieces.close()
-    return told[0].encode() + text
+    return statuses[0].encode() + text
 
 
 def tell(calls: Calls) -> None:

@@ -63,8 +63,8 @@ class Editor:
 def editor_with_session(client: Client) -> Iterator[tuple[Editor, str]]:
     with client.running("acp") as bridge:
         editor = Editor(bridge)
-        told = editor.ask("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
-        assert told["result"]["protocolVersion"] == 1
+        answer = editor.ask("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
+        assert answer["result"]["protocolVersion"] == 1
         made = editor.ask("session/new", {"cwd": "/", "mcpServers": []})
         if client.family == "clawdbot":
             time.sleep(2)  # it takes prompts before it has been let in, and loses them

@@ -29,10 +29,10 @@ def test_agent_tells_the_run_as_json_and_keeps_the_session(
 ) -> None:
     session = str(uuid.uuid4())
     client.says("agent", "--session-id", session, "--message", "one")
-    told = client.tells("agent", "--session-id", session, "--message", "two")
-    assert (told["status"], told["summary"]) == ("ok", "completed")
-    assert [one["text"] for one in told["result"]["payloads"]] == ["echo: two"]
-    meta = told["result"]["meta"]["agentMeta"]
+    answer = client.tells("agent", "--session-id", session, "--message", "two")
+    assert (answer["status"], answer["summary"]) == ("ok", "completed")
+    assert [one["text"] for one in answer["result"]["payloads"]] == ["echo: two"]
+    meta = answer["result"]["meta"]["agentMeta"]
     assert (meta["provider"], meta["model"]) == ("test", "test")
     assert (meta["usage"]["input"], meta["usage"]["output"]) == (7, 2)
     assert provider.messages()[1:] == [("user", "one"), ("assistant", "echo: one"), ("user", "two")]
@@ -46,17 +46,17 @@ def test_agent_tells_of_a_providers_failure(client: Client, provider: ScriptedPr
 
 def test_health(client: Client) -> None:
     assert "main" in client.says("health")
-    told = client.tells("health")
-    assert told["ok"] is True
-    assert told["defaultAgentId"] == "main"
-    assert [one["agentId"] for one in told["agents"]] == ["main", "beta"]
+    answer = client.tells("health")
+    assert answer["ok"] is True
+    assert answer["defaultAgentId"] == "main"
+    assert [one["agentId"] for one in answer["agents"]] == ["main", "beta"]
 
 
 def test_status_finds_the_gateway(client: Client) -> None:
-    told = client.tells("status")["gateway"]
-    assert told["url"] == f"ws://127.0.0.1:{client.gateway.port}"
-    assert told["reachable"] is True
-    assert not told["error"]
+    answer = client.tells("status")["gateway"]
+    assert answer["url"] == f"ws://127.0.0.1:{client.gateway.port}"
+    assert answer["reachable"] is True
+    assert not answer["error"]
     shown = re.sub(r"\W+", " ", client.says("status"))  # without its frames and line ends
     assert re.search(r" reachable \d+ ?ms ", shown), shown
 

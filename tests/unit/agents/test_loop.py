@@ -21,12 +21,12 @@ ASKED = (Message("system", "1234"), Message("user", "12345"))
 
 
 def answer_to(*steps: Step, choice: str | None = None) -> tuple[list[Event], Answer]:
-    """What was told and what was kept; an error is raised with what was told in its `told`."""
-    answer, told = Answer(MAX_BYTES), list[Event]()
+    """The events that were yielded, and what was kept of them."""
+    answer, events = Answer(MAX_BYTES), list[Event]()
     call = ModelCall("", ASKED, tool_choice=choice)
     task = AgentTask([Candidate(FakeProvider(steps), "m")], call, lambda *_: None)
-    told.extend(run_agent(task, answer, Cancel()))
-    return told, answer
+    events.extend(run_agent(task, answer, Cancel()))
+    return events, answer
 
 
 def finished(reason: Any = "stop", usage: Usage | None = USED) -> ModelFinished:
@@ -34,8 +34,8 @@ def finished(reason: Any = "stop", usage: Usage | None = USED) -> ModelFinished:
 
 
 def test_everything_is_told_in_order_with_the_runs_end_last():
-    told, answer = answer_to(ReasoningDelta("hm"), TextDelta("Hel"), TextDelta("lo"), finished("length"))
-    assert told == [
+    events, answer = answer_to(ReasoningDelta("hm"), TextDelta("Hel"), TextDelta("lo"), finished("length"))
+    assert events == [
         ReasoningDelta("hm"),
         TextDelta("Hel"),
         TextDelta("lo"),
@@ -47,8 +47,8 @@ def test_everything_is_told_in_order_with_the_runs_end_last():
 
 
 def test_an_empty_answer_is_an_answer():
-    told, answer = answer_to(finished())
-    assert told[-1] == RunFinished("stop", USED)
+    events, answer = answer_to(finished())
+    assert events[-1] == RunFinished("stop", USED)
     assert (answer.text, answer.is_empty) == ("", True)
 
 
@@ -58,18 +58,18 @@ def test_thinking_is_no_part_of_the_answer():
 
 
 def test_what_was_said_before_a_failure_is_kept():
-    answer, told = Answer(MAX_BYTES), list[Event]()
+    answer, events = Answer(MAX_BYTES), list[Event]()
     provider = FakeProvider([TextDelta("ha"), UpstreamError("no")])
     task = AgentTask([Candidate(provider, "m")], ModelCall("", ASKED), lambda *_: None)
     with pytest.raises(UpstreamError):  # noqa: PT012
         for event in run_agent(task, answer, Cancel()):
-            told.append(event)
-    assert told == [TextDelta("ha")]
+            events.append(event)
+    assert events == [TextDelta("ha")]
     assert (answer.text, answer.model) == ("ha", None)
 
 
 def test_tool_calls_are_put_together_from_fragments_in_any_order():
-    told, answer = answer_to(
+    events, answer = answer_to(
         TextDelta("Wait."),
         ToolCallDelta(1, "c2", "down"),
         ToolCallDelta(0, "c1", "up", '{"a"'),
@@ -79,25 +79,29 @@ def test_tool_calls_are_put_together_from_fragments_in_any_order():
         finished("tool_calls"),
     )
     calls = (ToolCall("c1", "up", '{"a":1}'), ToolCall("c2", "down", "{}"))
-    assert told[-1] == RunFinished("tool_calls", USED, calls)
+    assert events[-1] == RunFinished("tool_calls", USED, calls)
     assert answer.messages[-1] == Message("assistant", "Wait.", calls)
     assert not answer.is_empty
 
 
 def test_an_id_and_a_name_are_told_once():
-    told, _ = answer_to(
+    events, _ = answer_to(
         ToolCallDelta(0, "c1", "up", "{"),
         ToolCallDelta(0, "c1", "up", "}"),
         ToolCallDelta(0, "", "", ""),
         finished(),
     )
-    assert told[:3] == [ToolCallDelta(0, "c1", "up", "{"), ToolCallDelta(0, arguments="}"), ToolCallDelta(0)]
-    assert told[-1] == RunFinished("stop", USED, (ToolCall("c1", "up", "{}"),))
+    assert events[:3] == [
+        ToolCallDelta(0, "c1", "up", "{"),
+        ToolCallDelta(0, arguments="}"),
+        ToolCallDelta(0),
+    ]
+    assert events[-1] == RunFinished("stop", USED, (ToolCall("c1", "up", "{}"),))
 
 
 @pytest.mark.parametrize("missing", [None, ""])
 def test_a_call_without_an_id_gets_one_that_is_its_own(missing: str | None):
-    told, answer = answer_to(
+    events, answer = answer_to(
         ToolCallDelta(0, missing, "up"),
         ToolCallDelta(1, missing, None),
         ToolCallDelta(0, arguments="{}"),
@@ -106,7 +110,7 @@ def test_a_call_without_an_id_gets_one_that_is_its_own(missing: str | None):
     ids = [call.id for call in answer.tool_calls]
     assert all(re.fullmatch("call_[0-9a-f]{32}", one) for one in ids)
     assert len(set(ids)) == 2
-    assert [delta.id for delta in told if isinstance(delta, ToolCallDelta)] == [*ids, None]
+    assert [delta.id for delta in events if isinstance(delta, ToolCallDelta)] == [*ids, None]
     assert [call.name for call in answer.tool_calls] == ["up", ""]
 
 
@@ -142,19 +146,19 @@ def test_a_choice_that_was_not_honoured(steps: tuple[Step, ...], choice: str):
 
 
 def test_usage_is_the_providers_or_an_estimate_that_says_so():
-    told, _ = answer_to(TextDelta("12345678"), finished(usage=Usage(1, 2, 3, 4)))
-    assert told[-1] == RunFinished("stop", Usage(1, 2, 3, 4))
-    told, _ = answer_to(TextDelta("12345678"), ToolCallDelta(0, "c", "up", "{}"), finished(usage=None))
-    end = told[-1]
+    events, _ = answer_to(TextDelta("12345678"), finished(usage=Usage(1, 2, 3, 4)))
+    assert events[-1] == RunFinished("stop", Usage(1, 2, 3, 4))
+    events, _ = answer_to(TextDelta("12345678"), ToolCallDelta(0, "c", "up", "{}"), finished(usage=None))
+    end = events[-1]
     assert isinstance(end, RunFinished)
     assert end.usage == Usage(3, 3, estimated=True)  # four letters a token, rounded up
     assert end.usage.total_tokens == 6
 
 
 def test_an_estimate_of_nothing_is_nothing():
-    told, _ = answer_to(finished(usage=None))
-    assert isinstance(told[-1], RunFinished)
-    assert told[-1].usage.completion_tokens == 0
+    events, _ = answer_to(finished(usage=None))
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].usage.completion_tokens == 0
 
 
 def test_turns_stay_apart():

@@ -22,7 +22,7 @@ HOG = """
 
 
 def test_the_loop_looks_at_its_sockets_while_greenlets_never_wait():
-    told = patched(
+    output = patched(
         HOG
         + """
     ours, theirs = socket.socketpair()
@@ -44,11 +44,11 @@ def test_the_loop_looks_at_its_sockets_while_greenlets_never_wait():
     print(len(answers) > 10)
     """
     )
-    assert told.split() == ["True"]
+    assert output.split() == ["True"]
 
 
 def test_no_greenlet_waits_until_another_has_done_all_its_work():
-    told = patched(
+    output = patched(
         HOG
         + """
     order = []
@@ -61,11 +61,11 @@ def test_no_greenlet_waits_until_another_has_done_all_its_work():
     print(*order)
     """
     )
-    assert told.split() == ["short", "long"]
+    assert output.split() == ["short", "long"]
 
 
 def test_a_turn_is_bounded_however_many_greenlets_wait():
-    told = patched(
+    output = patched(
         HOG
         + """
     turns = []
@@ -87,12 +87,12 @@ def test_a_turn_is_bounded_however_many_greenlets_wait():
     print(len(turns) > 8, all(hog.successful() for hog in hogs))
     """
     )
-    assert told.split() == ["True", "True"]
+    assert output.split() == ["True", "True"]
 
 
 def test_starting_timers_does_not_count_as_a_turn():
     """In a callback gevent moves the loop's time when a timer is started, as each time limit does."""
-    told = patched(
+    output = patched(
         HOG
         + """
     turns = []
@@ -108,11 +108,11 @@ def test_starting_timers_does_not_count_as_a_turn():
     print(len(turns) >= 3)
     """
     )
-    assert told.split() == ["True"]
+    assert output.split() == ["True"]
 
 
 def test_one_piece_in_a_turn_goes_on_at_once():
-    told = patched(
+    output = patched(
         HOG
         + """
     gevent.idle = lambda priority: print("waited")
@@ -127,7 +127,7 @@ def test_one_piece_in_a_turn_goes_on_at_once():
     print("done")
     """
     )
-    assert told.split() == ["done"]
+    assert output.split() == ["done"]
 
 
 def test_nothing_happens_in_a_process_of_threads():

@@ -31,7 +31,7 @@ def test_a_signal_in_a_process_of_threads(capsys: pytest.CaptureFixture[str]):
 
 
 def test_a_signal_wakes_nobody_who_has_stopped_waiting():
-    told = patched(
+    output = patched(
         """
         from app.concurrency.signal import new_signal
         signal, seen = new_signal(), []
@@ -56,11 +56,11 @@ def test_a_signal_wakes_nobody_who_has_stopped_waiting():
         print(seen[1:], killed.dead)
         """
     )
-    assert told.strip() == "[True] True"
+    assert output.strip() == "[True] True"
 
 
 def test_a_signal_waits_its_whole_time_again_after_it_was_set():
-    told = patched(
+    output = patched(
         """
         from app.concurrency.signal import new_signal
         signal = new_signal()
@@ -76,4 +76,4 @@ def test_a_signal_waits_its_whole_time_again_after_it_was_set():
         print(signal._timer)
         """
     )
-    assert told.split() == ["False", "True", "None"]
+    assert output.split() == ["False", "True", "None"]

@@ -157,8 +157,8 @@ def test_when_it_waited_spoke_and_ended_is_known(desk: Desk):
     run = desk.start()
     run.result()
     wait_until(lambda: desk.ended)
-    told = describe_end(run)
-    waited, spoke, total = told["queue_ms"], told["first_token_ms"], told["total_ms"]
+    fields = describe_end(run)
+    waited, spoke, total = fields["queue_ms"], fields["first_token_ms"], fields["total_ms"]
     assert waited is not None
     assert spoke is not None
     assert total is not None
@@ -381,12 +381,12 @@ def test_whatever_breaks_there_is_one_last_event(
 ):
     desk.provider = FakeProvider(script, standing=says("well"))
     run = desk.open().start("hi", key)
-    told = events(run)
-    assert isinstance(told[0], RunStarted)
-    end = told[-1]
+    happened = events(run)
+    assert isinstance(happened[0], RunStarted)
+    end = happened[-1]
     assert isinstance(end, RunFailed)
     assert (type(end.as_error()), end.aborted) == (expected, False)
-    assert not any(isinstance(event, RunFailed | RunFinished) for event in told[:-1])
+    assert not any(isinstance(event, RunFailed | RunFinished) for event in happened[:-1])
     assert "a fault" not in end.message
     with pytest.raises(expected):
         run.result()
@@ -409,12 +409,12 @@ def test_a_store_that_breaks_ends_the_run_once_and_frees_its_place(
     with monkeypatch.context() as patch:
         patch.setattr(desk.store.runs, broken, fail)
         run = desk.start(key="chat", messages=messages)
-        told = events(run)
+        happened = events(run)
         wait_until(lambda: not desk.runs.active)
     expected = StorageUnavailable if isinstance(error, StorageUnavailable) else InternalError
-    assert isinstance(told[-1], RunFailed)
-    assert told[-1].code == expected.code
-    assert sum(isinstance(event, RunFailed | RunFinished) for event in told) == 1
+    assert isinstance(happened[-1], RunFailed)
+    assert happened[-1].code == expected.code
+    assert sum(isinstance(event, RunFailed | RunFinished) for event in happened) == 1
     assert desk.start("again", "chat").result().text == "Hello"
 
 
