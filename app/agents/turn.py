@@ -22,10 +22,10 @@ from app.messages import Extra, Message, ToolCall, Usage, json_size
 from app.providers.base import ModelCall
 
 CHARACTERS_PER_TOKEN = 4  # the usual estimate for English text
-PIECE_BYTES = 105  # memory that a piece of text takes besides its characters
+PIECE_BYTES = 150  # memory that a piece of text takes besides its characters
 MAX_PARTIAL = 1024 * 1024  # characters that are stored of an answer that failed
 FRAGMENT_BYTES = 100  # memory that a fragment of a tool call takes besides that of a piece
-CALL_BYTES = 2000  # memory that a tool call takes besides its id, name and arguments
+CALL_BYTES = 2900  # memory that a tool call takes besides its id, name and arguments
 
 
 class MemoryBudget:

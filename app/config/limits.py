@@ -16,7 +16,7 @@ class Limits:
     nothing.
     """
 
-    answer_bytes: int = 14 * MiB
+    answer_bytes: int = 20 * MiB
     ended_runs: int = 1000
     ended_run_seconds: float = 300.0
     write_seconds: float = 120.0  # longer than any keep-alive, whose wait for the next request it also bounds

@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.flood import MAX_GROWTH, Memory, MiB, assert_others_are_served
 from tests.support.gateway import Answer, GatewayProcess, config_for
+from tests.support.limited_wsgi import limits
 from tests.support.provider import ScriptedProvider, wait_until
 from tests.support.raw_provider import RawProvider, floods
 
@@ -96,7 +97,8 @@ def gateway(raw: RawProvider, provider: ScriptedProvider, tmp_path: Any) -> Iter
     config = config_for(provider.url)
     config["models"]["providers"]["flood"] = {"baseUrl": raw.url, "apiKey": "x", "api": "openai-completions"}
     config["agents"]["list"].append({"id": "flooded", "model": "flood/test"})
-    gateway = GatewayProcess(tmp_path, config)
+    # The default keeps 6 MiB more of an answer, and so would take more than MAX_GROWTH for long texts.
+    gateway = GatewayProcess(tmp_path, config, **limits(answer_bytes=14 * MiB))
     yield gateway.start()
     gateway.kill()
 

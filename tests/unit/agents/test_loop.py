@@ -185,7 +185,7 @@ def test_an_answer_may_take_only_so_much_memory():
     task = AgentTask(
         [Candidate(FakeProvider([TextDelta("x" * 200)] * 10), "m")], ModelCall("", ASKED), lambda *_: None
     )
-    answer = Answer(1000)
+    answer = Answer(1100)
     with pytest.raises(UpstreamError, match="longer than the gateway can keep"):
         list(run_agent(task, answer, Cancel()))
     assert answer.text == "x" * 600  # three pieces of 200 characters and what each costs besides
