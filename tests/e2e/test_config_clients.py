@@ -1,4 +1,4 @@
-"""B8: what clients may see of the configuration, and what they may change in it."""
+"""What clients may see of the configuration, and what they may change in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""C1 to C4: answers as providers really send them, through a real gateway, streamed and not."""
+"""Answers as providers really send them, through a real gateway, streamed and not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A2: a provider that never pauses, or never ends, stops nobody else and takes no memory without bound."""
+"""A provider that never pauses, or never ends, stops nobody else and takes no memory without bound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""B11: the locks that `bin/install` installs from."""
+"""The locks that `bin/install` installs from."""
 
 from __future__ import annotations
 

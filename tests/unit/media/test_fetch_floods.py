@@ -1,4 +1,4 @@
-"""A2: an image host that sends without a pause lets others go on, in a process of greenlets."""
+"""An image host that sends without a pause lets others go on, in a process of greenlets."""
 
 from __future__ import annotations
 

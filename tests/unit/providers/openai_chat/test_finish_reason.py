@@ -1,4 +1,4 @@
-"""C1: what servers say about why a model stopped, and that only a known good reason is a success."""
+"""What servers say about why a model stopped, and that only a known good reason is a success."""
 
 from __future__ import annotations
 

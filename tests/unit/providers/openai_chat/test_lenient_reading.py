@@ -1,4 +1,4 @@
-"""C1 to C4: failures within an answer, calls, text and token counts, as servers really send them."""
+"""Failures within an answer, calls, text and token counts, as servers really send them."""
 
 from __future__ import annotations
 
