@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.gateway import GatewayProcess, config_for
 from tests.support.provider import ScriptedProvider
+from tests.support.sessions import delete_sessions
 
 StartGateway = Callable[..., GatewayProcess]
 
@@ -35,7 +36,8 @@ def _shared_gateway(
 
 @pytest.fixture
 def gateway(_shared_gateway: GatewayProcess, provider: ScriptedProvider) -> GatewayProcess:
-    """One gateway for all tests that leave it as they found it."""
+    """One gateway, without sessions, for all tests that leave it otherwise as they found it."""
+    delete_sessions(_shared_gateway)
     return _shared_gateway
 
 

@@ -14,6 +14,7 @@ import pytest
 from tests.support.gateway import TOKEN, GatewayProcess, config_for
 from tests.support.operator import operator
 from tests.support.provider import Step, cut, finish, hang, respond, says, text, tool_call
+from tests.support.sessions import delete_sessions
 from tests.support.strict_provider import StrictProvider
 
 FAILURES: dict[str, list[Step]] = {
@@ -50,6 +51,7 @@ def _strict_gateway(
 
 @pytest.fixture
 def gateway(_strict_gateway: GatewayProcess, provider: StrictProvider) -> GatewayProcess:
+    delete_sessions(_strict_gateway)
     return _strict_gateway
 
 
