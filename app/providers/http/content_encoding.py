@@ -11,10 +11,13 @@ MAX_SHOWN = 40  # characters of an encoding's name in our message
 
 
 class BodyDecoder:
-    """Decompresses gzip and deflate in pieces, so that a small body cannot become a large one at once."""
+    """Decompresses gzip and deflate in pieces, so that a small body cannot become a large one at once.
+
+    Which of them it is shows in the first two bytes: some servers take "deflate" for one without a header.
+    """
 
     def __init__(self) -> None:
-        self._zlib = zlib.decompressobj(47)  # either of the two formats, as its header says
+        self._zlib: zlib._Decompress | None = None
         self._input = b""
 
     def feed(self, data: bytes) -> None:
@@ -22,6 +25,10 @@ class BodyDecoder:
 
     def more(self) -> bytes:
         """The next piece of what has been fed, b"" when more has to be fed. Raises UpstreamError."""
+        if self._zlib is None:
+            if len(self._input) < 2:
+                return b""
+            self._zlib = zlib.decompressobj(_window_bits(self._input))
         while True:
             if self._zlib.eof and self._input:
                 self._zlib = zlib.decompressobj(47)  # the next member of a gzip body
@@ -35,8 +42,14 @@ class BodyDecoder:
 
     def end(self) -> None:
         """Raises UpstreamTruncated if what was fed ended in the middle."""
-        if not self._zlib.eof:
+        if self._zlib is None or not self._zlib.eof:
             raise UpstreamTruncated("The provider's compressed answer was cut short.")
+
+
+def _window_bits(start: bytes) -> int:
+    """What `zlib` calls the format that begins so: 47 for gzip or zlib with its header, -15 for none."""
+    has_header = start[:2] == b"\x1f\x8b" or (start[0] & 15 == 8 and int.from_bytes(start[:2]) % 31 == 0)
+    return 47 if has_header else -15
 
 
 def decoder_for(encoding: str | None) -> BodyDecoder | None:

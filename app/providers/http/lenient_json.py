@@ -19,6 +19,7 @@ import orjson
 from app.errors import UpstreamError
 
 MAX_VALUES = 250_000
+MAX_DEPTH = 100  # of objects and lists within each other, in what is passed on
 BOM = b"\xef\xbb\xbf"
 
 # Strings are matched so that what is inside them stays as it is; `*+` and `++` do not backtrack.
@@ -52,13 +53,20 @@ def load_json(data: bytes) -> Any:
         raise ValueError("JSON that is nested too deeply") from error
 
 
-def without_surrogates(value: Any) -> Any:
-    """The same value with U+FFFD for lone surrogates in its strings: it can be encoded again."""
+def without_surrogates(value: Any, depth: int = MAX_DEPTH) -> Any:
+    """The same value with U+FFFD for lone surrogates in its strings: it can be encoded again.
+
+    Raises UpstreamError if it has more than `depth` objects and lists within each other.
+    """
     if isinstance(value, str):
         return _SURROGATES.sub("\ufffd", value)
-    if isinstance(value, dict):
-        return {without_surrogates(key): without_surrogates(one) for key, one in value.items()}
-    return [without_surrogates(one) for one in value] if isinstance(value, list) else value
+    if not isinstance(value, dict | list):
+        return value
+    if not depth:
+        raise UpstreamError("The provider sent JSON that is nested too deeply.")
+    if isinstance(value, list):
+        return [without_surrogates(one, depth - 1) for one in value]
+    return {without_surrogates(key): without_surrogates(one, depth - 1) for key, one in value.items()}
 
 
 def _null_for_constant(match: re.Match[str]) -> str:

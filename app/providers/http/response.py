@@ -70,7 +70,15 @@ class Response:
             if received > MAX_HEADER_BYTES and not self._parser.headers_complete:
                 raise _too_much()
         if "content-encoding" in self._parser:
-            self._decoder = decoder_for(self.header("content-encoding"))
+            self._decoder = self._decoder_for_body()
+
+    def _decoder_for_body(self) -> BodyDecoder | None:
+        try:
+            return decoder_for(self.header("content-encoding"))
+        except UpstreamError:
+            if self.status < 400:
+                raise
+            return BodyDecoder()  # it fails, and then the status has to say enough
 
     def read_some(self, timeout: float, as_sent: bool = False) -> bytes:
         """The next bytes of the body, b"" at its end; decompressed unless they are to be had `as_sent`.

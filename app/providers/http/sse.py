@@ -97,8 +97,10 @@ class JsonSseDecoder(SseDecoder):
 
     * Between two events is one line end only: of several `data` fields, one that is JSON (or `[DONE]`) by
       itself is a payload by itself, at once and not only when a blank line comes.
-    * An event named `error` is a failure, whatever its data: its payload is `{"error": <data>}`. Events named
-      `ping` and the like have no payload.
+    * An event named `error` is a failure, whatever its data: its payload is `{"error": <data>}`. So is a line
+      `error: <data>`, as llama.cpp had it. Events named `ping` and the like have no payload.
+    * A line that is a JSON object without a field's name is a payload: so servers, and proxies between, end
+      an answer that fails.
     """
 
     def __init__(self) -> None:
@@ -122,6 +124,7 @@ class JsonSseDecoder(SseDecoder):
 
 
 PINGS = (b"ping", b"heartbeat", b"keepalive", b"keep-alive")
+FAILURES = (b"error", b"exception", b"fail")  # parts of an event's name
 
 
 def _split(lines: list[bytes], is_whole_event: bool) -> tuple[list[bytes], list[bytes]]:
@@ -139,6 +142,10 @@ def _split(lines: list[bytes], is_whole_event: bool) -> tuple[list[bytes], list[
             else:
                 payloads += _named(name, data)
                 name = b""
+        elif line.startswith(b"error:"):
+            payloads += _named(b"error", line[6:].strip())
+        elif line.startswith(b"{") and not open_data and _is_whole(line):
+            payloads.append(line)
     if is_whole_event:
         return payloads + (_named(name, b"\n".join(open_data)) if open_data else []), []
     kept = [b"event: " + name] if name else []
@@ -163,7 +170,7 @@ def _named(name: bytes, data: bytes) -> list[bytes]:
     """The payload of an event with that name."""
     if name in PINGS or not data.strip():
         return []
-    if name != b"error":
+    if not any(failure in name for failure in FAILURES):
         return [data]
     try:
         error = orjson.dumps(orjson.loads(data))

@@ -34,6 +34,10 @@ _TOO_LONG = re.compile(
     r"|(prompt|input|conversation|messages?) (is |are )?too (long|large)"
     r"|(prompt|input|token count)(?!.{0,20}(image|audio|file)).{0,60}exceed.{0,20}(max|limit|allowed)"
     r"|maximum (prompt|input|model) length|longer than the (maximum|model)|range of input length"
+    r"|(prompt|input|conversation|messages?) length too (long|large)|context shift is disabled"
+    r"|token count (is|of) .{0,40}only supports|token count.{0,30}cannot exceed|in request more than max"
+    r"|(number of|total) tokens.{0,40}exceed|exceeds? max(imum)? (message )?token|max size: [0-9]+ tokens"
+    r"|`inputs` must have less than|max input characters is|expected maxlength: [0-9]+, actual: [0-9]{5}"
     r"|reduce the length of the (messages|prompt|input)|`inputs` tokens \+ `max_new_tokens`",
     re.IGNORECASE,
 )
@@ -43,13 +47,18 @@ _TOO_LONG_KINDS = re.compile(
 _TOO_LARGE = re.compile(r"too (long|large)|exceed|maximum|reduce|limit", re.IGNORECASE)
 _NO_CREDIT = re.compile(
     r"insufficient (balance|credit|fund)|credit balance is too low|(no|out of|all available) credits"
-    r"|any credits|spending limit|account is in arrears|billing hard limit",
+    r"|any credits|spending limit|account is in arrears|billing hard limit|balance is insufficient"
+    r"|not enough (balance|credit|fund)|requires more credits|(included|monthly) credits"
+    r"|credit limit exceeded|overdue balance|account is in good standing|payment required|余额不足",
     re.IGNORECASE,
 )
 _NO_CREDIT_KINDS = re.compile(
     r"insufficient_(quota|balance|credit|fund)|billing_(hard_limit|not_active)|exceeded_current_quota"
+    r"|arrearage|accountoverdue|payment_required|not_enough_balance"
     r"|\b1113\b"  # GLM
 )
+_QUOTA = re.compile(r"exceeded your current quota.{0,40}billing", re.IGNORECASE)  # OpenAI, but also
+_QUOTA_REFILLS = re.compile(r"retry in|rate.limit|per.(minute|day)", re.IGNORECASE)  # Gemini with each limit
 
 
 def error_from_status(
@@ -72,6 +81,7 @@ def error_from_text(
 ) -> GatewayError:
     """The same for an error whose body has been read already."""
     text = text._replace(message=_clean(text.message, secrets))
+    retry_after = text.retry_after if retry_after is None else retry_after
     if status not in (401, 404):
         if _lacks_credit(text):
             return InsufficientQuota(f"The provider's account has no credit left{_detail(text)}")
@@ -123,7 +133,10 @@ def unexpected_content_type(content_type: str | None, expected: str) -> Upstream
 
 def _lacks_credit(text: ErrorText) -> bool:
     """Whether paying helps and waiting does not, whatever the status: OpenAI says so with 429."""
-    return bool(_NO_CREDIT_KINDS.search(text.kind) or _NO_CREDIT.search(text.message))
+    if _NO_CREDIT_KINDS.search(text.kind) or _NO_CREDIT.search(text.message):
+        return True
+    refills = "resource_exhausted" in text.kind or _QUOTA_REFILLS.search(text.message)
+    return not refills and bool(_QUOTA.search(text.message))
 
 
 def _is_too_long(status: int, text: ErrorText) -> bool:

@@ -11,22 +11,25 @@ from app.providers.http.lenient_json import load_json
 DONE = "[DONE]"
 
 # What servers send to keep a connection alive: a word or a date.
-_PING = re.compile(rb"[A-Za-z0-9 .:,_+/-]{0,100}")
+_PING = re.compile(rb"[A-Za-z0-9 .:,;_+/()*#=!?~-]{0,100}")
+_FAILURE = re.compile(rb"(?=.*\b(?:error|exception|fail(?:ed|ure)?|fatal)\b)[^\[\]{}<>]{1,2000}", re.I | re.S)
 
 
 def load_odd(payload: bytes, is_over: bool) -> Any:
     """What a strict JSON parser has refused: DONE, None for noise, or a chunk that is nearly JSON.
 
-    Raises UpstreamError for anything else, unless the answer `is_over` already.
+    A text that names a failure is one. Raises UpstreamError for anything else, unless the answer `is_over`.
     """
-    payload = payload.strip()
-    if payload == b"[DONE]":
+    payload = payload.strip(b" \t\r\n\0")
+    if payload[: len(DONE)].upper() == DONE.encode():
         return DONE
     if is_over:
         return None
     try:
         chunk = load_json(payload)
     except ValueError as error:
+        if _FAILURE.fullmatch(payload):
+            return {"error": payload.decode("utf-8", "replace")}
         if _PING.fullmatch(payload):
             return None
         raise UpstreamError("The provider sent something that is not JSON.") from error
@@ -45,12 +48,13 @@ def chunks_of(value: object) -> list[dict[str, Any]]:
 
 
 def documents_of(body: bytes) -> list[bytes]:
-    """The body, or its lines if each of them is a document of its own."""
+    """The body, or its lines if each of them is a document of its own, perhaps with `[DONE]` at the end."""
     try:
         load_json(body)
     except ValueError:
-        lines = [line for line in body.splitlines() if line.strip()]
-        if len(lines) > 1 and all(line.lstrip().startswith(b"{") for line in lines):
+        lines = [line.strip().removeprefix(b"data:").strip() for line in body.splitlines()]
+        lines = [line for line in lines if line]
+        if len(lines) > 1 and all(line.startswith((b"{", DONE.encode())) for line in lines):
             return lines
     return [body]
 

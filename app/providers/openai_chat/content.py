@@ -16,15 +16,18 @@ class Content(NamedTuple):
     refusal: str = ""
 
 
-def read_content(value: object) -> Content:
+def read_content(value: object, depth: int = 3) -> Content:
     """What a `content` holds: a text, a part, or a list of texts and parts. Anything else is ignored.
 
-    Parts of the model's reasoning and refusals among them are told apart from the text.
+    Parts of the model's reasoning and refusals among them are told apart from the text. Lists
+    within lists are read, `depth` of them.
     """
     if isinstance(value, str):
         return Content(value)
     parts = value if isinstance(value, list) else [value]
-    found = [_read_part(part) for part in parts]
+    found = [
+        read_content(part, depth - 1) if depth and type(part) is list else _read_part(part) for part in parts
+    ]
     return Content(*("".join(texts) for texts in zip(*found, strict=True))) if found else Content()
 
 
@@ -36,7 +39,7 @@ def read_fields(fields: dict[str, Any]) -> tuple[str, str, str]:
             return content or "", reasoning, ""
     elif type(content) is str and fields.keys() <= _PLAIN_FIELDS:
         return content, "", ""
-    text, among_parts, refusal = read_content(content)
+    text, among_parts, refusal = read_content(fields.get("text") if content is None else content)
     named = [read_content(fields[name]) for name in REASONING_FIELDS if name in fields]
     thoughts = (one.text or one.reasoning for one in named)
     return text, next(filter(None, thoughts), among_parts), _string(fields.get("refusal")) or refusal
@@ -56,7 +59,7 @@ def _read_part(part: object) -> Content:
     if kind in REASONING_PARTS:
         inner = part.get("thinking") or part.get("reasoning") or part.get("text") or part.get("content")
         return Content(reasoning=_joined(inner))
-    text = part.get("text")
+    text = part.get("text", part.get("content"))
     return Content(_string(text.get("value")) if isinstance(text, dict) else _string(text))
 
 

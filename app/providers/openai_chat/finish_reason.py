@@ -15,6 +15,7 @@ from app.events.types import FinishReason
 MAX_SHOWN = 80  # characters of an unknown reason in our message
 
 _NO_REASON = frozenset(("null", "none", "nil", "undefined", "unspecified", "finish_reason_unspecified"))
+_PREFIX = re.compile("^(finish|stop)_reason_")
 _STOP = frozenset(
     (
         "stop",
@@ -29,13 +30,19 @@ _STOP = frozenset(
         "eos",
         "eos_token",
         "eos_found",
+        "stopped_eos",
         "end",
         "end_turn",
         "endturn",
         "end_of_turn",
         "end_of_text",
         "end_of_sequence",
+        "end_of_sentence",
+        "endoftext",
+        "im_end",
         "eot",
+        "eot_id",
+        "eom_id",
         "complete",
         "completed",
         "finish",
@@ -54,16 +61,22 @@ _MEANINGS: tuple[tuple[re.Pattern[str], FinishReason | Literal["failure"]], ...]
     (
         re.compile(
             r"content_filter|filter|safety|recitation|block|prohibit|spii|sensitive|refus|moderat|guardrail"
-            r"|policy|harm|^language$"
+            r"|policy|harm|violat|unsafe|toxic|censor|armor|jailbreak|^risk$|^language$"
         ),
         "content_filter",
     ),
     (
-        re.compile(r"length|max_|maxtoken|token_limit|context_window|truncat|incomplete"),
+        re.compile(r"length|max_|maxtoken|token_limit|context_window|truncat|incomplete|^(stopped_)?limit$"),
         "length",
     ),
     (re.compile(r"^(tool|function)_?(calls?|use)$"), "tool_calls"),
-    (re.compile(r"^(stop|eos|end_of)_"), "stop"),
+    (
+        re.compile(
+            r"(^|_)(stop|stopping|stopped|eos|eot|end_of)_(token|id|word|str|string|seq|sequence|criteria|text"
+            r"|turn|message)s?(_id)?(_(found|reached|hit|matched))?$"
+        ),
+        "stop",
+    ),
 )
 
 
@@ -75,10 +88,10 @@ def read_finish_reason(given: str) -> FinishReason | Literal["failure"] | None:
     if given == "stop":
         return "stop"
     word = re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z])([A-Z])", r"\1_\2", given).lower()).strip("_")
-    word = word.removeprefix("finish_reason_")
+    word = _PREFIX.sub("", word)
     if word in _NO_REASON or not given.strip():
         return None
-    if word in _STOP:
+    if word in _STOP or given == "</s>":
         return "stop"
     return next((meaning for pattern, meaning in _MEANINGS if pattern.search(word)), "failure")
 

@@ -19,6 +19,7 @@ from app.providers.openai_chat.content import HalfCharacters
 logger = logging.getLogger("app.providers")
 
 MAX_CHECKS = 1000  # how often the arguments of one call are looked at as a whole
+PLACEHOLDER = "{}"  # some servers send it with the name, and then the arguments
 
 
 class PartialCall:
@@ -37,6 +38,7 @@ class PartialCall:
         self._size = 0
         self._halves = HalfCharacters()
         self._checks = 0
+        self.is_placeholder = False  # whether nothing else has come, and the first event waits for more
 
     @property
     def arguments(self) -> str:
@@ -67,6 +69,8 @@ class PartialCall:
         arguments = self._halves.join(arguments)
         if self._repeats(arguments):
             return []
+        if self.is_placeholder and arguments.lstrip().startswith("{"):
+            self._pieces, self._size, self.is_placeholder = [], 0, False
         if arguments:
             self._pieces.append(arguments)
             self._size += len(arguments)
@@ -74,7 +78,17 @@ class PartialCall:
         if self.announced:
             call_id = self.id if call_id else None
             return [ToolCallDelta(self.index, call_id, arguments=arguments)] if arguments else []
-        return self._announce(was_named, arguments) if self.name and not self.is_blank else []
+        if not self.name or self.is_blank:
+            return []
+        self.is_placeholder = self.arguments == PLACEHOLDER and (self.is_placeholder or not was_named)
+        return [] if self.is_placeholder else self._announce(was_named, arguments)
+
+    def release(self) -> list[ToolCallDelta]:
+        """The event that is held back because real arguments may follow the placeholder: none do."""
+        if not self.is_placeholder:
+            return []
+        self.is_placeholder = False
+        return self._announce(False, "")
 
     def end(self, is_whole: bool) -> list[ToolCallDelta]:
         """The events that are left when nothing more comes. Raises UpstreamError if the call has no name.

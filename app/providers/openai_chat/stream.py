@@ -134,7 +134,7 @@ class ChatStream:
     def _read_chunk(self, chunk: dict[str, Any]) -> Sequence[ModelEvent]:
         events: list[ModelEvent] = []
         choices, usage = chunk.get("choices"), chunk.get("usage")
-        if "error" in chunk or not (choices or usage):
+        if "error" in chunk or "base_resp" in chunk or "x_groq" in chunk or not (choices or usage):
             self._look_for_failure(chunk)
         if type(choices) is list:
             self.has_choices = True
@@ -186,8 +186,8 @@ class ChatStream:
             self._read_delta(delta, events)
         if message and type(message) is dict:
             self._read_message(message, events)
-        elif not delta and type(text := choice.get("text")) is str:
-            self._read_delta({"content": text}, events)  # as completions without chat have it
+        elif "text" in choice and not (type(delta) is dict and delta.get("content")):
+            self._read_delta({"content": choice["text"]}, events)  # as completions without chat have it
         if "usage" in choice:
             self._usage.read(choice["usage"])
         if "finish_reason" in choice:

@@ -46,7 +46,7 @@ class Fragment:
         call_id = _text(raw.get("id"))
         self.id = call_id if call_id not in ("", "null", "None") else None  # Mistral's later fragments
         self.name = _text(fields.get("name"))
-        self.arguments = _arguments(fields.get("arguments"))
+        self.arguments = _arguments(fields["arguments"] if "arguments" in fields else _renamed(fields))
         self.extra = read_call_extras(raw)
 
 
@@ -78,6 +78,8 @@ class ToolCallReader:
                 key = position
             call = self._find(fragment, key)
             if call is None or self._begins_another(fragment, call, in_chunk):
+                if self._calls:
+                    events += self._with_extra(self._calls[-1], self._calls[-1].release())
                 call = self._begin(fragment)
             in_chunk.add(call)
             if key is not None:
@@ -86,7 +88,7 @@ class ToolCallReader:
                 self._by_id[fragment.id] = call
             call.extra |= fragment.extra
             events += self._with_extra(call, call.add(fragment.id, fragment.name, fragment.arguments))
-            if not call.announced:
+            if not call.announced and not call.is_placeholder:
                 self._hold(fragment)
         return events
 
@@ -147,6 +149,8 @@ class ToolCallReader:
         if other_id:
             return not same_name or call.is_complete
         has_key = fragment.index is not None or fragment.id is not None
+        if not has_key and call.id is not None and call.is_blank and call not in in_chunk:
+            return False  # the next piece of a name: another call would have an id, too
         if not has_key and (call in in_chunk or not same_name):
             return True
         if not call.is_complete or (same_name and not fragment.arguments.strip()):
@@ -184,6 +188,11 @@ def find_calls(fields: dict[str, Any]) -> list[dict[str, Any]]:
     if not found and isinstance(function := fields.get("function_call"), dict):
         return [{"index": 0, "function": function}]  # as it was before there were `tool_calls`
     return found
+
+
+def _renamed(fields: dict[str, Any]) -> object:
+    """A call's arguments under the names that Llama's models and Anthropic have for them."""
+    return fields.get("parameters", fields.get("input"))
 
 
 def _index(value: object) -> int | None:
