@@ -1,4 +1,4 @@
-"""tests/cases/provider-answers.jsonl: provider answers as bytes on the wire, and what is right for each.
+"""tests/cases/provider-answers*.jsonl: provider answers as bytes on the wire, and what is right for each.
 
 `right` is a condition on what became of the answer (`Outcome`, there called `a`).
 """
@@ -15,8 +15,11 @@ import pytest
 from app.http.errors import HTTP_ERRORS
 from tests.support.gateway import Answer
 
-PATH = Path(__file__).resolve().parents[1] / "cases" / "provider-answers.jsonl"
-CASES = [json.loads(line) for line in PATH.read_text().splitlines()]
+FOLDER = Path(__file__).resolve().parents[1] / "cases"
+LINES = [
+    line for path in sorted(FOLDER.glob("provider-answers*.jsonl")) for line in path.read_text().splitlines()
+]
+CASES = [json.loads(line) for line in LINES]
 EACH_CASE = pytest.mark.parametrize("case", CASES, ids=[f"{one['kind']}: {one['case']}" for one in CASES])
 
 

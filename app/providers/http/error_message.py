@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
+from app.providers.http.retry_after import MAX_SECONDS
+
 MAX_DEPTH = 8  # of objects, lists and texts with JSON, one within the other
 MAX_REASONS = 5  # of a list
 MAX_KIND = 500  # characters
@@ -162,7 +164,7 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?s?", value.strip()):
         value = float(value.strip().removesuffix("s"))
     if type(value) is int or type(value) is float:
-        return float(value) if 0 <= value < 10**9 else None
+        return min(float(value), MAX_SECONDS) if value >= 0 else None
     return None
 
 

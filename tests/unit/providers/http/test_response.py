@@ -149,6 +149,7 @@ COMPRESSED = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n
         (b"gzip", gzip.compress(b"hello")),
         (b"GZIP", gzip.compress(b"hel") + gzip.compress(b"lo")),
         (b"deflate", zlib.compress(b"hello")),
+        (b"deflate", zlib.compress(b"hello", wbits=-15)),
         (b"identity", b"hello"),
     ],
 )

@@ -19,7 +19,7 @@ from app.errors import (
     UpstreamUnavailable,
 )
 from app.http.errors import HTTP_ERRORS
-from app.providers.http.retry_after import retry_after_seconds
+from app.providers.http.retry_after import MAX_SECONDS, retry_after_seconds
 from app.providers.http.secrets import Secrets
 from app.providers.http.status_errors import MAX_MESSAGE, error_from_status, unexpected_content_type
 
@@ -246,3 +246,25 @@ def test_a_web_page_is_not_a_completion(content_type: str | None, shown: str):
     assert found.retries == 0
     assert f"with {shown} instead" in found.message
     assert len(unexpected_content_type("x" * 10_000, "a chat completion").message) < 300
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [
+        ("7s", 7.0),
+        ("36.14s", 36.14),
+        ({"seconds": 12}, 12.0),
+        (99**9, MAX_SECONDS),
+        ("soon", None),
+        (-1, None),
+    ],
+)
+def test_the_pause_that_google_asks_for_is_in_the_body(delay: Any, seconds: float | None):
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+    body = [{"error": {"code": 429, "message": "Quota exceeded", "details": [{"@type": "x"}, info]}}]
+    found = error_from_status(429, json.dumps(body).encode(), None, None)
+    assert isinstance(found, UpstreamRateLimited)
+    assert found.retry_after == seconds
+    found = error_from_status(429, json.dumps(body).encode(), 3.0, None)
+    assert isinstance(found, UpstreamRateLimited)
+    assert found.retry_after == 3.0  # the header counts
