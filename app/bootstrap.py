@@ -46,6 +46,8 @@ from app.sessions.store import SqlSessionStore
 from app.start import check_settings, check_whole_start
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
+from app.tools.build import build_tools
+from app.tools.registry import ToolRegistry
 
 
 def load_instead(parsed: ParsedFile) -> Settings:
@@ -59,10 +61,8 @@ def build_gateway(
     load_file: Callable[[ParsedFile], Settings] = load_instead,
     stale: str | None = None,
 ) -> Gateway:
-    """The gateway with `settings`.
-
-    `load` reads the configuration again when its files have changed; `load_file` takes another text for it.
-    `stale` says why `settings` are not what the file says, if they are not.
+    """The gateway with `settings`. `load` reads the configuration again when its files have changed;
+    `load_file` takes another text for it. `stale` says why `settings` are not what the file says, if so.
     """
     native_thread = NativeThread()
     watch = ConfigWatch(lambda: native_thread.call(load), settings, check=check_settings, stale=stale)
@@ -71,7 +71,8 @@ def build_gateway(
     worker = WorkerLock(database.directory)
     store = SqlSessionStore(database, worker)
     providers, metrics = build_providers(watch), Metrics()
-    runs = build_runs(watch, store.runs, providers, metrics)
+    tools = build_tools(current)
+    runs = build_runs(watch, store.runs, providers, tools.registry, metrics)
     models = Models(current, providers, weights.installed())
     sessions = Sessions(current, store, runs, models)
     maintenance = Maintenance(current, runs, store.maintenance, worker.remove_stale, metrics)
@@ -81,6 +82,7 @@ def build_gateway(
         intake=Intake(current, store.runs, models.known),
         runs=runs,
         store=store,
+        tools=tools,
         models=models,
         sessions=sessions,
         commands=Commands(current, store, sessions, models),
@@ -89,21 +91,21 @@ def build_gateway(
         log_ring=LogRing(),
         auth_limiter=AttemptLimiter(),
         background=(maintenance.run, watch.run),
-        resources=(providers, database, worker),
+        resources=(tools, providers, database, worker),
     )
     watch.add_listener(gateway.settings_changed)
     return gateway
 
 
 def build_runs(
-    watch: ConfigWatch, store: RunStore, providers: ProviderRegistry, metrics: Metrics
+    watch: ConfigWatch, store: RunStore, providers: ProviderRegistry, tools: ToolRegistry, metrics: Metrics
 ) -> RunService:
     """The service that starts runs, with the queues it takes its places in and the gauges that count it."""
     session, limits = watch.settings.session, watch.settings.limits
     lanes = Lanes(session.queue_cap, session.queue_mode)
     watch.add_listener(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
     meter = RunMeter(metrics)
-    tasks = TaskBuilder(providers, meter.failed_call)
+    tasks = TaskBuilder(lambda: watch.settings, providers, tools, meter.failed_call)
     ledger = RunLedger(limits.ended_runs, limits.ended_run_seconds)
     runs = RunService(lambda: watch.settings, tasks, store, lanes, MemoryBus(), ledger, spawn, meter.ended)
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))

@@ -14,10 +14,11 @@ status: each transport has one table from code to status (`app/http/errors.py`),
     │   ├── BodyTooLarge · BodyTimeout · UnsupportedMediaType
     │   ├── NotFound · ModelNotFound · EndpointDisabled
     │   ├── MethodNotAllowed
+    │   ├── NoToolsAllowed
     │   └── IdempotencyKeyReused
     ├── Unauthorized
     ├── Forbidden
-    │   ├── OriginNotAllowed · HostNotAllowed · MissingScope
+    │   ├── OriginNotAllowed · HostNotAllowed · MissingScope · ApprovalRequired
     ├── TooManyRequests                 try again after a while
     │   ├── SessionBusy · Overloaded · AuthRateLimited
     ├── ProviderError                   the model's side failed
@@ -28,6 +29,8 @@ status: each transport has one table from code to status (`app/http/errors.py`),
     ├── ServiceUnavailable              the gateway cannot serve now
     │   ├── StorageUnavailable · Draining
     ├── RunAborted                      somebody stopped the run
+    ├── MaxTurns · ToolLoop             the agent did not come to an answer
+    ├── ToolTimeout                     a tool's call took too long; its agent is told, nobody else
     ├── InternalError                   a fault of ours
     └── ConfigError                     the operator's file; never on the wire
 """
@@ -103,6 +106,10 @@ class MethodNotAllowed(InvalidRequest):
     code = "method_not_allowed"
 
 
+class NoToolsAllowed(InvalidRequest):
+    code = "no_tools_allowed"
+
+
 class IdempotencyKeyReused(InvalidRequest):
     code = "idempotency_key_reused"
 
@@ -131,6 +138,10 @@ class MissingScope(Forbidden):
     def __init__(self, message: str, *, scope: str = "") -> None:
         super().__init__(message)
         self.scope = scope
+
+
+class ApprovalRequired(Forbidden):
+    code = "approval_required"
 
 
 class TooManyRequests(GatewayError):
@@ -207,6 +218,18 @@ class Draining(ServiceUnavailable):
 
 class RunAborted(GatewayError):
     code = "run_aborted"
+
+
+class MaxTurns(GatewayError):
+    code = "max_turns"
+
+
+class ToolLoop(GatewayError):
+    code = "tool_loop"
+
+
+class ToolTimeout(GatewayError):
+    code = "tool_timeout"
 
 
 class InternalError(GatewayError):

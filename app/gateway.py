@@ -26,6 +26,7 @@ from app.metrics import Metrics
 from app.runs.intake import Intake
 from app.runs.service import RunService
 from app.sessions.base import SessionStore
+from app.tools.build import Tools
 
 logger = logging.getLogger("app.gateway")
 
@@ -57,6 +58,7 @@ class Gateway:
     intake: Intake
     runs: RunService
     store: SessionStore
+    tools: Tools
     models: Models
     sessions: Sessions
     commands: Commands

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
@@ -50,8 +50,11 @@ class Turn:
     its arguments. Fragments of several calls may alternate, so they are collected by index.
     """
 
-    def __init__(self, budget: MemoryBudget) -> None:
+    def __init__(self, budget: MemoryBudget, is_own: Callable[[str], bool] | None = None) -> None:
+        """`is_own`: whether the agent itself answers calls of that name. None: all are for the caller."""
         self._budget = budget
+        self._is_own = is_own
+        self._client_indices: dict[int, int] = {}  # of the caller's calls: the model's index -> theirs
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: dict[int, ToolCall] = {}
@@ -82,6 +85,19 @@ class Turn:
         )
 
     @property
+    def own_calls(self) -> tuple[ToolCall, ...]:
+        """The calls that the agent answers itself."""
+        is_own = self._is_own
+        return () if is_own is None else tuple(call for call in self.tool_calls if is_own(call.name))
+
+    @property
+    def client_calls(self) -> tuple[ToolCall, ...]:
+        """The calls that are for the caller of the run."""
+        is_own = self._is_own
+        calls = self.tool_calls
+        return calls if is_own is None else tuple(call for call in calls if not is_own(call.name))
+
+    @property
     def is_empty(self) -> bool:
         return not self._text and not self._calls and not self._refusal
 
@@ -100,8 +116,11 @@ class Turn:
         self._budget.take(len(text))
         self._refusal.append(text)
 
-    def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta:
-        """Collect a fragment; the fragment as clients expect it, with id and name on the first one only."""
+    def add_tool_call(self, delta: ToolCallDelta) -> ToolCallDelta | None:
+        """Collect a fragment; the fragment as clients expect it, with id and name on the first one only.
+
+        None if it belongs to a call that the agent answers itself.
+        """
         self._budget.take(FRAGMENT_BYTES + len(delta.arguments) + len(delta.id or "") + len(delta.name or ""))
         if delta.index not in self._calls:
             self._budget.take(CALL_BYTES)
@@ -113,7 +132,13 @@ class Turn:
         self._arguments[delta.index].append(delta.arguments)
         if delta.extra is not None:
             self._add_to_call(delta.index, delta.extra)
-        return delta
+        return delta if self._is_own is None else self._for_client(delta, self._is_own)
+
+    def _for_client(self, delta: ToolCallDelta, is_own: Callable[[str], bool]) -> ToolCallDelta | None:
+        if is_own(self._calls[delta.index].name):
+            return None
+        index = self._client_indices.setdefault(delta.index, len(self._client_indices))
+        return replace(delta, index=index)
 
     def _add_to_call(self, index: int, extra: Extra) -> None:
         self._budget.take(json_size(extra.fields) or 0)
@@ -155,19 +180,27 @@ def run_turn(turn: Turn, call: ModelCall, events: Iterator[ModelEvent]) -> Itera
             turn.add_text(event.text)
             yield event
         elif isinstance(event, ToolCallDelta):
-            yield turn.add_tool_call(event)
-        else:
-            if isinstance(event, ReasoningDelta):
-                turn.add_reasoning(event.text)
-            elif isinstance(event, RefusalDelta):
-                turn.add_refusal(event.text)
-            elif isinstance(event, ModelFinished):
-                turn.finish(call, event)
-            elif isinstance(event, ExtraDelta):
-                turn.add_extra(event.extra)
+            if (delta := turn.add_tool_call(event)) is not None:
+                yield delta
+        elif _take(turn, call, event):
             yield event
     if not turn.ended:
         raise AssertionError("a provider ended its stream without ModelFinished")
+
+
+def _take(turn: Turn, call: ModelCall, event: ModelEvent) -> bool:
+    """Take an event without text or calls of tools. Whether it is for those who follow the run, too."""
+    match event:
+        case ReasoningDelta(text):
+            turn.add_reasoning(text)
+        case RefusalDelta(text):
+            turn.add_refusal(text)
+        case ModelFinished():
+            turn.finish(call, event)
+        case ExtraDelta(extra):
+            turn.add_extra(extra)
+            return bool(turn.client_calls)  # what goes back with the agent's own calls is for nobody else
+    return True
 
 
 def _complete_usage(usage: Usage | None, call: ModelCall, turn: Turn) -> Usage:

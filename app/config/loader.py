@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from app.config.build.agents import AgentBuilder
 from app.config.build.gateway import GatewayBuilder, from_environ
 from app.config.build.providers import ProviderBuilder
+from app.config.build.tools import build_tools
 from app.config.schema import checks
 from app.config.schema.root import RootSchema
 from app.config.schema.unknown_keys import UnknownKeys
@@ -129,7 +130,9 @@ class _Loading:
 
     def _settings(self, loaded: Mapping[str, Any], paths: ConfigPaths) -> dict[str, Any]:
         expand = self._expander(paths)
-        agents = AgentBuilder(loaded.get("agents", {}), paths.state_dir, expand, self.problems)
+        agents = AgentBuilder(
+            loaded.get("agents", {}), loaded.get("tools", {}), paths.state_dir, expand, self.problems
+        )
         providers = ProviderBuilder(loaded.get("models", {}), self.environ, self.problems, expand)
         built = providers.build()
         # With mistakes in `models`, a provider may seem to be missing only because its entry is invalid.
@@ -147,7 +150,7 @@ class _Loading:
             "providers": built,
             "storage_url": self._storage_url(loaded, paths),
             "redis_url": self._url("REDIS_URL", checks.redis_url) or loaded.get("redis_url"),
-            "tools": {"profile": "minimal", **loaded.get("tools", {})},
+            "tools": build_tools(loaded.get("tools", {})),
         }
 
     def _gateway(self, loaded: Mapping[str, Any], state_dir: Path) -> GatewaySettings:

@@ -12,9 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from app.config.agent_settings import AgentSettings
 from app.config.apis import DEFAULT_API, ProviderApi
 from app.config.limits import Limits, MiB
 from app.config.listening import is_loopback_host
+from app.config.tool_settings import InvokeToolsSettings, McpSettings, ToolPolicy, ToolSettings
 
 # The words that a setting may have; the schema accepts exactly these.
 AuthMode = Literal["token", "password", "none", "trusted-proxy"]
@@ -73,6 +75,7 @@ class ChatCompletionsSettings:
     max_total_image_bytes: int = 20 * MiB
     images: ImageSettings = ImageSettings()
     unknown_model: UnknownModel = "reject"
+    tools: ToolPolicy = field(default_factory=ToolPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,39 +121,11 @@ class GatewaySettings:
     sse: SseSettings = SseSettings()
     max_runs: int = 1600  # four fifths of the server's connections: health must always find one
     control_ui: ControlUiSettings = ControlUiSettings()
+    tools: InvokeToolsSettings = field(default_factory=InvokeToolsSettings)
 
     @property
     def is_loopback(self) -> bool:
         return is_loopback_host(self.bound_host or self.host)
-
-
-@dataclass(frozen=True, slots=True)
-class AgentIdentity:
-    name: str | None = None
-    emoji: str | None = None
-    avatar: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class AgentSettings:
-    """One agent, with `agents.defaults` merged in. `model` None: the gateway's default model.
-
-    `params` has OpenAI's names (`temperature`, `max_tokens`, `top_p`…).
-    """
-
-    id: str
-    default: bool = False
-    name: str | None = None
-    identity: AgentIdentity = AgentIdentity()
-    workspace: Path | None = None
-    model: str | None = None
-    fallbacks: tuple[str, ...] = ()
-    system_prompt: str | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    tools: Mapping[str, Any] = field(default_factory=dict)
-    timeout_seconds: float = 600.0
-    max_turns: int = 16
-    max_concurrent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +213,8 @@ class Settings:
     redis_url: str | None = field(default=None, repr=False)
     logging: LoggingSettings = LoggingSettings()
     limits: Limits = field(default_factory=Limits)
-    tools: Mapping[str, Any] = field(default_factory=dict)
+    tools: ToolSettings = field(default_factory=ToolSettings)
+    mcp: McpSettings = field(default_factory=McpSettings)
     notes: tuple[str, ...] = ()
     sources: tuple[Path, ...] = ()
 

@@ -12,7 +12,7 @@ Every event is plain data, tagged with its name, so that it survives a round tri
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -75,13 +75,42 @@ class ToolCalled(msgspec.Struct, frozen=True, tag="tool_called"):
     call: ToolCall
 
 
+class ToolUpdated(msgspec.Struct, frozen=True, tag="tool_updated", gc=False):
+    """What a tool that is at work has so far: its output, or the end of it."""
+
+    call_id: str
+    name: str
+    text: str
+
+
 class ToolReturned(msgspec.Struct, frozen=True, tag="tool_returned"):
-    """One of the agent's own tools has answered, or failed (`is_error`)."""
+    """One of the agent's own tools has answered, or failed (`is_error`).
+
+    `text` is what the model gets, `details` the same for programs, `seconds` how long it took.
+    """
 
     call_id: str
     name: str
     text: str
     is_error: bool = False
+    details: dict[str, Any] = {}
+    seconds: float = 0.0
+
+
+class ApprovalRequested(msgspec.Struct, frozen=True, tag="approval_requested"):
+    """A call waits until somebody approves it. `approval` describes it, as `approval.get` does."""
+
+    approval_id: str
+    call_id: str
+    approval: dict[str, Any] = {}
+
+
+class ApprovalResolved(msgspec.Struct, frozen=True, tag="approval_resolved"):
+    """A call does not wait for approval any more. `decision` None: nobody decided in time."""
+
+    approval_id: str
+    call_id: str
+    decision: str | None = None
 
 
 class ModelFinished(msgspec.Struct, frozen=True, tag="model_finished"):
@@ -131,7 +160,10 @@ Event = (
     | ToolCallDelta
     | ExtraDelta
     | ToolCalled
+    | ToolUpdated
     | ToolReturned
+    | ApprovalRequested
+    | ApprovalResolved
     | ModelFinished
     | RunFinished
     | RunFailed

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 
-from app.config.settings import AgentSettings, Settings
+from app.config.agent_settings import AgentSettings
+from app.config.settings import Settings
 from app.errors import InvalidRequest, UnknownAgent
 from app.routing.resolve import Route, cut_label
 from app.sessions.keys import agent_id_of, is_agent_id, owned_key, stored_key

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from app.config.settings import AgentSettings
+from app.config.agent_settings import AgentSettings
 from app.errors import InvalidRequest, ModelNotFound, UnknownAgent
 from app.sessions.keys import MAX_LABEL, is_agent_id, owned_key, stateless_key, stored_key, user_key
 

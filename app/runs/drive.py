@@ -22,7 +22,7 @@ from app.messages import Message
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
 from app.sessions.base import RunStore
-from app.sessions.history import MessageState, StoredMessage, reconcile
+from app.sessions.history import StoredMessage, reconcile
 from app.sessions.lanes import Lanes, Ticket
 
 logger = logging.getLogger("app.runs")
@@ -76,7 +76,8 @@ def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:
 
 def _answer(run: Run, store: RunStore | None, build_task: BuildTask) -> RunFinished:
     messages = put_in_order(run.request.messages).messages if store is None else _with_history(run, store)
-    for event in run_agent(build_task(run, messages), run.answer, run.cancel):
+    save = _Saved(run, store)
+    for event in run_agent(build_task(run, messages), run.answer, run.cancel, save):
         if isinstance(event, RunFinished):
             if store is not None:
                 _save_finished(run, store, event)
@@ -87,6 +88,18 @@ def _answer(run: Run, store: RunStore | None, build_task: BuildTask) -> RunFinis
             run.first_output_at = time.monotonic()
         run.log.append(event)
     raise AssertionError("an agent ended without its last event")
+
+
+class _Saved:
+    """Stores messages of a run that goes on: what its tools do is not forgotten if the process dies."""
+
+    def __init__(self, run: Run, store: RunStore | None) -> None:
+        self._run = run
+        self._store = store
+
+    def __call__(self, messages: Sequence[Message]) -> None:
+        if self._store is not None:
+            self._store.append(self._run.id, messages)
 
 
 def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
@@ -133,7 +146,7 @@ def _save_finished(run: Run, store: RunStore, end: RunFinished) -> None:
     store.finish(
         run.id,
         "finished",
-        [(message, "complete") for message in answer.messages],
+        [(message, "complete") for message in answer.messages[answer.saved :]],
         finish_reason=end.reason,
         model=answer.model,
         usage=end.usage,
@@ -149,10 +162,7 @@ def _failed(run: Run, store: RunStore | None, error: GatewayError) -> RunFailed:
 
 def _save_failed(run: Run, store: RunStore, error: GatewayError, aborted: bool) -> None:
     answer = run.answer
-    partial: list[tuple[Message, MessageState]] = []
-    if not answer.is_empty:
-        *earlier, last = answer.partial_messages
-        partial = [*((message, "complete") for message in earlier), (last, "partial")]
+    partial = () if answer.is_empty else answer.partial_messages[answer.saved :]
     try:
         store.finish(
             run.id,

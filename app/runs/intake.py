@@ -20,6 +20,7 @@ from app.routing.operator import resolve_agent_route, resolve_operator_route
 from app.routing.resolve import Route, resolve_agent, resolve_session
 from app.runs.request import RunRequest, Source
 from app.sessions.keys import owned_run_id
+from app.tools.base import ApprovalMode
 
 # A session's `thinkingLevel` and `chat.send`'s `thinking` -> OpenAI's `reasoning_effort`. The other levels
 # (`off`, `adaptive`) leave the effort to the model.
@@ -70,6 +71,7 @@ class RunInput(msgspec.Struct, frozen=True, kw_only=True):
     timeout_seconds: float | None = None
     starter: str | None = None
     log_finish: bool = True
+    approvals: ApprovalMode | None = None
 
 
 class SessionSettings(Protocol):
@@ -117,6 +119,7 @@ class Intake:
             timeout_seconds=given.timeout_seconds,
             starter=given.starter,
             log_finish=given.log_finish,
+            approvals=given.approvals,
         )
 
     def _model_override(self, given: RunInput) -> str | None:

@@ -11,8 +11,9 @@ from app.auth.principal import LOCAL_OPERATOR, Principal
 from app.ids import RUN_PREFIX
 from app.messages import Message, ToolSpec
 from app.routing.resolve import Route
+from app.tools.base import ApprovalMode
 
-Source = Literal["http", "ws", "cli"]
+Source = Literal["http", "ws", "cli", "agent"]
 
 
 class RunRequest(msgspec.Struct, frozen=True):
@@ -22,6 +23,9 @@ class RunRequest(msgspec.Struct, frozen=True):
     model. `run_id` is given by transports whose callers choose it; else one is generated that begins with
     `id_prefix`. `starter` is the id of the connection that asks. `log_finish`: whether the end of a run that
     finished gets a log line of its own; a transport that logs it together with its answer says no.
+
+    `approvals` is what the caller wants done with calls that need an approval. `spawn_depth` is 0, or for a
+    run that an agent has started, one more than that agent's own; its `source` is `agent`.
     """
 
     route: Route
@@ -39,3 +43,5 @@ class RunRequest(msgspec.Struct, frozen=True):
     timeout_seconds: float | None = None  # less than the agent's own, if given
     starter: str | None = None
     log_finish: bool = True
+    approvals: ApprovalMode | None = None
+    spawn_depth: int = 0

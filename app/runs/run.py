@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from app.agents.loop import Answer
 from app.cancel import Cancel
-from app.config.settings import AgentSettings
+from app.config.agent_settings import AgentSettings
 from app.errors import GatewayError
 from app.events.log import EventLog
 from app.events.types import Event, FinishReason, RunFailed
@@ -52,6 +52,37 @@ def find_visible(runs: Mapping[str, R], run_id: str, owner: str | None) -> R | N
     return other if other is not None and is_visible(other.session_key, owner) else None
 
 
+class PausedClock:
+    """How long something has stood still; pauses may overlap."""
+
+    def __init__(self) -> None:
+        self.paused_seconds = 0.0
+        self._pauses = 0
+        self._since = 0.0
+
+    @property
+    def stands_still(self) -> bool:
+        return self._pauses > 0
+
+    def pause(self) -> Callable[[], None]:
+        """Begin a pause. Returns a function that ends it, once."""
+        if not self._pauses:
+            self._since = time.monotonic()
+        self._pauses += 1
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if ended:
+                return
+            ended = True
+            self._pauses -= 1
+            if not self._pauses:
+                self.paused_seconds += time.monotonic() - self._since
+
+        return end
+
+
 class Run:
     """Returned by `RunService.start`. Its holder may follow it and stop it."""
 
@@ -70,6 +101,7 @@ class Run:
         self.ended_at: float | None = None
         self.model: str | None = None  # `provider/model` that answered, once that is known
         self.log_finish = request.log_finish
+        self._clock = PausedClock()
 
     @property
     def timeout_seconds(self) -> float:
@@ -87,6 +119,21 @@ class Run:
     @property
     def ended(self) -> bool:
         return self.log.end is not None
+
+    def publish(self, event: Event) -> None:
+        """Add an event to the log; one that comes after the run's end is of no interest any more."""
+        if not self.ended:
+            self.log.append(event)
+
+    def pause(self) -> Callable[[], None]:
+        """Stop the run's clock. Returns a function that starts it again."""
+        return self._clock.pause()
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether the run has used up its time, by the monotonic clock; not while its clock stands still."""
+        if self.dequeued_at is None or self._clock.stands_still:
+            return False
+        return now - self.dequeued_at - self._clock.paused_seconds > self.timeout_seconds
 
     def follow(self, position: int = 0, wake_every: float | None = None) -> Iterator[Sequence[Event]]:
         """See `EventLog.follow`."""

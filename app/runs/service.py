@@ -135,8 +135,8 @@ class RunService:
         """Abort the runs that have used up their time. To be called about once a second."""
         now = time.monotonic()
         for run in self.active:
-            limit = run.timeout_seconds
-            if run.dequeued_at is not None and now - run.dequeued_at > limit:
+            if run.is_overdue(now):
+                limit = run.timeout_seconds
                 run.abort(UpstreamTimeout(f"The run did not end within {limit:g} s and was stopped."))
 
     def _admit(self, request: RunRequest) -> Run:

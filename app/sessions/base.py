@@ -55,6 +55,9 @@ class RunStore(Protocol):
         Does nothing if the run has ended, or its session was deleted or reset.
         """
 
+    def append(self, run_id: str, messages: Sequence[Message]) -> bool:
+        """Store messages of a run that goes on. False if it has ended, or its session was deleted."""
+
     def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int]) -> None:
         """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""
 

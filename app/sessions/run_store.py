@@ -108,6 +108,21 @@ class SqlRunStore:
 
         self._database.write(work, bulky=_is_bulky(rows))
 
+    def append(self, run_id: str, messages: Sequence[Message]) -> bool:
+        """Store messages of a run that goes on. False if it has ended, or its session was deleted."""
+        contents = _input_rows(messages)
+
+        def work(connection: Connection) -> bool:
+            place = connection.execute(sql.END_OF_RUN, {"run": run_id}).one_or_none()
+            if place is None:
+                return False
+            session, number, first = place
+            rows = [{**row, "position": first + row["position"]} for row in contents]
+            self._add_messages(connection, rows, run_id, session, number)
+            return True
+
+        return self._database.write(work, bulky=_is_bulky(contents))
+
     def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int]) -> None:
         """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""
 

@@ -49,6 +49,7 @@ ADD_RUN = runs.insert().values(
 PLACE_OF_RUN = select(runs.c.session, runs.c.run_number).where(
     runs.c.id == bindparam("run"), runs.c.state == "running"
 )
+_MESSAGES_OF_RUN = select(func.count()).where(messages.c.run_id == bindparam("run")).scalar_subquery()
 # Returns the run's place, and how many messages it has already: its answer stands behind them.
 END_RUN = (
     runs.update()
@@ -62,12 +63,10 @@ END_RUN = (
             )
         }
     )
-    .returning(
-        runs.c.session,
-        runs.c.run_number,
-        select(func.count()).where(messages.c.run_id == bindparam("run")).scalar_subquery(),
-    )
+    .returning(runs.c.session, runs.c.run_number, _MESSAGES_OF_RUN)
 )
+# The same of a run that goes on.
+END_OF_RUN = PLACE_OF_RUN.add_columns(_MESSAGES_OF_RUN)
 
 ADD_MESSAGES = messages.insert().values(
     {

@@ -218,8 +218,30 @@ class GatewayProcess:
         )
 
 
+def only(text: str) -> dict[str, str]:
+    """A system prompt without the gateway's own part."""
+    return {"mode": "replace", "text": text}
+
+
+BARE: dict[str, Any] = {"tools": {"deny": ["*"]}, "systemPrompt": ""}
+
+
+def agent_config(provider_url: str, tools: dict[str, Any] | None = None, **agent: Any) -> dict[str, Any]:
+    """A configuration with one agent, which has the given tools (`tools`), and the scripted provider."""
+    config = config_for(provider_url)
+    config["agents"] = {
+        "defaults": {"model": "test/test"},
+        "list": [{"id": "main", "default": True, **agent}],
+    }
+    return {**config, "tools": tools or {}}
+
+
 def config_for(provider_url: str, **gateway: Any) -> dict[str, Any]:
-    """A configuration with chat completions on, two agents and the scripted provider behind both."""
+    """A configuration with chat completions on, two agents and the scripted provider behind both.
+
+    The agents have no tools and no system prompt but the configured one: what a provider gets is what the
+    caller sent.
+    """
     return {
         "gateway": {
             "auth": {"mode": "token", "token": TOKEN},
@@ -227,10 +249,10 @@ def config_for(provider_url: str, **gateway: Any) -> dict[str, Any]:
             **gateway,
         },
         "agents": {
-            "defaults": {"model": "test/test"},
+            "defaults": {"model": "test/test", **BARE},
             "list": [
-                {"id": "main", "default": True, "systemPrompt": "You are main."},
-                {"id": "beta", "systemPrompt": "You are beta."},
+                {"id": "main", "default": True, "systemPrompt": only("You are main.")},
+                {"id": "beta", "systemPrompt": only("You are beta.")},
             ],
         },
         "models": {

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.config.settings import AgentIdentity, AgentSettings
+from app.config.agent_settings import AgentIdentity, AgentSettings
+from app.config.build.tools import build_tools
 from app.config.source.problems import KeyPath, Problems
+from app.config.tool_settings import SubagentSettings
 
-_MERGED_BY_KEY = ("params", "tools", "identity")
+_MERGED_BY_KEY = ("params", "tools", "identity", "subagents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,10 @@ class _Entry:
 
 @dataclass(slots=True)
 class AgentBuilder:
-    """`section` is the loaded `agents`; `expand` makes a path absolute."""
+    """`section` is the loaded `agents`, `tools` the loaded `tools`; `expand` makes a path absolute."""
 
     section: Mapping[str, Any]
+    tools: Mapping[str, Any]
     state_dir: Path
     expand: Callable[[str], Path]
     problems: Problems
@@ -81,6 +84,8 @@ class AgentBuilder:
             workspace=self._workspace(entry, given, is_default),
             model=model.get("primary"),
             fallbacks=tuple(model.get("fallbacks", ())),
+            tools=build_tools(self.tools, given.get("tools", {})),
+            subagents=SubagentSettings(**given.get("subagents", {})),
         )
         return AgentSettings(**given)
 
@@ -96,7 +101,7 @@ class AgentBuilder:
 def merge_defaults(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """An agent's keys over those of `agents.defaults`.
 
-    `params`, `tools` and `identity` merge key by key; an agent without a model of its own keeps the
+    `params`, `tools`, `identity` and `subagents` merge key by key; one without a model of its own keeps the
     defaults' model and fallbacks.
     """
     merged = {**defaults, **given}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
-from marshmallow import ValidationError, validates_schema
+from marshmallow import ValidationError
 
+from app.config.agent_settings import AgentSettings, SystemPromptSettings
 from app.config.schema import checks, openclaw
 from app.config.schema.fields import Boolean, Enum, FilePath, Float, Integer, Setting, String, StringList
 from app.config.schema.nesting import AnyObject, MappingField, Nested, ObjectList
 from app.config.schema.section import Section
-from app.config.settings import AgentSettings
+from app.config.schema.tools import ToolsSchema
+from app.config.tool_settings import SubagentSettings
 from app.model_name import ModelName
 
 
@@ -89,21 +92,28 @@ class ParamsSchema(Section):
     parallel_tool_calls = Boolean("Whether the model may call several tools in one turn.")
 
 
-class ToolPolicySchema(Section):
-    unused = openclaw.TOOLS
-    profile = Enum(
-        "The set of tools to start from; `minimal` if not set.",
-        Literal["minimal", "coding", "messaging", "full"],
-        in_use=False,
-    )
-    allow = StringList("Allow only these tools and groups of tools.", in_use=False)
-    also_allow = StringList("Allow these in addition to the profile's.", in_use=False)
-    deny = StringList("Never allow these; takes precedence over everything else.", in_use=False)
+class SystemPrompt(Setting):
+    """Text, which is appended to the gateway's own, or `{mode, text}`. An empty text switches ours off."""
 
-    @validates_schema(skip_on_field_errors=True)
-    def _one_kind_of_allow(self, data: dict[str, Any], **_: Any) -> None:
-        if data.get("allow") and data.get("also_allow"):
-            raise ValidationError("cannot be used with `allow`: put all names into one of them", "alsoAllow")
+    kind = 'string or {mode: "append" or "replace", text}'
+
+    def load(self, value: Any) -> SystemPromptSettings:
+        mode: Any = "append"
+        text = value
+        if isinstance(value, dict):
+            mode, text = value.get("mode", "append"), value.get("text", "")
+            if unknown := value.keys() - {"mode", "text"}:
+                raise ValidationError(f"has an unknown key: `{min(unknown)}`; it may have `mode` and `text`")
+        if not isinstance(text, str) or mode not in ("append", "replace"):
+            raise ValidationError(f"must be a {self.kind}")
+        if value == "":
+            mode = "replace"
+        return SystemPromptSettings(text, mode)
+
+    def dump(self, value: Any) -> Any:
+        return (
+            value.text if value.mode == "append" and value.text else {"mode": value.mode, "text": value.text}
+        )
 
 
 class IdentitySchema(Section):
@@ -111,6 +121,27 @@ class IdentitySchema(Section):
     name = String("The name that the agent uses for itself.")
     emoji = String("Its emoji.")
     avatar = String("Its picture: a path in the workspace, a URL or a data URI.")
+
+
+def _time_zone(text: str) -> str:
+    try:
+        return ZoneInfo(text.strip()).key
+    except (ValueError, OSError):
+        raise ValidationError('must be a time zone such as "Europe/Rome"') from None
+
+
+class SubagentsSchema(Section):
+    """Loads into a dict of the keys that are given."""
+
+    defaults = SubagentSettings
+    unused = openclaw.SUBAGENTS
+    max_concurrent = Integer("The most runs of sub-agents at the same time.", low=1, high=100)
+    max_children_per_agent = Integer("The most sub-agents that one session may have at work.", low=1, high=20)
+    max_spawn_depth = Integer("How deep sub-agents may start further ones.", low=1, high=5)
+    run_timeout_seconds = Float("The longest that one may take; 0: as its agent.", low=0, high=86400)
+    archive_after_minutes = Float("How long the session of an ended one is kept.", low=0)
+    allow_agents = StringList("The agents that may be started as sub-agents, `*` for all; if empty, itself.")
+    model = String("The model of sub-agents. Not set: their agent's.", check=_model_name)
 
 
 class AgentDefaultsSchema(Section):
@@ -122,11 +153,18 @@ class AgentDefaultsSchema(Section):
     identity = Nested(IdentitySchema)
     workspace = FilePath("The agent's folder.", check=checks.filled)
     model = ModelChoice("The model to use. Not set: the default model, see below.")
-    system_prompt = String("The system prompt of every conversation.")
+    system_prompt = SystemPrompt(
+        "What the system prompt says besides the gateway's own part; with mode `replace`, in its place. An "
+        "empty text: no part of the gateway's own."
+    )
     params = Nested(ParamsSchema)
-    tools = Nested(ToolPolicySchema)
+    tools = Nested(ToolsSchema)
+    subagents = Nested(SubagentsSchema)
+    user_timezone = String(
+        "The time zone of the date in the system prompt. Not set: the machine's.", check=_time_zone
+    )
     timeout_seconds = Float("The longest that a run may take.", low=0.001, high=86400)
-    max_turns = Integer("Model calls one run may make before it is stopped.", low=1, high=128, in_use=False)
+    max_turns = Integer("Model calls one run may make before it is stopped.", low=1, high=1000)
     max_concurrent = Integer("The most runs of this agent at the same time; not limited if not set.", low=1)
 
 

@@ -10,6 +10,7 @@ from app.config.schema import checks, openclaw
 from app.config.schema.fields import Boolean, Enum, Float, Integer, Milliseconds, Secret, String, StringList
 from app.config.schema.nesting import Nested
 from app.config.schema.section import Section
+from app.config.schema.tools import InvokeToolsSchema, ToolPolicySchema
 from app.config.settings import (
     AuthMode,
     AuthRateLimit,
@@ -81,6 +82,7 @@ class ChatCompletionsSchema(Section):
     max_total_image_bytes = Integer("The largest size of all images of a request together.", low=1)
     images = Nested(ImagesSchema)
     unknown_model = Enum("What a `model` that names no agent gets: 404 or the default agent.", UnknownModel)
+    tools = Nested(ToolPolicySchema)
 
 
 class ResponsesSchema(Section):
@@ -160,6 +162,7 @@ class GatewaySchema(Section):
     http = Nested(HttpSchema, group=True)
     control_ui = Nested(ControlUiSchema)
     remote = Nested(RemoteSchema)
+    tools = Nested(InvokeToolsSchema)
 
     @validates_schema(skip_on_field_errors=True)
     def _custom_needs_a_host(self, data: dict[str, Any], **_: Any) -> None:

@@ -14,7 +14,7 @@ def _keys(text: str) -> frozenset[str]:
 SECTIONS = _keys("""
     access accessGroups acp approvals attachments audio audit auth bindings broadcast browser canvas
     canvasHost channels cli cloudWorkers commands commitments crestodian cron desktop diagnostics
-    discord discovery hooks identity imessage mcp media memory messages meta multiAgent nodeHost nodes
+    discord discovery hooks identity imessage media memory messages meta multiAgent nodeHost nodes
     plugins presence proxy routing secrets security signal skills slack surfaces systemAgent talk
     telegram transcripts tts ui update web whatsapp wizard worktrees
 """)
@@ -22,7 +22,7 @@ SECTIONS = _keys("""
 GATEWAY = _keys("""
     allowRealIpFallback channelHealthCheckMinutes channelMaxRestartsPerHour
     channelStaleEventThresholdMinutes cliAgents handshakeTimeoutMs nodes publicOrigin push reload roles
-    tailscale terminal tls tools webchat
+    tailscale terminal tls webchat
 """)
 AUTH = _keys("allowTailscale identityScopes")
 TRUSTED_PROXY = _keys("deviceAutoApprove allowedOrigins")
@@ -39,7 +39,7 @@ AGENTS = _keys("ownership")
 _AGENT = """
     agentRuntime bootstrapMaxChars bootstrapTotalMaxChars contextInjection contextLimits contextTokens
     cwd embeddedAgent embeddedHarness embeddedPi experimental fastModeDefault heartbeat humanDelay memory
-    memorySearch modelPolicy models plugins reasoningDefault sandbox skills skillsLimits subagents
+    memorySearch modelPolicy models plugins reasoningDefault sandbox skills skillsLimits
     thinkingDefault toolProgressDetail tts typingIntervalSeconds typingMode utilityModel verboseDefault
     voiceModel
 """
@@ -52,7 +52,7 @@ AGENT_DEFAULTS = _keys(_AGENT) | _keys("""
     mediaGenerationAutoProviderFallback
     mediaMaxMb mediaModels musicGenerationModel pdfMaxBytesMb pdfMaxPages pdfModel promptOverlays
     repoRoot runRetries silentReply silentReplyRewrite skipBootstrap skipOptionalBootstrapFiles
-    startupContext systemAgent systemPromptOverride timeFormat userTimezone videoGenerationModel
+    startupContext systemAgent systemPromptOverride timeFormat videoGenerationModel
 """)
 IDENTITY = _keys("theme creature vibe")
 PARAMS = _keys("""
@@ -85,6 +85,17 @@ MAINTENANCE = _keys("""
 LOGGING = _keys("consoleLevel consoleStyle file maxFileBytes redactPatterns redactSensitive")
 
 TOOLS = _keys("""
-    agentToAgent byProvider codeMode elevated exec experimental fs github links loopDetection media
-    message sandbox sessions sessions_spawn subagents swarm toolSearch toolsBySender web
+    agentToAgent codeMode elevated experimental github links media message sandbox sessions_spawn
+    swarm toolSearch toolsBySender
 """)
+EXEC = _keys("""
+    applyPatch approvalRunningNoticeMs commandHighlighting grantExpiryDays host node notifyOnExit
+    notifyOnExitEmptySuccess reviewer safeBinProfiles strictInlineEval
+""")
+SSRF_POLICY = _keys("allowRfc2544BenchmarkRange allowIpv6UniqueLocalRange")
+WEB_FETCH = _keys("headers maxCharsCap provider useTrustedEnvProxy")
+WEB_SEARCH = _keys("brave gemini grok kimi openaiCodex perplexity searxng")
+LOOP_DETECTION = _keys("historySize warningThreshold criticalThreshold detectors")
+SUBAGENTS = _keys("announceTimeoutMs delegationMode requireAgentId thinking")
+MCP = _keys("sessionIdleTtlMs apps")
+MCP_SERVER = _keys("auth clientCert clientKey codex oauth type workingDirectory")

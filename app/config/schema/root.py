@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from app.config.schema import checks, openclaw
-from app.config.schema.agents import AgentsSchema, ToolPolicySchema
+from app.config.schema.agents import AgentsSchema
 from app.config.schema.fields import Duration, Enum, Integer, String
 from app.config.schema.gateway import GatewaySchema
+from app.config.schema.mcp import McpSchema
 from app.config.schema.models import ModelsSchema
 from app.config.schema.nesting import AnyObject, Nested
 from app.config.schema.section import Section
+from app.config.schema.tools import ToolsSchema
 from app.config.settings import LogFormat, LoggingSettings, LogLevel, QueueMode, SessionSettings, Settings
 
 
@@ -79,7 +81,8 @@ class RootSchema(Section):
     gateway = Nested(GatewaySchema)
     agents = Nested(AgentsSchema)
     models = Nested(ModelsSchema)
-    tools = Nested(ToolPolicySchema)
+    tools = Nested(ToolsSchema)
+    mcp = Nested(McpSchema)
     session = Nested(SessionSchema)
     storage = Nested(StorageSchema, group=True)
     redis = Nested(RedisSchema, group=True)

@@ -11,7 +11,7 @@ from app import VERSION
 from app.auth.grants import is_granted
 from app.auth.scopes import READ
 from app.clock import now_ms
-from app.config.settings import AgentSettings
+from app.config.agent_settings import AgentSettings
 from app.errors import InvalidRequest
 from app.gateway import Gateway
 from app.routing.operator import agent_of_key, check_same_agent, find_agent, main_key

@@ -15,6 +15,7 @@ from app.messages import Message, ToolCall, Usage
 from app.providers.base import ModelCall
 from app.providers.registry import Candidate
 from tests.unit.agents.fake_provider import USED, FakeProvider, Step
+from tests.unit.agents.own_tools import own_tools
 
 MAX_BYTES = 1024 * 1024
 ASKED = (Message("system", "1234"), Message("user", "12345"))
@@ -168,17 +169,19 @@ def test_turns_stay_apart():
         [TextDelta("Wait."), ToolCallDelta(0, "c1", "up", "{}"), finished("tool_calls", Usage(1, 2))],
         [TextDelta("Done."), finished("stop", Usage(10, 20))],
     )
-    answers = iter([ModelCall("", (*ASKED, Message("tool", "ok", tool_call_id="c1"))), None])
     task = AgentTask(
-        [Candidate(provider, "m")], ModelCall("", ASKED), lambda *_: None, lambda _: next(answers)
+        [Candidate(provider, "m")], ModelCall("", ASKED), lambda *_: None, own_tools(up=lambda _: "ok"), 5
     )
-    answer = Answer(MAX_BYTES)
-    happened = list(run_agent(task, answer, Cancel()))
-    assert answer.messages == (Message("assistant", "Wait.", (call,)), Message("assistant", "Done."))
+    answer, saved = Answer(MAX_BYTES), list[Message]()
+    happened = list(run_agent(task, answer, Cancel(), saved.extend))
+    result = Message("tool", "ok", tool_call_id="c1", name="up")
+    assert answer.messages == (Message("assistant", "Wait.", (call,)), result, Message("assistant", "Done."))
+    assert saved == [*answer.messages[:2]]
     assert [turn.usage for turn in answer.turns] == [Usage(1, 2), Usage(10, 20)]
     assert happened[-1] == RunFinished("stop", Usage(11, 22))
-    assert (answer.text, answer.tool_calls, answer.usage) == ("Wait.Done.", (), Usage(11, 22))
-    assert len(provider.calls[1].messages) == 3
+    assert (answer.text, answer.tool_calls, answer.usage) == ("Wait.\n\nDone.", (), Usage(11, 22))
+    assert [one.role for one in provider.calls[1].messages] == ["system", "user", "assistant", "tool"]
+    assert [event.text for event in happened if isinstance(event, TextDelta)] == ["Wait.", "\n\n", "Done."]
 
 
 def test_an_answer_may_take_only_so_much_memory():

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.config.settings import AgentIdentity, AgentSettings
+from app.config.agent_settings import AgentIdentity, AgentSettings, SystemPromptSettings
+from app.config.tool_settings import ToolSettings
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Operator
@@ -27,7 +28,7 @@ def test_main_has_the_defaults_of_the_file(operator: Operator):
     assert (main.id, main.default, main.system_prompt, main.workspace) == (
         "main",
         True,
-        "Hi",
+        SystemPromptSettings("Hi"),
         operator.home / "w",
     )
 
@@ -48,9 +49,9 @@ def test_every_key_of_an_agent(operator: Operator):
         workspace=Path("/w"),
         model="builtin/echo",
         fallbacks=("local/x",),
-        system_prompt="Hi",
+        system_prompt=SystemPromptSettings("Hi"),
         params={"temperature": 1.0},
-        tools={"profile": "coding", "deny": ("exec",)},
+        tools=ToolSettings(profile="coding", deny=("exec",)),
         timeout_seconds=1.5,
         max_turns=3,
         max_concurrent=2,
@@ -79,7 +80,7 @@ def test_the_agent_wins_over_the_defaults_and_some_things_merge_by_key(operator:
     )
     assert (agent.name, agent.max_turns) == ("A", 2)
     assert agent.params == {"temperature": 1, "top_p": 0.25, "seed": 1}
-    assert agent.tools == {"profile": "full", "deny": ("y",)}
+    assert agent.tools == ToolSettings(profile="full", deny=("y",))
     assert agent.identity == AgentIdentity("D", "a")
     assert (agent.model, agent.fallbacks) == ("builtin/a", ("builtin/b",))
 
@@ -186,7 +187,7 @@ def test_params_have_openais_names(operator: Operator, written: str, meant: dict
         ("{defaults: {params: {stop: ['a','b','c','d','e']}}}", "agents.defaults.params.stop", "at most 4"),
         ("{defaults: {params: {temperatur: 1}}}", "agents.defaults.params.temperatur", "`temperature`"),
         ("{defaults: {params: {topP: 1, top_p: 1}}}", "agents.defaults.params.top_p", "given twice"),
-        ("{defaults: {maxTurns: 129}}", "agents.defaults.maxTurns", "from 1 to 128"),
+        ("{defaults: {maxTurns: 1001}}", "agents.defaults.maxTurns", "from 1 to 1000"),
         ("{defaults: {timeoutSeconds: 0}}", "agents.defaults.timeoutSeconds", "must be a number"),
         ("{defaults: {maxConcurrent: 0}}", "agents.defaults.maxConcurrent", "1 or more"),
         ("{defaults: {workspace: ''}}", "agents.defaults.workspace", "must not be blank"),

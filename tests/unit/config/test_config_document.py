@@ -37,7 +37,7 @@ def test_every_row_has_a_type_and_a_meaning():
         ("gateway.http.endpoints.chatCompletions.maxBodyBytes", "`20971520`"),
         ("gateway.http.endpoints.chatCompletions.images.timeoutMs", "`10000`"),
         ("session.maintenance.pruneAfter", '`"30d"`'),
-        ("agents.defaults.maxTurns", "`16`"),
+        ("agents.defaults.maxTurns", "`50`"),
         ("models.providers.<name>.timeouts.firstTokenMs", "`120000`"),
     ],
 )

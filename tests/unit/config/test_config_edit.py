@@ -361,7 +361,7 @@ class TestPatch:
             ("two", "Two"),
             ("three", None),
         ]
-        assert agents[0].system_prompt == f"My token is {TOKEN}."
+        assert agents[0].system_prompt.text == f"My token is {TOKEN}."
 
     def test_other_lists_are_replaced(self, operator, file):
         file.patch("{gateway: {allowedHosts: ['a.example']}}", file.show().hash)

@@ -15,7 +15,7 @@ PROMPT = "{agents: {defaults: {systemPrompt: '%s'}}}"
 
 
 def prompt(operator: Operator, text: str, **environ: str) -> str | None:
-    return operator.load(PROMPT % text, **environ).agents[0].system_prompt
+    return operator.load(PROMPT % text, **environ).agents[0].system_prompt.text
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_dotenv_files_and_the_env_section_fill_what_is_lacking(operator: Operato
     operator.write("B=beside\nC=beside\n", ".env")
     (operator.cwd / ".env").write_text("A=cwd\nC=cwd\n")
     settings = operator.load(text)
-    assert settings.agents[0].system_prompt == "cwd beside cwd vars cwd!"
-    assert operator.load(A="real", C="real").agents[0].system_prompt == "real beside real vars real!"
+    assert settings.agents[0].system_prompt.text == "cwd beside cwd vars cwd!"
+    assert operator.load(A="real", C="real").agents[0].system_prompt.text == "real beside real vars real!"
 
 
 def test_the_real_environment_is_left_alone(operator: Operator):

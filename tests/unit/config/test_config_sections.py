@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from app.config.settings import LoggingSettings, SessionSettings
+from app.config.tool_settings import ExecSettings, ToolSettings
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Operator
@@ -115,13 +116,15 @@ def test_logging(operator: Operator, text: str, expected: LoggingSettings):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("{}", {"profile": "minimal"}),
+        ("{}", {}),
         ("{profile: 'full', deny: ['exec'], exec: {}}", {"profile": "full", "deny": ("exec",)}),
-        ("{alsoAllow: ['web']}", {"profile": "minimal", "also_allow": ("web",)}),
+        ("{alsoAllow: ['web']}", {"also_allow": ("web",)}),
+        ("{exec: {mode: 'auto', backgroundMs: 500}}", {"exec": ExecSettings("ask", background_seconds=0.5)}),
+        ("{exec: {security: 'full'}}", {"exec": ExecSettings(security="full")}),
     ],
 )
-def test_tools(operator: Operator, text: str, expected: dict[str, object]):
-    assert operator.load("{tools: " + text + "}").tools == expected
+def test_tools(operator: Operator, text: str, expected: dict[str, Any]):
+    assert operator.load("{tools: " + text + "}").tools == ToolSettings(**expected)
 
 
 @pytest.mark.parametrize(

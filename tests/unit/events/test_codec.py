@@ -12,6 +12,8 @@ from app.errors import GatewayError, UpstreamRateLimited
 from app.events.codec import dump_event, load_event
 from app.events.errors import error_from_code
 from app.events.types import (
+    ApprovalRequested,
+    ApprovalResolved,
     Event,
     ExtraDelta,
     ModelFinished,
@@ -24,6 +26,7 @@ from app.events.types import (
     ToolCallDelta,
     ToolCalled,
     ToolReturned,
+    ToolUpdated,
 )
 from app.messages import Extra, ToolCall, Usage
 
@@ -36,7 +39,10 @@ EXAMPLES = (
     ToolCallDelta(1, extra=Extra({"extra_content": {"google": {"thought_signature": "s"}}}, "google")),
     ExtraDelta(Extra({"reasoning_content": "hm", "reasoning_details": [{"text": "hm"}]}, "deepseek")),
     ToolCalled(ToolCall("call_1", "clock", "{}")),
-    ToolReturned("call_1", "clock", "noon", is_error=True),
+    ToolUpdated("call_1", "clock", "no"),
+    ToolReturned("call_1", "clock", "noon", is_error=True, details={"exitCode": 1}, seconds=0.5),
+    ApprovalRequested("a1", "call_1", {"id": "a1", "status": "pending"}),
+    ApprovalResolved("a1", "call_1", "deny"),
     ModelFinished("stop", Usage(1, 2, 3, 4, estimated=True), "fake/m"),
     ModelFinished("length"),
     RunFinished("tool_calls", Usage(1, 2), (ToolCall("call_1", "clock", "{}"),)),

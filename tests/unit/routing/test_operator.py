@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.config.agent_settings import AgentSettings
 from app.config.loader import load_settings
-from app.config.settings import AgentSettings, Settings
+from app.config.settings import Settings
 from app.errors import GatewayError, InvalidRequest, InvalidSessionKey, UnknownAgent
 from app.routing.operator import (
     agent_of_key,

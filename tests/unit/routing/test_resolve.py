@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.config.settings import AgentSettings
+from app.config.agent_settings import AgentSettings
 from app.errors import GatewayError, InvalidRequest, InvalidSessionKey, ModelNotFound, UnknownAgent
 from app.routing.resolve import Route, resolve_agent, resolve_session
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from app.concurrency.background import spawn
-from app.config.settings import AgentSettings, GatewaySettings, ProviderSettings, Settings
+from app.config.agent_settings import AgentSettings, SystemPromptSettings
+from app.config.settings import GatewaySettings, ProviderSettings, Settings
 from app.events.bus import MemoryBus
 from app.events.types import Event
 from app.messages import Message
@@ -26,9 +27,10 @@ from app.sessions.lanes import Lanes
 from app.sessions.store import SqlSessionStore
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
+from app.tools.registry import ToolRegistry
 from tests.unit.agents.fake_provider import FakeProvider, says
 
-MAIN = AgentSettings("main", default=True, model="fake/m")
+MAIN = AgentSettings("main", default=True, model="fake/m", system_prompt=SystemPromptSettings(mode="replace"))
 
 
 def route(key: str | None, agent: str = "main") -> Route:
@@ -61,7 +63,12 @@ class Desk:
         providers = ProviderRegistry(
             {"fake": ProviderSettings("fake")}, {"openai-completions": lambda _: self.provider}, False
         )
-        tasks = TaskBuilder(providers, lambda candidate, _: self.failed_calls.append(candidate.name))
+        tasks = TaskBuilder(
+            lambda: self.settings,
+            providers,
+            ToolRegistry(lambda: self.settings),
+            lambda candidate, _: self.failed_calls.append(candidate.name),
+        )
         self.runs = RunService(
             lambda: self.settings,
             tasks,

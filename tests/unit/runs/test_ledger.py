@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.agents.loop import Answer
-from app.config.settings import AgentSettings
+from app.config.agent_settings import AgentSettings
 from app.events.types import RunFinished
 from app.messages import Usage
 from app.runs.ledger import RunLedger

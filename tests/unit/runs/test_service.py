@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from app.cancel import Cancel
+from app.config.agent_settings import SystemPromptSettings
 from app.config.settings import GatewaySettings
 from app.errors import (
     Draining,
@@ -85,7 +86,11 @@ def test_a_run_tells_its_story_in_order(desk: Desk, key: str | None):
 
 def test_the_model_is_shown_the_agents_words_then_the_requests(desk: Desk, tmp_path: Path):
     (tmp_path / "SOUL.md").write_text("Be kind.")
-    desk.set_agent(system_prompt="You are main.", workspace=tmp_path, params={"temperature": 1, "seed": 5})
+    desk.set_agent(
+        system_prompt=SystemPromptSettings("You are main.", "replace"),
+        workspace=tmp_path,
+        params={"temperature": 1, "seed": 5},
+    )
     tools = (ToolSpec("up"),)
     desk.start(
         instructions="Be brief.",

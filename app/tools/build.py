@@ -1,0 +1,31 @@
+"""Puts the tools together: what they stand on, and the registry with those that are built in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from app.config.settings import Settings
+from app.tools.builtin.progress_card import progress_card
+from app.tools.registry import ToolRegistry
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rest of the gateway needs of its tools.
+
+    Tools that start runs themselves are added to `registry` by `app/bootstrap.py`, once there is what starts
+    runs.
+    """
+
+    registry: ToolRegistry
+
+    def close(self) -> None:
+        """End the processes and close the connections of tools."""
+
+
+def build_tools(settings: Callable[[], Settings]) -> Tools:
+    """`settings` gives the present settings. Building opens nothing."""
+    registry = ToolRegistry(settings)
+    registry.add(progress_card())
+    return Tools(registry=registry)

@@ -1,0 +1,121 @@
+"""One call of a tool: arguments, time limit, size of the result, errors as text the model can act on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import orjson
+
+from app.cancel import Cancel
+from app.concurrency.background import call_later, spawn
+from app.errors import GatewayError, ToolTimeout
+from app.events.types import ToolCalled, ToolReturned, ToolUpdated
+from app.logs.lines import log_event, request_id
+from app.messages import ToolCall
+from app.tools.base import Invocation, RunContext, Tool, ToolError, ToolOutput
+from app.tools.parameters import InvalidArguments, parse_arguments
+
+logger = logging.getLogger("app.tools")
+
+GRACE_SECONDS = 0.8  # that a tool may take to end after it is cancelled; then nobody waits for it any more
+MAX_SHOWN_ARGUMENTS = 500  # characters of faulty arguments that are shown to the model
+
+
+class StartedCall:
+    """A call that is being worked on, on a greenlet of its own."""
+
+    def __init__(self, tool: Tool, call: ToolCall, run: RunContext) -> None:
+        self._tool, self._call, self._run = tool, call, run
+        self._cancel = Cancel()
+        self._done = threading.Event()
+        self._abandoned = False
+        self._output = ToolOutput("Aborted before it had a result.", is_error=True)
+        self._started_at = time.monotonic()
+        run.publish(ToolCalled(call))
+        spawn(self._work)
+
+    def wait(self) -> ToolOutput:
+        """The result, once it is there. Raises the run's error soon after the run is cancelled."""
+        limit = self._tool.seconds
+        try:
+            with self._run.cancel.waking(self._stop):
+                left = None if limit is None else self._started_at + limit - time.monotonic()
+                if not self._done.wait(left):
+                    self._cancel.cancel(ToolTimeout(f"The tool did not end within {limit:g} seconds."))
+                    self._done.wait(GRACE_SECONDS)
+        finally:
+            self._end()
+        return self._output
+
+    def _stop(self) -> None:
+        """The run is cancelled: so is the call, and soon nobody waits for it."""
+        error = self._run.cancel.error
+        assert error is not None
+        self._cancel.cancel(error)
+        call_later(GRACE_SECONDS, self._done.set)
+
+    def _end(self) -> None:
+        """Nobody waits any more. A call that has not ended by now is left to itself."""
+        if not self._done.is_set() and self._cancel.error is not None:
+            self._output = failed(self._tool.name, self._cancel.error.message)
+        self._abandoned = True
+        output = self._output
+        seconds = time.monotonic() - self._started_at
+        self._run.publish(
+            ToolReturned(
+                self._call.id, self._call.name, output.text, output.is_error, dict(output.details), seconds
+            )
+        )
+
+    def _work(self) -> None:
+        request_id.set(self._run.request_id)
+        output = run_tool(self._tool, self._call, self._run, self._cancel, self._update)
+        if not self._abandoned:
+            self._output = output
+        self._done.set()
+
+    def _update(self, text: str) -> None:
+        if not self._abandoned:
+            self._run.publish(ToolUpdated(self._call.id, self._call.name, text))
+
+
+def run_tool(tool: Tool, call: ToolCall, run: RunContext, cancel: Cancel, update: object) -> ToolOutput:
+    """The result of the call, at most `tool.max_chars` of it; a failure is a result with `is_error`."""
+    try:
+        arguments = parse_arguments(call.arguments)
+        output = tool.run(Invocation(run, call.id, cancel, update), arguments)  # type: ignore[arg-type]
+    except InvalidArguments as error:
+        shown = call.arguments[:MAX_SHOWN_ARGUMENTS]
+        return failed(tool.name, f'Validation failed for tool "{tool.name}": {error}. Received: {shown}')
+    except ToolError as error:
+        return failed(tool.name, str(error))
+    except GatewayError as error:
+        return failed(tool.name, error.message)
+    except Exception:
+        logger.exception("tool %s failed on a fault of the gateway", tool.name)
+        return failed(tool.name, "The tool failed on a fault of the gateway, which is in its log.")
+    return capped(output, tool.max_chars)
+
+
+def failed(name: str, message: str) -> ToolOutput:
+    """A result that tells the model what went wrong."""
+    error = {"status": "error", "tool": name, "error": message}
+    return ToolOutput(orjson.dumps(error).decode(), is_error=True)
+
+
+def not_found(call: ToolCall, run: RunContext) -> ToolOutput:
+    """The result of a call of a tool that does not exist, or that the run may not use."""
+    log_event(logger, logging.WARNING, "tool not available", tool=call.name[:80], run_id=run.run_id)
+    return ToolOutput(f"Tool {call.name[:200]} not found", is_error=True)
+
+
+def capped(output: ToolOutput, max_chars: int) -> ToolOutput:
+    """The result with at most `max_chars` characters of text."""
+    text = output.text
+    if len(text) <= max_chars:
+        return output
+    left_out = len(text) - max_chars
+    note = f"\n\n[{left_out} more characters were left out. Ask for less, or for the rest in parts.]"
+    return ToolOutput(text[:max_chars] + note, output.details, output.images, output.is_error)
