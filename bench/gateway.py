@@ -19,10 +19,11 @@ def configuration(port: int, upstream: str, models: tuple[str, ...]) -> dict[str
             "auth": {"mode": "token", "token": TOKEN},
             "http": {"endpoints": {"chatCompletions": {"enabled": True}}},
         },
-        "agents": {
+        "agents": {  # without tools and prompt: the upstream is sent what the client sent
+            "defaults": {"tools": {"deny": ["*"]}, "systemPrompt": ""},
             "list": [
                 {"id": model, "model": f"upstream/{model}", "default": model == models[0]} for model in models
-            ]
+            ],
         },
         "models": {
             "providers": {
