@@ -60,9 +60,9 @@ class Extra(msgspec.Struct, frozen=True):
 
 
 # The names of such fields on the wire: of a call (Gemini's thought signatures; LiteLLM has its own name for
-# them), and of the assistant's message beside its calls (DeepSeek, Kimi, GLM; OpenRouter).
+# them), and of the assistant's message beside its calls (DeepSeek, Kimi, GLM; OpenRouter; LiteLLM).
 CALL_EXTRAS = ("extra_content", "provider_specific_fields")
-MESSAGE_EXTRAS = ("reasoning_content", "reasoning_details")
+MESSAGE_EXTRAS = ("reasoning_content", "reasoning_details", "thinking_blocks")
 EXTRA_PROVIDER = "x_openclaw_provider"  # stands beside them where a caller has them
 
 

@@ -10,14 +10,15 @@ question. So before each call of a model
   answer, such results become a message of the user;
 * the arguments of calls are JSON objects;
 * answers without any content are left out;
-* neighbouring messages of the user are joined: the chat templates of many models want user and assistant to
-  alternate.
+* neighbouring messages of the user, and of the assistant, are joined: the chat templates of many models want
+  the two to alternate.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from operator import attrgetter
 
 import msgspec
@@ -146,18 +147,23 @@ def _with_json_arguments(call: ToolCall) -> ToolCall:
 
 
 def _joined(messages: Sequence[Message]) -> Iterator[Message]:
-    """The messages with neighbouring ones of the user joined."""
-    users: list[Message] = []
-    for message in messages:
-        if message.role == "user":
-            users.append(message)
-            continue
-        if users:
-            yield _join(users)
-            users = []
-        yield message
-    if users:
-        yield _join(users)
+    """The messages with neighbouring ones of the user joined, and those of the assistant."""
+    for role, group in groupby(messages, _role):
+        if role == "user":
+            yield _join([*group])
+        elif role == "assistant":
+            yield _join_answers([*group])
+        else:
+            yield from group
+
+
+def _join_answers(answers: Sequence[Message]) -> Message:
+    """One message out of one or several, of which the last alone may have calls: results follow each call."""
+    last = answers[-1]
+    if len(answers) == 1:
+        return last
+    texts = [one.text or one.refusal or "" for one in answers]
+    return last._replace(content=SEPARATOR.join(filter(None, texts)), refusal=None)
 
 
 def _join(users: Sequence[Message]) -> Message:

@@ -159,6 +159,24 @@ def test_a_failed_run_over_websocket_does_not_break_its_session(
     ]
 
 
+def test_a_message_that_an_operator_adds_does_not_break_its_session(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    key = gateway.ask("one", user="added").headers["X-OpenClaw-Session-Key"]
+    with operator(gateway) as client:
+        client.call("chat.inject", {"sessionKey": key, "message": "By the way."})
+    answer = gateway.ask("two", user="added")
+    assert answer.status == 200, answer.body
+    assert provider.messages()[2] == ("assistant", "echo: one\n\nBy the way.")
+    assert [role for role, _ in history(gateway, key)] == [
+        "user",
+        "assistant",
+        "assistant",
+        "user",
+        "assistant",
+    ]
+
+
 @pytest.mark.parametrize(
     ("messages", "sent"),
     [
@@ -188,6 +206,14 @@ def test_a_failed_run_over_websocket_does_not_break_its_session(
         (
             [user("a"), assistant(None, call("c", '{"a": ')), result("c")],
             [user("a"), assistant(None, call("c", '{"arguments":"{\\"a\\":"}')), result("c")],
+        ),
+        (
+            [user("a"), assistant("x"), assistant("y"), user("b")],
+            [user("a"), assistant("x\n\ny"), user("b")],
+        ),
+        (
+            [user("a"), assistant("x"), assistant(None, call("c")), result("c")],
+            [user("a"), assistant("x", call("c")), result("c")],
         ),
         (
             [user([{"type": "text", "text": "a"}]), user("b")],

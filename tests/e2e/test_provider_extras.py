@@ -33,10 +33,20 @@ OPENROUTER = [
     finish("tool_calls"),
     done(),
 ]
+CLAUDE = [
+    ("delta", {"thinking_blocks": [{"type": "thinking", "thinking": "I need "}]}),
+    ("delta", {"thinking_blocks": [{"type": "thinking", "thinking": "the weather."}]}),
+    ("delta", {"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "s"}]}),
+    signed_call(),
+    finish("tool_calls"),
+    done(),
+]
+BLOCK = {"type": "thinking", "thinking": "I need the weather.", "signature": "s"}
 ANSWERS = {
     "gemini": (GEMINI, {}, {"extra_content": SIGNATURE}),
     "litellm": (LITELLM, {}, {"provider_specific_fields": {"thought_signature": "x"}}),
     "deepseek": (DEEPSEEK, {"reasoning_content": "I need the weather."}, {}),
+    "claude behind litellm": (CLAUDE, {"thinking_blocks": [BLOCK]}, {}),
     "openrouter": (OPENROUTER, {"reasoning_details": DETAILS * 2}, {}),
 }
 

@@ -30,10 +30,11 @@ def refusal(messages: list[dict[str, Any]]) -> str | None:
             if message["tool_call_id"] not in waiting:
                 return "Unexpected tool call id in tool results"
             waiting.remove(message["tool_call_id"])
+            before = role
             continue
         if waiting:
             return f"Not the same number of function calls and responses: {waiting}"
-        if role == before and role != "assistant":
+        if role == before:
             return "Conversation roles must alternate user/assistant/user/assistant/..."
         if role == "assistant" and not calls and not str(message["content"] or "").strip():
             return "Assistant message must have either content or tool_calls"

@@ -37,6 +37,8 @@ class MessageExtras:
         """The event that has it all; none if there is nothing, or too much of it."""
         texts = {name: without_surrogates("".join(pieces)) for name, pieces in self._texts.items()}
         fields: dict[str, Any] = {**texts, **self._lists}
+        if "thinking_blocks" in fields:
+            fields["thinking_blocks"] = _joined_thinking(fields["thinking_blocks"])
         if not fields or self._size > MAX_MESSAGE_BYTES:
             return []
         return [ExtraDelta(Extra(fields, provider))]
@@ -44,6 +46,30 @@ class MessageExtras:
     def _take(self, pieces: list[Any], more: list[Any]) -> None:
         if self._size <= MAX_MESSAGE_BYTES:
             pieces += more
+
+
+def _joined_thinking(pieces: list[Any]) -> list[Any]:
+    """Blocks of Claude's thinking, which LiteLLM sends in pieces: the signature comes with the last one.
+
+    It is of the whole text, so a block has to go back in one.
+    """
+    blocks: list[list[Any]] = []
+    is_open = False
+    for piece in pieces:
+        is_thinking = isinstance(piece, dict) and isinstance(piece.get("thinking"), str)
+        if is_thinking and is_open:
+            blocks[-1].append(piece)
+        else:
+            blocks.append([piece])
+        is_open = is_thinking and not piece.get("signature")
+    return [_one_block(block) for block in blocks]
+
+
+def _one_block(pieces: list[Any]) -> Any:
+    if len(pieces) == 1:
+        return pieces[0]
+    merged = {name: value for piece in pieces for name, value in piece.items()}
+    return merged | {"thinking": "".join(piece["thinking"] for piece in pieces)}
 
 
 def read_call_extras(call: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,6 @@ IN_ORDER = [
     (user(), assistant("text", "a", "b"), result("b"), result("a"), assistant("done"), user("and?")),
     (user(), assistant("", "a"), result("a", ""), user("and?")),
     (user(), assistant("", "a"), result("a"), assistant("", "a"), result("a")),  # the id is used again
-    (user(), assistant("one"), assistant("two"), user()),
     (user((TextPart("see"), IMAGE)), assistant("a dog"), user()),
     (user(""),),
 ]
@@ -77,6 +76,22 @@ def test_plain_text_in_order_passes_as_the_same_object(messages):
             (user((TextPart("a"), IMAGE), "Ann"), user("b")),
             (user((TextPart("Ann:"), TextPart("a"), IMAGE, TextPart("b"))),),
             [],
+        ),
+        # So are neighbouring answers.
+        (
+            (user(), assistant("one"), assistant("two"), user()),
+            (user(), assistant("one\n\ntwo"), user()),
+            [],
+        ),
+        (
+            (user(), assistant("one"), assistant("", "c"), result("c"), assistant("two"), assistant("three")),
+            (user(), assistant("one", "c"), result("c"), assistant("two\n\nthree")),
+            [],
+        ),
+        (
+            (user(), assistant("one"), Message("assistant", refusal="No."), assistant("", "c"), user("b")),
+            (user(), assistant("one\n\nNo."), user("b")),
+            [3],
         ),
         # Answers without any content are left out, and so the questions around them are neighbours.
         ((user("a"), assistant(), user("b")), (user("a\n\nb"),), []),
@@ -219,7 +234,7 @@ def test_what_is_marked_is_what_lacks_something(messages):
 
 def assert_in_order(messages):
     roles = [one.role for one in messages]
-    assert all(pair != ("user", "user") for pair in pairwise(roles))
+    assert all(before != after or after == "tool" for before, after in pairwise(roles))
     open_calls: Counter[str] = Counter()
     for message in messages:
         if message.role == "tool":

@@ -59,6 +59,23 @@ def test_what_is_wanted_back_beside_the_calls_is_put_together():
     assert isinstance(found[-1], ModelFinished)
 
 
+def test_blocks_of_thinking_go_back_whole_with_their_signatures():
+    def thinking(text: str, signature: str = "") -> dict[str, Any]:
+        return {"thinking_blocks": [{"type": "thinking", "thinking": text, "signature": signature}]}
+
+    redacted = {"type": "redacted_thinking", "data": "x"}
+    found = events(
+        *(thinking("I "), thinking("think."), thinking("", "s1")),
+        {"thinking_blocks": [redacted]},
+        *(thinking("So"), thinking(".", "s2"), {"tool_calls": [call()]}),
+    )
+    assert found[-2].extra.fields["thinking_blocks"] == [
+        {"type": "thinking", "thinking": "I think.", "signature": "s1"},
+        redacted,
+        {"type": "thinking", "thinking": "So.", "signature": "s2"},
+    ]
+
+
 def test_a_whole_message_behind_deltas_does_not_repeat_it():
     stream = ChatStream(None, "google")
     delta = {"reasoning_content": "hm", "tool_calls": [call()]}
