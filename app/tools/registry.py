@@ -33,12 +33,14 @@ class Selection(msgspec.Struct, frozen=True):
 class Toolbox(msgspec.Struct, frozen=True):
     """The tools of a run by name, in the order in which the model sees them.
 
-    `absent` are the tools that exist and are not among them, each with the reason.
+    `absent` are the tools that exist and are not among them, each with the reason; `allowed` are the entries
+    of the policies' `allow` lists.
     """
 
     tools: Mapping[str, Tool]
     absent: Mapping[str, str]
     specs: tuple[ToolSpec, ...]
+    allowed: tuple[str, ...] = ()
 
 
 class ToolSource(Protocol):
@@ -58,7 +60,8 @@ class ToolRegistry:
         self._builtin: list[Tool] = []
         self._sources = sources
         self._boxes: dict[Selection, Toolbox] = {}
-        self._made_for: tuple[Settings, tuple[int, ...]] | None = None
+        self._settings_then: Settings | None = None
+        self._revisions_then: list[int] = []
 
     def add(self, *tools: Tool) -> None:
         """Add built-in tools; to be called before the first run. Models see them in the catalogue's order."""
@@ -87,10 +90,10 @@ class ToolRegistry:
     def check(self, selection: Selection) -> Toolbox:
         """`select`. Raises NoToolsAllowed if a non-empty `allow` leaves nothing."""
         box = self.select(selection)
-        if not box.tools and (names := self.rules(selection).allowed_names):
+        if not box.tools and box.allowed:
             raise NoToolsAllowed(
-                f"No tool is left of those that are allowed: {', '.join(names)}. Check the spelling, and "
-                "which of them the policies deny (`python -m app agent --explain`)."
+                f"No tool is left of those that are allowed: {', '.join(box.allowed)}. Check the spelling, "
+                "and which of them the policies deny (`python -m app agent --explain`)."
             )
         return box
 
@@ -108,10 +111,10 @@ class ToolRegistry:
         )
 
     def _forget_old(self) -> None:
-        now = (self._settings(), tuple(source.revision for source in self._sources))
-        if self._made_for is None or self._made_for[0] is not now[0] or self._made_for[1] != now[1]:
+        settings, revisions = self._settings(), [source.revision for source in self._sources]
+        if settings is not self._settings_then or revisions != self._revisions_then:
             self._boxes.clear()
-            self._made_for = now
+            self._settings_then, self._revisions_then = settings, revisions
 
     def _build(self, selection: Selection) -> Toolbox:
         settings, rules = self._settings(), self.rules(selection)
@@ -127,7 +130,8 @@ class ToolRegistry:
         for source in self._sources:
             for tool in source.tools(agent.id, rules.allows):
                 tools.setdefault(tool.name, tool)
-        return Toolbox(tools, absent, tuple(tool.spec for tool in tools.values()))
+        specs = tuple(tool.spec for tool in tools.values())
+        return Toolbox(tools, absent, specs, tuple(rules.allowed_names))
 
 
 def _place(tool: Tool) -> int:
