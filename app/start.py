@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from app.auth.policy import check_start
@@ -14,6 +14,20 @@ from app.config.listening import Address, widest_host
 from app.config.settings import Settings
 from app.errors import ConfigError
 from app.storage.url import sqlite_file
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Raise ConfigError for what gunicorn reads by itself, and cannot start with, before anything of ours."""
+    written = environ.get("WEB_CONCURRENCY")
+    try:
+        is_count = written is None or int(written) >= 0
+    except ValueError:
+        is_count = False
+    if not is_count:
+        raise ConfigError(
+            f"WEB_CONCURRENCY in the environment is {written!r}: gunicorn only starts with a whole number. "
+            "Unset it: the gateway has one worker."
+        )
 
 
 def check_settings(settings: Settings) -> None:

@@ -24,6 +24,7 @@ from operator import attrgetter
 import msgspec
 import orjson
 
+from app.json_values import load_json
 from app.messages import Content, ImagePart, Message, PlainMessage, PlainMessages, TextPart, ToolCall
 from app.sessions.matching import is_blank
 
@@ -137,8 +138,8 @@ def _as_text(result: Message) -> Message:
 def _with_json_arguments(call: ToolCall) -> ToolCall:
     """The call with a JSON object as its arguments: providers parse them, and refuse anything else."""
     try:
-        arguments = orjson.loads(call.arguments)
-    except orjson.JSONDecodeError:
+        arguments = load_json(call.arguments)
+    except ValueError:
         arguments = call.arguments.strip() or None
     if isinstance(arguments, dict):
         return call

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from app.auth.method_scopes import FOR_OPERATORS, METHOD_SCOPES
 from app.auth.principal import Principal
-from app.auth.scopes import ADMIN, has_scope
+from app.auth.scopes import ADMIN, READ, has_scope
 from app.errors import Forbidden, MissingScope
 
 
@@ -25,8 +25,18 @@ def require(principal: Principal, scope: str | None) -> None:
 
 def require_method(principal: Principal, method: str) -> None:
     """Raise MissingScope unless `principal` may call that method of the Gateway protocol."""
-    is_user = principal.owner is not None
-    require(principal, ADMIN if is_user and method in FOR_OPERATORS else METHOD_SCOPES[method])
+    if method in FOR_OPERATORS:
+        require_operator_read(principal)
+    else:
+        require(principal, METHOD_SCOPES[method])
+
+
+def require_operator_read(principal: Principal) -> None:
+    """Raise MissingScope unless `principal` may see what concerns the whole gateway, other people included.
+
+    A user whom a trusted proxy names needs `operator.admin` for it.
+    """
+    require(principal, READ if principal.owner is None else ADMIN)
 
 
 def may_choose_model(principal: Principal) -> bool:

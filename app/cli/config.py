@@ -13,7 +13,7 @@ from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.config.shown.redact import redact
 from app.errors import ConfigError
-from app.start import check_whole_start
+from app.start import check_environment, check_whole_start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(args: argparse.Namespace) -> int:
     """Prints `ok` and the notes, or every reason why a gateway does not start, on standard error."""
     try:
+        check_environment(os.environ)
         settings = load_settings(os.environ)
         check_whole_start(settings)
     except ConfigError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.auth.authenticate import authenticate
-from app.auth.grants import require
+from app.auth.grants import require, require_operator_read
 from app.auth.scopes import READ, WRITE
 from app.exchange import current_request
 from app.gateway import Gateway
@@ -18,6 +18,12 @@ def require_reader() -> None:
     """`require_principal` of a caller who may read. Raises MissingScope, too."""
     require_principal()
     require(current_request().principal, READ)
+
+
+def require_operator() -> None:
+    """`require_principal` of a caller who may see what concerns everybody. Raises MissingScope, too."""
+    require_principal()
+    require_operator_read(current_request().principal)
 
 
 def require_writer() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.http.access import current_gateway, require_reader
+from app.http.access import current_gateway, require_operator
 from app.metrics import CONTENT_TYPE
 
 bp = Blueprint("metrics", __name__)
@@ -12,9 +12,9 @@ bp = Blueprint("metrics", __name__)
 
 @bp.before_request
 def check_access() -> None:
-    """Require the secret unless `gateway.metrics.public` is set."""
+    """Require an operator unless `gateway.metrics.public` is set: the numbers are of all users together."""
     if not current_gateway().settings.gateway.metrics_public:
-        require_reader()
+        require_operator()
 
 
 @bp.get("/metrics")

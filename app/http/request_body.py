@@ -17,6 +17,7 @@ from gunicorn.http.errors import ParseException
 from app.concurrency.deadline import time_limit
 from app.concurrency.fairness import give_way
 from app.errors import BodyTimeout, BodyTooLarge, InvalidJson, InvalidRequest, UnsupportedMediaType
+from app.json_values import TooManyValues, check_values
 
 READ_BYTES = 64 * 1024
 READ_SECONDS = 15.0
@@ -46,8 +47,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def read_body(request: Request, limit: int) -> bytes:
     """The whole body, decompressed, at most `limit` bytes.
 
-    Raises BodyTooLarge, BodyTimeout (no byte for READ_SECONDS), InvalidRequest (it ended early, or is badly
-    chunked) and UnsupportedMediaType (an unknown Content-Encoding).
+    Raises BodyTooLarge (also for JSON with too many values), BodyTimeout (no byte for READ_SECONDS),
+    InvalidRequest (it ended early, or is badly chunked) and UnsupportedMediaType (an unknown
+    Content-Encoding).
     """
     encoding: str = request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
@@ -56,7 +58,13 @@ def read_body(request: Request, limit: int) -> bytes:
     if length is not None and length > limit:
         raise _too_large(limit)
     body = _read(request, length, limit)
-    return _gunzip(body, limit) if "gzip" in encoding else body
+    if "gzip" in encoding:
+        body = _gunzip(body, limit)
+    try:
+        check_values(body)
+    except TooManyValues as error:
+        raise BodyTooLarge(f"The request body has {error}.") from error
+    return body
 
 
 def _read(request: Request, length: int | None, limit: int) -> bytes:

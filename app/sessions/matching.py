@@ -12,6 +12,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import orjson
 
+from app.json_values import load_json
 from app.messages import Message, ToolCall
 
 UNKNOWN = -1  # a message of the request that is not stored
@@ -142,6 +143,6 @@ def _plain_text(message: Message) -> str:
 
 def _arguments(call: ToolCall) -> bytes:
     try:
-        return orjson.dumps(orjson.loads(call.arguments), option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONDecodeError:
+        return orjson.dumps(load_json(call.arguments), option=orjson.OPT_SORT_KEYS)
+    except ValueError:
         return call.arguments.encode()

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from app.errors import GatewayError, InvalidRequest
+from app.json_values import TooManyValues, load_json
 from app.ws.errors import dump_error
 
 _INVALID_ID = "invalid"
@@ -35,8 +36,10 @@ class InvalidFrame(InvalidRequest):
 def load_frame(text: str | bytes) -> RequestFrame | None:
     """The request in a message; None for one that is not JSON, which is ignored. Raises InvalidFrame."""
     try:
-        frame = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        frame = load_json(text)
+    except TooManyValues as error:
+        raise InvalidFrame(f"has {error}") from error
+    except ValueError:
         return None
     if not isinstance(frame, dict):
         raise InvalidFrame("must be object")

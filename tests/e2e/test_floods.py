@@ -128,3 +128,34 @@ def test_a_body_in_chunks_of_a_byte(own: GatewayProcess) -> None:
     opening = authorized(CHAT) + CHUNKED
     flood = Flood(own, (opening,), ONE_BYTE, connections=2, await_answer=False)
     assert_harmless(own, flood, has_sent(500_000))
+
+
+MANY_VALUES = b"[" + b"[]," * 2_000_000 + b"[]]"
+CALL = {
+    "id": "a",
+    "type": "function",
+    "function": {"name": "f", "arguments": f'{{"a":{MANY_VALUES.decode()}}}'},
+}
+CALL_MESSAGES = [
+    {"role": "user", "content": "hi"},
+    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "a", "content": "done"},
+]
+# Small to send, and large to hold: each of these lists takes twenty times its bytes.
+BODIES = {
+    "messages": b'{"messages":%b}' % MANY_VALUES,
+    "an unknown field": b'{"messages":[{"role":"user","content":"hi"}],"x":%b}' % MANY_VALUES,
+    "arguments of a call": json.dumps({"messages": CALL_MESSAGES}).encode(),
+}
+
+
+@pytest.mark.parametrize("where", BODIES)
+def test_bodies_of_very_many_values(own: GatewayProcess, where: str) -> None:
+    body = BODIES[where]
+    request = authorized(CHAT) + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    assert_harmless(own, Flood(own, (b"",), request, await_answer=False), has_sent(1_000_000))
+
+
+def test_messages_of_very_many_values(own: GatewayProcess) -> None:
+    message = frame(TEXT, b'{"type":"req","id":"2","method":"health","params":{"a":%b}}' % MANY_VALUES)
+    assert_harmless(own, Flood(own, (UPGRADE, CONNECT), message), has_sent(1_000_000))

@@ -15,7 +15,7 @@ from tests.support.flood import MAX_GROWTH, Memory, MiB, assert_others_are_serve
 from tests.support.gateway import Answer, GatewayProcess, config_for
 from tests.support.limited_wsgi import limits
 from tests.support.provider import ScriptedProvider, wait_until
-from tests.support.raw_provider import RawProvider, floods
+from tests.support.raw_provider import RawProvider, floods, sends
 
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -132,3 +132,18 @@ def test_a_providers_flood(gateway: GatewayProcess, raw: RawProvider, what: str)
     elif ends:
         assert b'"error"' in answers[0].body[-2000:]
     wait_until(lambda: not ends or raw.open == 0, 20, "end of the provider's connection")
+
+
+def test_arguments_of_very_many_values(gateway: GatewayProcess, raw: RawProvider) -> None:
+    """They are text until they are whole, and then nobody makes millions of lists of them to look at them."""
+    first = delta(tool_calls='[{"index":0,"id":"a","function":{"name":"f","arguments":"{\\"a\\":["}}]')
+    piece = delta(tool_calls='[{"index":0,"function":{"arguments":"%s"}}]' % ("[]," * 10_000))
+    last = delta(tool_calls='[{"index":0,"function":{"arguments":"[]]}"}}]')
+    raw.play = sends(EVENTS, first, *[piece] * 100, last, STOP.replace(b'"stop"', b'"tool_calls"'))
+    for _ in range(5):
+        gateway.ask("warm up")
+    with Memory(gateway) as memory:
+        answer = gateway.chat(BODY)
+    assert answer.body.count(b"[],") >= 1_000_000
+    assert b'"finish_reason":"tool_calls"' in answer.body[-1000:]
+    assert memory.growth < MAX_GROWTH, f"memory grew by {memory.growth / MiB:.0f} MiB"

@@ -200,6 +200,26 @@ def test_presence_and_health_show_a_user_its_own(gateway: GatewayProcess, provid
 
 
 @pytest.mark.parametrize(
+    ("user", "headers", "status"),
+    [
+        ("ann", {}, 403),
+        ("ann", {"x-openclaw-scopes": "operator.admin"}, 403),
+        ("root", CAPPED, 403),
+        ("root", {}, 200),
+        ("root", {"x-openclaw-scopes": "operator.admin"}, 200),
+    ],
+)
+def test_the_numbers_of_all_users_together_are_for_operators(
+    gateway: GatewayProcess, user: str, headers: dict[str, str], status: int
+) -> None:
+    answer = gateway.request("GET", "/metrics", headers={USER_HEADER: user, **headers})
+    assert answer.status == status
+    if status == 403:
+        assert answer.error["code"] == "missing_scope"
+        assert answer.error["message"] == "missing scope: operator.admin"
+
+
+@pytest.mark.parametrize(
     ("user", "headers", "asked", "granted"),
     [
         ("ann", {}, None, ["operator.read", "operator.write"]),

@@ -113,3 +113,12 @@ def test_b3_it_makes_none_that_others_could_see_used(tmp_path: Path, environment
     assert process.wait(START_SECONDS) == os.EX_CONFIG
     assert "OPENCLAW_GATEWAY_TOKEN" in served.log.read_text()
     assert not served.token_file.exists()
+
+
+@pytest.mark.parametrize("written", ["abc", "", "1.5"])
+def test_it_says_that_a_worker_count_is_no_number(tmp_path: Path, written: str) -> None:
+    served = Served(tmp_path, free_port())
+    assert served.spawn(WEB_CONCURRENCY=written).wait(START_SECONDS) == os.EX_CONFIG
+    log = served.log.read_text()
+    assert f"WEB_CONCURRENCY in the environment is '{written}'" in log
+    assert "Traceback" not in log

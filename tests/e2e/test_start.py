@@ -77,6 +77,19 @@ BROKEN: list[Any] = [
 ]
 
 
+@pytest.mark.parametrize("written", ["abc", "", " ", "1.5", "-1"])
+def test_config_check_refuses_a_worker_count_that_gunicorn_fails_on(
+    tmp_path: Path, provider: ScriptedProvider, written: str
+) -> None:
+    """gunicorn reads it before anything of the gateway, so its own start can say nothing better."""
+    gateway = GatewayProcess(tmp_path, config_for(provider.url), WEB_CONCURRENCY=written)
+    assert gateway.spawn().wait(START_SECONDS) != 0
+    checked = gateway.command("config", "check")
+    assert checked.returncode == EX_CONFIG
+    assert f"WEB_CONCURRENCY in the environment is {written!r}" in checked.stderr
+    assert "Traceback" not in checked.stderr
+
+
 @pytest.mark.parametrize(
     ("gateway", "sections", "environment", "why"),
     [pytest.param(*row[1:], id=row[0]) for row in BROKEN],

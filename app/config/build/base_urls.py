@@ -24,7 +24,7 @@ def base_url_from(environ: Mapping[str, str], entry: CatalogueEntry) -> str | No
         if not written:
             continue
         try:
-            return _ollama(written) if variable == "OLLAMA_HOST" else _completed(written, entry.added_path)
+            return _completed(written, entry.added_path) if entry.variable else _ollama(written)
         except ValidationError as error:
             raise ValidationError(f"{variable}: {error.messages[0]}") from error
         except ValueError as error:
@@ -51,7 +51,7 @@ def _completed(written: str, added_path: str) -> str:
 
 
 def _ollama(written: str) -> str:
-    """`OLLAMA_HOST` (a host, host:port or URL) as the base URL of its OpenAI-compatible API."""
+    """`OLLAMA_HOST` (a host, host:port or URL), or its URL, as the base URL of its OpenAI-compatible API."""
     text = written
     if "://" not in text:
         text = f"http://{text}"

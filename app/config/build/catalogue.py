@@ -108,7 +108,7 @@ _ENTRIES = (
         base_url=f"http://127.0.0.1:{OLLAMA_PORT}/v1",
         variable=None,
         default_model="llama3.2",
-        base_variables=("OLLAMA_HOST",),
+        base_variables=("OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"),
     ),
     CatalogueEntry("local", "", None, LOCAL_MODEL, api="local"),
     CatalogueEntry("builtin", "", None, "echo", api="builtin"),

@@ -84,7 +84,8 @@ class ProviderBuilder:
         return not provider.api_key and not provider.headers and provider.base_url == entry.base_url
 
     def _is_available(self, entry: CatalogueEntry) -> bool:
-        return bool(self.environ.get(entry.variable or "OLLAMA_HOST", "").strip())
+        variables = (entry.variable,) if entry.variable else entry.base_variables
+        return any(self.environ.get(name, "").strip() for name in variables)
 
     def _from_catalogue(self, entry: CatalogueEntry) -> ProviderSettings:
         return ProviderSettings(

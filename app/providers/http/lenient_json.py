@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from app import json_values
 from app.errors import UpstreamError
 
 MAX_VALUES = 250_000
@@ -31,12 +32,11 @@ _MAX_DIGITS = 300  # of a number; Python refuses to convert thousands
 
 
 def check_values(data: bytes) -> None:
-    """Raises UpstreamError if a large JSON text has more than MAX_VALUES values.
-
-    Millions of empty lists fit in a few megabytes, and each takes as much memory as a long word.
-    """
-    if len(data) > MAX_VALUES and sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise UpstreamError("The provider's answer has too many values.")
+    """Raises UpstreamError if a JSON text has more than MAX_VALUES values."""
+    try:
+        json_values.check_values(data, MAX_VALUES)
+    except json_values.TooManyValues as error:
+        raise UpstreamError("The provider's answer has too many values.") from error
 
 
 def load_json(data: bytes) -> Any:

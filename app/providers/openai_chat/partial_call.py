@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import orjson
-
 from app.errors import UpstreamError
 from app.events.types import ToolCallDelta
+from app.json_values import load_json
 from app.logs.lines import log_event
 from app.providers.openai_chat.content import HalfCharacters
 
@@ -140,7 +139,7 @@ class PartialCall:
 
 def is_json(text: str) -> bool:
     try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
+        load_json(text)
+    except ValueError:
         return False
     return True

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from app.gateway import Gateway
+from app.json_values import load_json
 from app.messages import ImagePart, Message
 from app.model_name import ModelName
 from app.sessions.keys import shown_run_id
@@ -146,6 +147,6 @@ def _image(image: ImagePart) -> dict[str, Any]:
 
 def _arguments(text: str) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return load_json(text)
+    except ValueError:
         return {}

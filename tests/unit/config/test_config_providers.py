@@ -77,7 +77,8 @@ def test_the_order_is_the_catalogues_then_the_files(operator: Operator):
     ],
 )
 def test_ollama_host_is_a_host_a_port_or_a_url(operator: Operator, written: str, address: str):
-    assert providers(operator, OLLAMA_HOST=written)["ollama"].base_url == address
+    for variable in ("OLLAMA_HOST", "OLLAMA_BASE_URL", "OLLAMA_API_BASE"):
+        assert providers(operator, **{variable: written})["ollama"].base_url == address
 
 
 @pytest.mark.parametrize("written", ["box:port", "http://u:p@box", "a b", "[", "ftp://x"])
@@ -357,7 +358,7 @@ def test_d4_the_environment_names_the_base_url_as_the_providers_own_package_read
 
 
 def test_d4_every_provider_with_a_key_has_variables_for_its_base_url():
-    for entry in KEYED:
+    for entry in (*KEYED, CATALOGUE["ollama"]):
         assert any(variable.endswith("_BASE_URL") for variable in entry.base_variables)
 
 

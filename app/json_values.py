@@ -1,0 +1,54 @@
+"""JSON from outside that is small to send and large to hold: how many values it may have.
+
+An empty list is three bytes on the wire and sixty in memory, and making millions of them keeps the event loop
+for seconds. The bytes of a text are bounded where it is read; here its values are, before it is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+MAX_VALUES = 100_000  # of a request: ten thousand messages with several parts each have fewer
+
+_SEPARATORS = (b",", b"[", b"{")  # one of them comes before nearly every value
+# `*+` does not backtrack. A parser sees the same strings, as far as the text is JSON.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+
+
+class TooManyValues(ValueError):
+    """A JSON text has more values than it may have."""
+
+
+def load_json(text: str | bytes) -> Any:
+    """The value. Raises ValueError: no JSON, or TooManyValues."""
+    check_values(text)
+    return orjson.loads(text)
+
+
+def check_values(text: str | bytes, limit: int = MAX_VALUES) -> None:
+    """Raise TooManyValues if a JSON text has more than `limit` values.
+
+    Nearly free for a text with fewer bytes than that.
+    """
+    if len(text) > limit:
+        data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        if _separators(data, 0, len(data)) > limit and _values_exceed(data, limit):
+            raise TooManyValues(f"more than {limit} values")
+
+
+def _values_exceed(data: bytes, limit: int) -> bool:
+    """The same without what is inside strings: a text of prose may have a million commas."""
+    count = end = 0
+    for string in _STRING.finditer(data):
+        count += _separators(data, end, string.start())
+        if count > limit:
+            return True
+        end = string.end()
+    return count + _separators(data, end, len(data)) > limit
+
+
+def _separators(data: bytes, start: int, end: int) -> int:
+    return sum(data.count(one, start, end) for one in _SEPARATORS)
