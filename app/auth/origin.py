@@ -15,15 +15,16 @@ from app.auth.network import is_loopback, is_trusted_proxy
 from app.config.settings import GatewaySettings
 from app.errors import Forbidden, HostNotAllowed, OriginNotAllowed
 
+# Any of them shows that a proxy stands between; which one a proxy sends differs.
 FORWARDING = (
-    "Forwarded",
-    "X-Forwarded-For",
-    "X-Forwarded-Host",
-    "X-Forwarded-Proto",
-    "X-Real-Ip",
-    "Cf-Connecting-Ip",
+    *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port"),
+    *("X-Forwarded-Server", "X-Forwarded-Prefix", "X-Forwarded-User", "X-Original-Forwarded-For"),
+    *("X-Real-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Envoy-External-Address", "True-Client-Ip"),
+    *("Cf-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip", "Tailscale-User-Login"),
 )
 _ORIGIN = re.compile(r"(https?)://([^/?#@\\\s]+)")
+# A name or an address, in IPv6 with brackets, and a port.
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:@/%,\s]+)(?::[0-9]*)?")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -85,7 +86,7 @@ def check_page(caller: Caller, gateway: GatewaySettings, is_upgrade: bool) -> No
     if not is_upgrade and gateway.auth.mode not in ("none", "trusted-proxy"):
         return
     listed = gateway.control_ui.allowed_origins if is_upgrade else gateway.cors_origins
-    origin, site = caller.header("Origin"), caller.header("Sec-Fetch-Site")
+    origin, site = caller.header("Origin"), (caller.header("Sec-Fetch-Site") or "").lower()
     if origin in listed:
         return
     if site == "cross-site" or (origin is not None and not _is_own_origin(origin, caller, gateway)):
@@ -123,7 +124,7 @@ def _is_proxied_origin(netloc: str, scheme: str, caller: Caller, gateway: Gatewa
     if any(_with_port(host.strip(), scheme) == _with_port(netloc, scheme) for host in hosts):
         return True
     is_same = caller.header("Sec-Fetch-Site") == "same-origin"
-    return is_same and any(_hostname(host) == name for host in hosts)
+    return is_same and bool(name) and any(_hostname(host) == name for host in hosts)
 
 
 def _with_port(netloc: str, scheme: str) -> str:
@@ -133,10 +134,9 @@ def _with_port(netloc: str, scheme: str) -> str:
 
 
 def _hostname(host: str | None) -> str:
-    name = (host or "").strip().lower()
-    if name.startswith("["):
-        return name.partition("]")[0] + "]"
-    return name.rpartition(":")[0] if name.count(":") == 1 else name
+    """The name without its port, in lower case; empty for what is no name: `localhost@evil.example`."""
+    found = _HOST.fullmatch((host or "").strip().lower())
+    return found[1] if found else ""
 
 
 @lru_cache(maxsize=64)

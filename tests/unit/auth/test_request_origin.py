@@ -7,11 +7,18 @@ from typing import Any
 import pytest
 
 from app.auth.authenticate import Caller
-from app.auth.origin import check_request
+from app.auth.origin import FORWARDING, check_request
 from app.config.settings import AuthSettings, ControlUiSettings, GatewaySettings
 from app.errors import Forbidden, GatewayError, HostNotAllowed, OriginNotAllowed
 
 CHAT, EVIL = "https://chat.example.org", "https://evil.example"
+
+# Each looks like a loopback name to a careless reader.
+NO_HOSTS = (
+    *("127.0.0.1:1@evil.example", "127.0.0.1@evil.example", "localhost@evil.example", "[::1].evil.example"),
+    *("127.0.0.1%00.evil.example", "127.0.0.1/evil.example", "127.0.0.1,evil.example", "localhost evil"),
+    *("127.0.0.1.evil.example", "localhost.evil.example", "127.0.0.1:1:2", "[::1]evil", "::1", ""),
+)
 
 
 def refusal(mode: Any, headers: dict[str, str], is_upgrade: bool, **more: Any) -> type[GatewayError] | None:
@@ -40,6 +47,10 @@ class TestOverBothTransports:
             ({"Origin": "http://127.0.0.1:1"}, OriginNotAllowed),
             ({"X-Forwarded-For": "10.0.0.1"}, Forbidden),
             ({"Forwarded": "for=10.0.0.1"}, Forbidden),
+            *(({name: "x"}, Forbidden) for name in FORWARDING),
+            ({"Sec-Fetch-Site": "Cross-Site"}, OriginNotAllowed),
+            *(({"Host": host}, None) for host in ("localhost:1", "LOCALHOST", "a.localhost", "[::1]:1")),
+            *(({"Host": host}, HostNotAllowed) for host in NO_HOSTS),
             ({"Host": "evil.example"}, HostNotAllowed),
             ({"Host": "evil.example", "Forwarded": "x", "Origin": EVIL}, HostNotAllowed),
             ({"Forwarded": "x", "Origin": EVIL}, Forbidden),
@@ -64,6 +75,10 @@ class TestOverBothTransports:
             ),
             ({"Host": "chat.example.org", "Origin": EVIL, "Sec-Fetch-Site": "same-origin"}, OriginNotAllowed),
             ({"Host": "chat.example.org", "Origin": EVIL}, OriginNotAllowed),
+            (
+                {"Host": "a:1", "Origin": "http://a:1.evil.example", "Sec-Fetch-Site": "same-origin"},
+                OriginNotAllowed,
+            ),
             ({"Host": "chat.example.org", "Origin": "null"}, OriginNotAllowed),
             ({"Host": "chat.example.org", "Origin": "https://sub.chat.example.org"}, OriginNotAllowed),
             (
