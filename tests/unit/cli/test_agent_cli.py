@@ -54,7 +54,11 @@ SCRIPTS = {
 AGENTS = [{"id": "main", "default": True}, *({"id": name, "model": f"test/{name}"} for name in SCRIPTS)]
 CONFIG = {
     "models": {"providers": {"test": {"api": "scripted", "scripts": SCRIPTS}}},
-    "agents": {"defaults": {"model": "test/echo"}, "list": AGENTS},
+    # Without tools and prompt, so that the model is sent the message alone.
+    "agents": {
+        "defaults": {"model": "test/echo", "tools": {"deny": ["*"]}, "systemPrompt": ""},
+        "list": AGENTS,
+    },
 }
 
 
