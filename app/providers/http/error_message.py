@@ -27,14 +27,15 @@ _NESTED = ("error", "errors", "detail", "details", "message", "msg", "fault", "e
 _REASONS = (
     *("message", "msg", "detail", "errormessage", "errormsg", "errmsg", "errordescription", "statusmsg"),
     *("error", "errors", "err", "description", "faultstring", "fault", "exception", "reason", "title"),
-    *("statustext", "statusmessage", "details", *_AROUND),
+    *("statustext", "statusmessage", "text", "details", *_AROUND),
 )
 _KINDS = ("code", "type", "status", "errortype", "errorcode", "reason")
 _STATUSES = ("status", "code", "statuscode")
 _CUT_REASON = re.compile(r'"(?:message|msg|detail|error)"\s*:\s*("(?:[^"\\]|\\.)+")')
+_QUOTED_REASON = re.compile(r"'(?:message|msg|detail|error)'\s*:\s*'((?:[^'\\]|\\.)+)'")  # by Python's repr
 _MARKUP = re.compile(r'[<{]|\[\s*[\[{"]')  # how web pages and JSON begin
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(strict=False)
 
 
 class ErrorText(NamedTuple):
@@ -56,8 +57,11 @@ def read_error_body(body: bytes, content_type: str | None) -> ErrorText:
     document = _parse(_first_data(text))
     if document is not None:
         return read_error(document)
-    if text.startswith(("{", "[")) and (found := _CUT_REASON.search(text)):
-        return ErrorText(_one_line(str(_parse(found[1]) or "")))
+    if text.startswith(("{", "[")):
+        if found := _CUT_REASON.search(text):
+            return ErrorText(_one_line(str(_parse(found[1]) or "")))
+        if found := _QUOTED_REASON.search(text):
+            return ErrorText(_one_line(found[1]))
     return ErrorText(_one_line(text) if _is_plain_text(text, content_type or "") else "")
 
 

@@ -132,6 +132,8 @@ def _split(lines: list[bytes], is_whole_event: bool) -> tuple[list[bytes], list[
     payloads: list[bytes] = []
     name, open_data = b"", list[bytes]()
     count = sum(line.startswith(b"data:") for line in lines)
+    if is_whole_event and count == 1:
+        lines = sorted(lines, key=_is_no_name)  # its name may be behind the data
     for line in lines:
         if line.startswith(b"event:"):
             name = line[6:].strip().lower()
@@ -144,10 +146,10 @@ def _split(lines: list[bytes], is_whole_event: bool) -> tuple[list[bytes], list[
                 name = b""
         elif line.startswith(b"error:"):
             payloads += _named(b"error", line[6:].strip())
-        elif line.startswith(b"{") and not open_data and _is_whole(line):
+        elif line.startswith((b"{", b"[{", b"[DONE]")) and not open_data and _is_whole(line):
             payloads.append(line)
     if is_whole_event:
-        return payloads + (_named(name, b"\n".join(open_data)) if open_data else []), []
+        return payloads + _named(name, b"\n".join(open_data)), []
     kept = [b"event: " + name] if name else []
     return payloads, kept + [b"data: " + data for data in open_data]
 
@@ -168,12 +170,14 @@ def _is_whole(data: bytes) -> bool:
 
 def _named(name: bytes, data: bytes) -> list[bytes]:
     """The payload of an event with that name."""
-    if name in PINGS or not data.strip():
-        return []
     if not any(failure in name for failure in FAILURES):
-        return [data]
+        return [] if name in PINGS or not data.strip() else [data]
     try:
-        error = orjson.dumps(orjson.loads(data))
+        error = orjson.loads(data)
     except orjson.JSONDecodeError:
-        error = orjson.dumps(data.decode("utf-8", "replace"))
-    return [b'{"error":' + error + b"}"]
+        error = data.decode("utf-8", "replace").strip()
+    return [b'{"error":' + orjson.dumps(error or name.decode("utf-8", "replace")) + b"}"]
+
+
+def _is_no_name(line: bytes) -> bool:
+    return not line.startswith(b"event:")

@@ -54,7 +54,7 @@ _NO_CREDIT = re.compile(
 )
 _NO_CREDIT_KINDS = re.compile(
     r"insufficient_(quota|balance|credit|fund)|billing_(hard_limit|not_active)|exceeded_current_quota"
-    r"|arrearage|accountoverdue|payment_required|not_enough_balance"
+    r"|billing_error|arrearage|accountoverdue|payment_required|not_enough_balance"
     r"|\b1113\b"  # GLM
 )
 _QUOTA = re.compile(r"exceeded your current quota.{0,40}billing", re.IGNORECASE)  # OpenAI, but also

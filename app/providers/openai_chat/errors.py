@@ -29,6 +29,8 @@ _STATUS_OF_KIND = {
     "throttling": 429,
     "too_many_requests": 429,
     "deadline_exceeded": 504,
+    "timeout": 504,
+    "modelnotready": 503,
     "overloaded": 503,
     "unavailable": 503,
 }

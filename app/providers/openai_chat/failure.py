@@ -10,6 +10,7 @@ from typing import Any
 
 from app.providers.http.error_message import ERROR_NAME
 
+ERROR_KEYS = frozenset(("error", "base_resp", "x_groq"))  # a chunk of an answer may report a failure in them
 _TEXTS = ("message", "msg", "detail", "errors")
 _GOOD_CODES = ("", "0", "200", "ok", "success")
 _BAD_WORDS = ("error", "failed", "failure", "response.failed")

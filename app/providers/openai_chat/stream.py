@@ -28,7 +28,7 @@ from app.providers.openai_chat.chunk import DONE, choice_index, chunks_of, load_
 from app.providers.openai_chat.content import HalfCharacters, read_fields
 from app.providers.openai_chat.errors import error_from_body
 from app.providers.openai_chat.extras import EXTRA_NAMES, MessageExtras
-from app.providers.openai_chat.failure import failure_in, may_explain
+from app.providers.openai_chat.failure import ERROR_KEYS, failure_in, may_explain
 from app.providers.openai_chat.finish_reason import reason_to_keep
 from app.providers.openai_chat.tool_calls import ToolCallReader, find_calls
 from app.providers.openai_chat.usage import UsageReader
@@ -134,7 +134,7 @@ class ChatStream:
     def _read_chunk(self, chunk: dict[str, Any]) -> Sequence[ModelEvent]:
         events: list[ModelEvent] = []
         choices, usage = chunk.get("choices"), chunk.get("usage")
-        if "error" in chunk or "base_resp" in chunk or "x_groq" in chunk or not (choices or usage):
+        if (not choices and (not usage or "message" in chunk)) or not ERROR_KEYS.isdisjoint(chunk):
             self._look_for_failure(chunk)
         if type(choices) is list:
             self.has_choices = True
