@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 
 def pytest_configure() -> None:
@@ -12,3 +13,10 @@ def pytest_configure() -> None:
     them.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
+    """Bytes that are no text go by the name of their parameter. What is compressed has the time in it, and
+    processes that share the tests among them have to call each by the same name.
+    """
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None

@@ -243,7 +243,9 @@ SHAPES: list[tuple[tuple[str, ...], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "keys"), SHAPES, ids=lambda value: " ".join(map(str, value)))
+@pytest.mark.parametrize(
+    ("words", "keys"), SHAPES, ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value)
+)
 def test_json(gateway: GatewayProcess, words: tuple[str, ...], keys: set[str]) -> None:
     done = gateway.command(*words, "--json")
     assert (done.returncode, done.stderr) == (OK, "")

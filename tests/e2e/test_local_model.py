@@ -80,6 +80,7 @@ def counts(usage: Any) -> tuple[int, int, int]:
     return usage["prompt_tokens"], usage["completion_tokens"], usage["total_tokens"]
 
 
+@pytest.mark.slow
 def test_answers_are_real_and_their_usage_is_what_the_model_counts(gateway: GatewayProcess) -> None:
     answer = ask(gateway, **PARAMS)
     assert answer.status == 200, answer.body

@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,17 @@ ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-for-tests-0123456789"
 
 
+# Below those that systems give to connections and to servers that ask for any: nobody else gets a port before
+# the test's server has bound it. Tests that run at the same time choose at random.
+_PORTS = range(20_000, 32_768)
+
+
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    while True:
+        port = random.SystemRandom().choice(_PORTS)
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def clean_environment(**extra: str) -> dict[str, str]:

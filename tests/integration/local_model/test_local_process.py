@@ -25,7 +25,9 @@ from app.providers.local import supervisor
 from app.providers.local.provider import LocalProvider
 from app.providers.local.supervisor import Address, LocalModel
 
-pytestmark = pytest.mark.local_model
+pytestmark = [pytest.mark.local_model, pytest.mark.timeout(300)]
+
+PATIENCE = 100.0  # seconds, for the model yields to everything else on the machine
 
 # A worker: asks for the address, prints it, and lives until its stdin ends.
 WORKER = """
@@ -105,6 +107,7 @@ def test_closing_a_model_that_was_never_used_creates_no_files(tmp_path: Path):
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.slow
 def test_after_a_crash_the_answer_fails_and_the_next_call_starts_another_process(
     provider: LocalProvider, child_pid: Callable[[], int]
 ):
@@ -118,7 +121,7 @@ def test_after_a_crash_the_answer_fails_and_the_next_call_starts_another_process
     again = ModelCall("smollm2", (Message("user", "Hello!"),), {"max_tokens": 5})
     assert isinstance(list(provider.stream(again, Cancel()))[-1], ModelFinished)
     assert child_pid() != first
-    assert is_gone(first, within=10)
+    assert is_gone(first, within=PATIENCE)
 
 
 def test_signals_meant_for_the_gateway_do_not_end_it(model: LocalModel, child_pid: Callable[[], int]):
@@ -134,7 +137,7 @@ def test_it_ends_when_its_worker_is_killed(tmp_path: Path, child_pid: Callable[[
         address_from(worker)
         pid = child_pid()
         worker.kill()
-    assert is_gone(pid, within=30)
+    assert is_gone(pid, within=PATIENCE)
     assert not (tmp_path / "local-model.json").exists()
 
 
@@ -143,7 +146,7 @@ def test_it_ends_when_its_worker_is_killed_while_it_starts(tmp_path: Path):
         while not (children := psutil.Process(worker.pid).children()):
             time.sleep(0.01)
         worker.kill()
-    assert is_gone(children[0].pid, within=30)
+    assert is_gone(children[0].pid, within=PATIENCE)
 
 
 @pytest.mark.parametrize("kind", ["plain", "patched"])
@@ -166,7 +169,7 @@ def test_another_worker_starts_the_next_one_when_the_owner_is_gone(
         assert address_from(owner) == model.address().base_url
         first = child_pid()
         owner.kill()
-    assert is_gone(first, within=30)
+    assert is_gone(first, within=PATIENCE)
     model.address()
     assert child_pid() != first
 
@@ -201,7 +204,7 @@ def test_a_caller_who_gives_up_does_not_stop_the_start(model: LocalModel, tmp_pa
     assert children_that_serve(tmp_path) == 1
 
 
-def test_b11_the_process_gets_no_secret_and_its_log_is_private(
+def test_the_process_gets_no_secret_and_its_log_is_private(
     model: LocalModel, tmp_path: Path, child_pid: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ):
     for name in ("OPENAI_API_KEY", "OPENCLAW_GATEWAY_TOKEN", "DATABASE_URL", "HF_TOKEN", "LLAMA_ARG_HOST"):

@@ -25,6 +25,7 @@ from app.client.errors import (
     UpgradeRefused,
 )
 from tests.support.fake_gateway import FakeGateway, Side
+from tests.support.provider import PATIENCE
 
 AUTH = {"token": "a-secret"}
 
@@ -37,13 +38,13 @@ def serve() -> Iterator[Callable[..., Target]]:
 
 
 def opened(target: Target) -> GatewayClient:
-    return connect(target, ["operator.read"], 5)
+    return connect(target, ["operator.read"], PATIENCE)
 
 
 def test_connect_names_the_command_line_its_scopes_and_the_secret(serve: Any):
     requests: Queue[Any] = Queue()
     with opened(serve(lambda side: requests.put(side.welcome()))):
-        request = requests.get(timeout=20)
+        request = requests.get(timeout=PATIENCE)
     params = request["params"]
     assert request["method"] == "connect"
     assert (params["minProtocol"], params["maxProtocol"]) == (3, 4)
