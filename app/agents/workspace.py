@@ -9,10 +9,10 @@ from pathlib import Path
 from stat import S_ISREG
 
 from app.logs.lines import log_event
+from app.tools.files.files import PROMPT_FILES
 
 logger = logging.getLogger("app.agents")
 
-FILES = ("AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md")
 MAX_CHARS = 20_000
 CUT = "\n\n[The rest of this file is left out: it is longer than {limit} characters.]"
 
@@ -43,7 +43,7 @@ class Workspace:
     def _read_all(self) -> list[tuple[str, str]]:
         if not os.path.isdir(self._folder):  # unlike Path.is_dir, False for a folder out of reach
             return []
-        return [(name, text) for name in FILES if (text := self._text(name)) is not None]
+        return [(name, text) for name in PROMPT_FILES if (text := self._text(name)) is not None]
 
     def _text(self, name: str) -> str | None:
         path = self._folder / name

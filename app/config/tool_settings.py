@@ -68,6 +68,7 @@ class ExecSettings:
 @dataclass(frozen=True, slots=True)
 class FsSettings:
     workspace_only: bool = True
+    write_prompt_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)

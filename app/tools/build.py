@@ -7,7 +7,13 @@ from collections.abc import Callable
 import msgspec
 
 from app.config.settings import Settings
+from app.tools.builtin.apply_patch import apply_patch
+from app.tools.builtin.edit import edit
+from app.tools.builtin.ls import ls
 from app.tools.builtin.progress_card import progress_card
+from app.tools.builtin.read import read
+from app.tools.builtin.view_image import view_image
+from app.tools.builtin.write import write
 from app.tools.registry import ToolRegistry
 
 
@@ -27,5 +33,5 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 def build_tools(settings: Callable[[], Settings]) -> Tools:
     """`settings` gives the present settings. Building opens nothing."""
     registry = ToolRegistry(settings)
-    registry.add(progress_card())
+    registry.add(read(), write(), edit(), ls(), apply_patch(), view_image(), progress_card())
     return Tools(registry=registry)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.support.gateway import Answer, GatewayProcess, agent_config
 from tests.support.provider import ScriptedProvider, done, finish, says, text, tool_call, usage
@@ -84,3 +87,29 @@ def test_a_tool_that_is_allowed_but_does_not_exist_is_named(
     assert (answer.status, answer.error["code"]) == (400, "no_tools_allowed")
     assert "no_such_tool" in answer.error["message"]
     assert provider.requests == []
+
+
+def test_an_agent_reads_and_edits_a_file_of_its_workspace(
+    start_gateway: StartGateway, provider: ScriptedProvider, tmp_path: Path
+):
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (workspace / "plan.txt").write_text("Step one: tea.\n")
+    gateway = start_gateway(agent_config(provider.url, workspace=str(workspace)))
+    changed = {"path": "plan.txt", "edits": [{"oldText": "tea", "newText": "coffee"}]}
+    provider.plays(calls("read", {"path": "plan.txt"}), calls("edit", changed, "call_2"), says("Done."))
+    assert ask(gateway).text == "Done."
+    results = [one["content"] for one in provider.requests[-1]["messages"] if one["role"] == "tool"]
+    assert results == ["Step one: tea.\n", "Successfully replaced 1 block(s) in plan.txt."]
+    assert (workspace / "plan.txt").read_text() == "Step one: coffee.\n"
+
+
+@pytest.mark.parametrize("tools", [{"profile": "minimal", "alsoAllow": ["ls"]}, {"deny": ["group:fs"]}])
+def test_what_is_not_allowed_is_neither_offered_nor_done(
+    start_gateway: StartGateway, provider: ScriptedProvider, tmp_path: Path, tools: dict[str, Any]
+):
+    gateway = start_gateway(agent_config(provider.url, tools, workspace=str(tmp_path / "workspace")))
+    provider.plays(calls("write", {"path": "x", "content": "x"}), says("I may not."))
+    assert ask(gateway).text == "I may not."
+    assert "write" not in [one["function"]["name"] for one in provider.requests[0].get("tools", [])]
+    assert not (tmp_path / "workspace" / "x").exists()

@@ -90,6 +90,9 @@ class ExecSchema(Section):
 class FsSchema(Section):
     defaults = FsSettings
     workspace_only = Boolean("Whether tools may use files of the agent's workspace alone.")
+    write_prompt_files = Boolean(
+        "Whether `write`, `edit` and `apply_patch` may change the files that go into the system prompt."
+    )
 
 
 class FetchAddressesSchema(Section):

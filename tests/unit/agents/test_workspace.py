@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from app.agents.workspace import FILES, MAX_CHARS, Workspace
+from app.agents.workspace import MAX_CHARS, Workspace
+from app.tools.files.files import PROMPT_FILES
 
 
 def test_files_come_in_their_order_and_others_do_not(tmp_path: Path):
-    for name in (*reversed(FILES), "NOTES.md", "agents.md"):
+    for name in (*reversed(PROMPT_FILES), "NOTES.md", "agents.md"):
         (tmp_path / name).write_text(f"{name}: ä🦞", "utf-8")
-    assert Workspace(tmp_path).files() == [(name, f"{name}: ä🦞") for name in FILES]
+    assert Workspace(tmp_path).files() == [(name, f"{name}: ä🦞") for name in PROMPT_FILES]
 
 
 @pytest.mark.parametrize("folder", ["", "missing", "a-file", "x" * 5000, "nul\0byte", "a-file/below"])
@@ -86,7 +87,7 @@ def test_what_is_no_file_is_passed_over_with_a_warning(tmp_path: Path, caplog: p
     (tmp_path / "TOOLS.md").write_text("Hammer.")
     assert Workspace(tmp_path).files() == [("TOOLS.md", "Hammer.")]
     warned = [Path(one.fields["path"]).name for one in caplog.records if one.levelname == "WARNING"]
-    assert warned == list(FILES[:3])
+    assert warned == list(PROMPT_FILES[:3])
 
 
 def test_a_file_that_may_not_be_read_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

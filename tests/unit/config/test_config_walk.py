@@ -62,7 +62,6 @@ BEING_BUILT = {
     "transport",
     "user_agent",
     "visibility",
-    "workspace_only",
 }
 # They are worked into `host`.
 READ_BY_THE_BUILDER = {"bind", "customBindHost"}
