@@ -6,7 +6,8 @@ What belongs to a request is kept on the request object: `flask.g` is reached th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, request
@@ -38,10 +39,20 @@ class GatewayRequest(Request):
         upgrade: str = self.environ.get("HTTP_UPGRADE", "")
         return upgrade.lower() == "websocket"
 
-    def sent_header(self, name: str) -> str | None:
-        """A header's text as WSGI has it (Latin-1); cheaper than `headers`."""
-        value: str | None = self.environ.get(f"HTTP_{name.upper().replace('-', '_')}")
-        return value
+
+def sent_header(environ: Mapping[str, Any], name: str) -> str | None:
+    """A header's text as WSGI has it (Latin-1); cheaper than `GatewayRequest.headers`.
+
+    It takes the environment, because a method that its own request keeps would tie both into a cycle, and all
+    that a request holds would wait for the garbage collector.
+    """
+    value: str | None = environ.get(_environ_key(name))
+    return value
+
+
+@lru_cache(maxsize=256)
+def _environ_key(name: str) -> str:
+    return f"HTTP_{name.upper().replace('-', '_')}"
 
 
 class GatewayResponse(Response):

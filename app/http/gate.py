@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from flask import Flask
 from werkzeug.exceptions import MethodNotAllowed
@@ -18,7 +19,7 @@ from app.auth.authenticate import Caller
 from app.auth.origin import check_request
 from app.config.settings import GatewaySettings
 from app.errors import EndpointDisabled, NotFound
-from app.exchange import GatewayRequest, GatewayResponse, current_request
+from app.exchange import GatewayRequest, GatewayResponse, current_request, sent_header
 from app.gateway import Gateway
 from app.http.connection import limit_writes
 from app.http.cors import answer_preflight
@@ -44,9 +45,10 @@ class Gate:
         request, all_settings = current_request(), self._gateway.settings
         settings = all_settings.gateway
         request.gateway, request.started_at = self._gateway, time.monotonic()
-        request.caller = Caller(request.environ.get("REMOTE_ADDR", ""), request.sent_header)
+        environ = request.environ
+        request.caller = Caller(environ.get("REMOTE_ADDR", ""), partial(sent_header, environ))
         assign_request_id(request)
-        limit_writes(request.environ, all_settings.limits.write_seconds)
+        limit_writes(environ, all_settings.limits.write_seconds)
         check_origin(request, settings)
         check_exact_path(request)
         preflight = answer_preflight(request, settings)
