@@ -33,7 +33,7 @@ def call_model(
 
     Raises the first candidate's error if none does, and any error that comes after the first output.
     """
-    failures: list[ProviderError] = []
+    first: ProviderError | None = None
     for candidate in candidates:
         attempts = _Attempts()
         while True:
@@ -52,10 +52,12 @@ def call_model(
                 if has_output:
                     raise
                 if pause is None:
-                    failures.append(error)
+                    # Without its traceback, whose frames hold what has come of the answer.
+                    first = first or error.with_traceback(None)
                     break
             cancel.sleep(pause)
-    raise failures[0]
+    assert first is not None  # there is at least one candidate
+    raise first
 
 
 class _Attempts:

@@ -52,6 +52,7 @@ def drive(run: Run, slots: RunSlots, build_task: BuildTask) -> RunFinished | Run
         end = _answer(run, slots.store, build_task)
     except GatewayError as error:
         end = _failed(run, slots.store, error)
+        _forget_frames(error)
     except Exception:
         logger.exception("run failed on a fault of the gateway")
         end = _failed(run, slots.store, InternalError("The gateway failed on this request."))
@@ -60,6 +61,15 @@ def drive(run: Run, slots: RunSlots, build_task: BuildTask) -> RunFinished | Run
             if ticket is not None:
                 ticket.leave()
     return end
+
+
+def _forget_frames(error: GatewayError) -> None:
+    """Drop the frames that the error passed through, which hold the run and its answer.
+
+    The run, or one of those frames, may hold the error. In such a cycle an answer of many megabytes would
+    stay until the garbage collector comes, which does not count bytes.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import statistics
-import time
 import uuid
 from collections.abc import Callable
 
@@ -13,6 +11,7 @@ import psutil
 import pytest
 
 from tests.e2e.conftest import StartGateway
+from tests.support.flood import MAX_GROWTH, MiB, assert_others_are_served
 from tests.support.gateway import GatewayProcess
 from tests.support.operator import Operator, operator
 from tests.support.provider import (
@@ -28,8 +27,6 @@ from tests.support.provider import (
 )
 from tests.unit.media.image_host import png
 
-MiB = 1024 * 1024
-MAX_GROWTH = 32 * MiB
 FLOOD = 1000  # requests
 
 
@@ -44,18 +41,6 @@ def fill_session(client: Operator, key: str, messages: int, size: int) -> None:
     client.until("chat", state="final")
     for _ in range(messages):
         client.call("chat.inject", {"sessionKey": key, "message": "x" * size})
-
-
-def assert_others_are_served(gateway: GatewayProcess) -> None:
-    """Twenty requests and a stream are answered, half of them and the stream within a second."""
-    times = []
-    for _ in range(20):
-        begun = time.monotonic()
-        assert gateway.request("GET", "/health").status == 200
-        times.append(time.monotonic() - begun)
-    assert statistics.median(times) < 1
-    with gateway.stream("hi") as stream:
-        assert b"[DONE]" in stream.read()
 
 
 @pytest.mark.parametrize("method", ["chat.history", "sessions.get", "chat.startup", "sessions.preview"])

@@ -30,14 +30,19 @@ def read_answer(
     what `ChatStream` and `Response` raise, and UpstreamError if the body is neither events nor JSON.
     """
     first = _first_bytes(response, deadlines)
-    label = (response.header("content-type") or "").partition(";")[0].strip().lower()
     if first.startswith((b"{", b"[")):
         yield from read_whole(first + deadlines.read_document(response), secrets, provider)
     elif first.startswith(b"<"):
+        label = _label(response)
         raise unexpected_content_type("text/html" if label == "text/event-stream" else label, EXPECTED)
     else:
         stream = ChatStream(secrets, provider)
-        yield from _read_events(first, response, deadlines, stream, label)
+        yield from _read_events(first, response, deadlines, stream)
+
+
+def _label(response: Response) -> str:
+    """The type of the body in its header; empty if there is none."""
+    return (response.header("content-type") or "").partition(";")[0].strip().lower()
 
 
 def _first_bytes(response: Response, deadlines: ReadDeadlines) -> bytes:
@@ -53,7 +58,7 @@ def _first_bytes(response: Response, deadlines: ReadDeadlines) -> bytes:
 
 
 def _read_events(
-    first: bytes, response: Response, deadlines: ReadDeadlines, stream: ChatStream, label: str
+    first: bytes, response: Response, deadlines: ReadDeadlines, stream: ChatStream
 ) -> Iterator[ModelEvent]:
     decoder = JsonSseDecoder()
     data = first
@@ -67,7 +72,7 @@ def _read_events(
     else:
         for payload in decoder.end():
             yield from stream.read(payload)
-    if not stream.has_choices and label not in ("text/event-stream", ""):
+    if not stream.has_choices and (label := _label(response)) not in ("text/event-stream", ""):
         raise unexpected_content_type(label, EXPECTED)
     yield from stream.finish()
 

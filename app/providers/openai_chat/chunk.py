@@ -7,6 +7,7 @@ from typing import Any
 
 from app.errors import UpstreamError
 from app.providers.http.lenient_json import load_json
+from app.providers.openai_chat.failure import ERROR_KEYS
 
 DONE = "[DONE]"
 
@@ -80,6 +81,35 @@ def only_text(chunk: Any) -> str | None:
     except (KeyError, TypeError, ValueError):
         return None
     return text if plain else None
+
+
+# What a chunk of OpenAI's own form has, and no more than a text and a reason.
+_PLAIN_CHOICE = frozenset(("index", "delta", "logprobs", "finish_reason"))
+_PLAIN_DELTA = frozenset(("role", "content"))
+_MORE_THAN_PLAIN = ERROR_KEYS | {"usageMetadata"}
+
+
+def plain_choice(chunk: Any) -> tuple[str, str | None] | None:
+    """The text and the finish reason of a chunk in OpenAI's own form that has nothing else to say.
+
+    None for any other chunk: that is read the lenient way.
+    """
+    try:
+        (choice,) = chunk["choices"]
+        delta, reason = choice["delta"], choice["finish_reason"]
+        text = delta.get("content", "")
+        plain = (
+            type(text) is str
+            and (reason is None or type(reason) is str)
+            and delta.keys() <= _PLAIN_DELTA
+            and choice.keys() <= _PLAIN_CHOICE
+            and choice["index"] == 0
+            and not chunk.get("usage")
+            and _MORE_THAN_PLAIN.isdisjoint(chunk)
+        )
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    return (text, reason) if plain else None
 
 
 def choice_index(value: object) -> int | None:

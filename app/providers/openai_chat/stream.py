@@ -14,17 +14,10 @@ from typing import Any
 import orjson
 
 from app.errors import UpstreamError, UpstreamTruncated
-from app.events.types import (
-    FinishReason,
-    ModelEvent,
-    ModelFinished,
-    ReasoningDelta,
-    RefusalDelta,
-    TextDelta,
-)
+from app.events.types import FinishReason, ModelEvent, ModelFinished, ReasoningDelta, RefusalDelta, TextDelta
 from app.providers.http.lenient_json import without_surrogates
 from app.providers.http.secrets import Secrets
-from app.providers.openai_chat.chunk import DONE, choice_index, chunks_of, load_odd, only_text
+from app.providers.openai_chat.chunk import DONE, choice_index, chunks_of, load_odd, only_text, plain_choice
 from app.providers.openai_chat.content import HalfCharacters, read_fields
 from app.providers.openai_chat.errors import error_from_body
 from app.providers.openai_chat.extras import EXTRA_NAMES, MessageExtras
@@ -62,7 +55,7 @@ class ChatStream:
         self._in_deltas: set[str] = set()  # which of text, reasoning, refusal and calls came in deltas
         self._from_messages = ""  # the text that came in whole messages
         self._halves: dict[type[Piece], HalfCharacters] = {}
-        self._in_text = False  # whether a chunk with nothing but text may be read the short way
+        self._in_text = False  # plain text has come, and more of it may be read the shortest way
 
     def read(self, payload: bytes) -> Sequence[ModelEvent]:
         """The events of one chunk; none after `[DONE]`.
@@ -78,6 +71,8 @@ class ChatStream:
             return self._read_odd(payload)
         if self._in_text and (text := only_text(chunk)) is not None:
             return (TextDelta(text),)
+        if self._halves and not any(half.held for half in self._halves.values()):
+            self._halves = {}  # so that plain chunks are read the short way again
         if type(chunk) is dict and not self.done:
             return self._read_chunk(chunk)
         return self._read_value(chunk)
@@ -120,6 +115,7 @@ class ChatStream:
     def _read_odd(self, payload: bytes) -> Sequence[ModelEvent]:
         """The events of what a strict parser has refused."""
         if not self._halves:
+            self._in_text = False
             self._halves = {kind: HalfCharacters() for kind in (TextDelta, ReasoningDelta, RefusalDelta)}
         return self._read_value(load_odd(payload, self.done))
 
@@ -132,8 +128,11 @@ class ChatStream:
         return [event for chunk in chunks_of(value) for event in self._read_chunk(chunk)]
 
     def _read_chunk(self, chunk: dict[str, Any]) -> Sequence[ModelEvent]:
+        choices = chunk.get("choices")
+        if choices and not self._halves and not self._choice and (plain := plain_choice(chunk)) is not None:
+            return self._read_plain(*plain)
         events: list[ModelEvent] = []
-        choices, usage = chunk.get("choices"), chunk.get("usage")
+        usage = chunk.get("usage")
         if (not choices and (not usage or "message" in chunk)) or not ERROR_KEYS.isdisjoint(chunk):
             self._look_for_failure(chunk)
         if type(choices) is list:
@@ -147,18 +146,18 @@ class ChatStream:
             self._usage.read_other_places(chunk)
         if events:
             self.begun = True
-        if events or self._halves:
-            self._in_text = self._expects_text()
         return events
 
-    def _expects_text(self) -> bool:
-        """Whether a chunk of text may be read the short way: text has come, no half a character is held."""
-        return (
-            "text" in self._in_deltas
-            and self._names_reasons
-            and not self._choice
-            and not (self._halves and self._halves[TextDelta].held)
-        )
+    def _read_plain(self, text: str, reason: str | None) -> Sequence[ModelEvent]:
+        """The short way of what `_read_chunk` does, for a chunk that `plain_choice` has found."""
+        self.has_choices, self._names_reasons, self._choice = True, True, 0
+        if reason:
+            self._reason = reason_to_keep(reason, self._reason)
+        if not text:
+            return ()
+        self._in_deltas.add("text")
+        self.begun = self._in_text = True
+        return (TextDelta(text),)
 
     def _look_for_failure(self, chunk: dict[str, Any]) -> None:
         """Raises the provider's error if the chunk is one."""
@@ -169,8 +168,6 @@ class ChatStream:
 
     def _is_ours(self, index: object) -> bool:
         """Whether the choice with this index is the one that is read. One without an index is."""
-        if index == self._choice and type(index) is int:
-            return True
         number = choice_index(index)
         if number is None:
             return True
@@ -229,12 +226,9 @@ class ChatStream:
 
     def _unread(self, text: str) -> str:
         """What of a message's text is new: some servers send it again and again, as far as it has come."""
-        known = self._from_messages
-        if text.startswith(known):
-            self._from_messages = text
-            return text[len(known) :]
-        self._from_messages += text
-        return text
+        new = text.removeprefix(self._from_messages)
+        self._from_messages += new
+        return new
 
     def _add(self, kind: type[Piece], text: str, events: list[ModelEvent]) -> None:
         if self._halves:

@@ -26,6 +26,7 @@ _CACHED = frozenset(
     ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cachedContentTokenCount")
 )
 _REASONING = frozenset(("reasoning_tokens", "thoughtsTokenCount"))
+_USUAL = frozenset(("prompt_tokens", "completion_tokens", "total_tokens"))
 
 
 class UsageReader:
@@ -40,6 +41,9 @@ class UsageReader:
     def read(self, usage: object) -> None:
         """Take the counts of a `usage` object; anything else is ignored."""
         if not isinstance(usage, dict):
+            return
+        if usage.keys() <= _USUAL and (counts := _usual(usage)) is not None:
+            self._prompt, self._completion = counts
             return
         prompt, completion = _count(usage, _PROMPT), _count(usage, _COMPLETION)
         if prompt and not completion and (total := _count(usage, _TOTAL)) > prompt:
@@ -60,6 +64,16 @@ class UsageReader:
         if not self._prompt and not self._completion:
             return None
         return Usage(self._prompt, self._completion, self._cached, self._reasoning)
+
+
+def _usual(usage: dict[str, Any]) -> tuple[int, int] | None:
+    """The counts of prompt and completion if both are as OpenAI sends them."""
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(prompt) is not int or type(completion) is not int:
+        return None
+    if not (0 < prompt <= MAX_TOKENS and 0 < completion <= MAX_TOKENS):
+        return None
+    return prompt, completion
 
 
 def _detail(usage: dict[str, Any], groups: tuple[str, ...], names: frozenset[str]) -> int:

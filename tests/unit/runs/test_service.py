@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
@@ -400,6 +402,53 @@ def test_whatever_breaks_there_is_one_last_event(
         assert desk.said(key) == [("user", "hi", "complete"), *kept]
         assert desk.start("again", key).result().text == "well"
     wait_until(lambda: not desk.runs.active)
+
+
+def fail_in_a_call(_cancel: Cancel) -> None:
+    raise UpstreamError("no")
+
+
+def fail_because_of_another(_cancel: Cancel) -> None:
+    try:
+        int("no number")
+    except ValueError as error:
+        raise UpstreamTimeout("late") from error
+
+
+def is_stopped(cancel: Cancel) -> None:
+    cancel.cancel(RunAborted("stop"))
+    cancel.check()
+
+
+@pytest.mark.parametrize("key", [None, "chat"])
+@pytest.mark.parametrize("fallbacks", [(), ("fake/n", "fake/o")])
+@pytest.mark.parametrize(
+    "script",
+    [
+        says("all"),
+        [fail_in_a_call],
+        [TextDelta("ha"), fail_in_a_call],
+        [fail_because_of_another],
+        [TextDelta("ha"), is_stopped],
+    ],
+)
+def test_nothing_of_an_ended_run_waits_for_the_garbage_collector(
+    desk: Desk, key: str | None, fallbacks: tuple[str, ...], script: Any
+):
+    """An answer may have many megabytes, and collections do not come by bytes."""
+    desk.set_agent(fallbacks=fallbacks)
+    desk.provider = FakeProvider(standing=script)
+    gc.disable()
+    try:
+        run = desk.open().start("hi", key)
+        assert run.wait(30)
+        answer = weakref.ref(run.answer)
+        del run
+        wait_until(lambda: desk.ended)
+        desk.ended.clear()
+        wait_until(lambda: answer() is None)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("broken", ["history", "finish", "reconcile"])

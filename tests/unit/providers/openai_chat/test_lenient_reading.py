@@ -409,6 +409,12 @@ def test_halves_of_characters_are_joined(before: bytes, pieces: list[bytes], tex
     assert "".join(event.text for event in thought if isinstance(event, ReasoningDelta)) == text
 
 
+def test_halves_of_characters_are_joined_in_a_list_of_chunks():
+    whole, half, other = cut(b"a"), cut(b"\\ud83d"), cut(b"\\ude00")
+    assert text_of(b"[%b,%b]" % (whole, half), b"[%b,%b]" % (other, whole), STOP) == "a😀a"
+    assert text_of(b"[%b,%b]" % (half, other), b"[%b,%b,%b]" % (whole, half, other), STOP) == "😀a😀"
+
+
 @pytest.mark.parametrize(
     "number", ["NaN", "nan", "-NaN", "Infinity", "-Infinity", "inf", "-inf", "1e999", "9" * 5000]
 )
