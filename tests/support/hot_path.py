@@ -1,5 +1,6 @@
-"""Counts what one request makes a worker do: function calls, Python's and C's, and bytecode instructions. A
-program of its own, for it needs a process that gevent has patched: `python -m tests.support.hot_path [load]`.
+"""Counts what one request makes a worker do: function calls, Python's and C's, and bytecode instructions; and
+names what it leaves to the garbage collector. A program of its own, for it needs a process that gevent has
+patched: `python -m tests.support.hot_path [load]`.
 
 The application is called as the server would, with a real upstream on loopback. A load's name alone lists
 what is called.
@@ -11,6 +12,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gc  # noqa: E402
 import json  # noqa: E402
 import logging.config  # noqa: E402
 import os  # noqa: E402
@@ -58,18 +60,40 @@ def main() -> None:
                 calls, instructions = count(app, load)
                 if sys.argv[1:]:
                     tell(calls)
-                print(json.dumps([load.name, {"calls": calls.total(), "instructions": instructions}]))
+                counts = {"calls": calls.total(), "instructions": instructions}
+                print(json.dumps([load.name, {**counts, "garbage": garbage(app, load)}]))
         finally:
             upstream.process.stop()
 
 
+def garbage(app: Callable[..., Any], load: Load) -> list[str]:
+    """The gateway's own types among the objects that only the garbage collector can free after a request."""
+    body = request_body(load)
+    gc.collect()
+    gc.disable()
+    try:
+        ask(app, body)
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        types = {type(one) for one in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    return sorted(one.__qualname__ for one in types if one.__module__.startswith("app."))
+
+
 def count(app: Callable[..., Any], load: Load) -> tuple[Calls, int]:
     """Of the cheapest request of several: an answer that came in two pieces costs another read."""
-    body = body_of(load, f"openclaw:{load.model}", "somebody" if load.user else None)
+    body = request_body(load)
     for _ in range(WARM_UP):
         ask(app, body)
     calls = min((count_calls(app, body) for _ in range(REQUESTS)), key=lambda calls: calls.total())
     return calls, min(count_instructions(app, body) for _ in range(REQUESTS))
+
+
+def request_body(load: Load) -> bytes:
+    return body_of(load, f"openclaw:{load.model}", "somebody" if load.user else None)
 
 
 def count_calls(app: Callable[..., Any], body: bytes) -> Calls:
