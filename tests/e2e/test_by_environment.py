@@ -53,7 +53,7 @@ def start_bare(tmp_path, provider: ScriptedProvider):
         ({"OPENCLAW_CHAT_COMPLETIONS": ""}, 404),
     ],
 )
-def test_d3_a_variable_switches_the_endpoint(start_bare, environment: dict[str, str], status: int) -> None:
+def test_a_variable_switches_the_endpoint(start_bare, environment: dict[str, str], status: int) -> None:
     gateway = start_bare(**environment)
     answer = gateway.request("GET", "/v1/models", headers={"Authorization": f"Bearer {TOKEN}"})
     assert answer.status == status
@@ -64,7 +64,7 @@ def test_d3_a_variable_switches_the_endpoint(start_bare, environment: dict[str, 
 
 
 @pytest.mark.parametrize(("written", "variable", "status"), [(True, "0", 200), (False, "1", 404)])
-def test_d3_the_configuration_wins_where_it_says(
+def test_the_configuration_takes_precedence_where_it_has_the_setting(
     start_gateway: StartGateway, provider: ScriptedProvider, written: bool, variable: str, status: int
 ) -> None:
     config = config_for(provider.url)
@@ -73,7 +73,7 @@ def test_d3_the_configuration_wins_where_it_says(
     assert gateway.chat(BODY).status == status
 
 
-def test_d3_the_variable_counts_beside_a_file_that_does_not_say(
+def test_the_variable_counts_beside_a_file_without_the_setting(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     config = config_for(provider.url, http={"endpoints": {"chatCompletions": {"maxImageParts": 3}}})
@@ -81,7 +81,7 @@ def test_d3_the_variable_counts_beside_a_file_that_does_not_say(
     assert gateway.chat(BODY).status == 200
 
 
-def test_d3_the_whole_configuration_is_in_the_environment(start_bare, provider: ScriptedProvider) -> None:
+def test_the_whole_configuration_is_in_the_environment(start_bare, provider: ScriptedProvider) -> None:
     text = "// by hand\n" + json.dumps(config_for(provider.url)).replace('"gateway"', "gateway")
     gateway = start_bare(OPENCLAW_CONFIG=text)
     assert gateway.ask("hi").text == "echo: hi"
@@ -104,7 +104,7 @@ def test_d3_the_whole_configuration_is_in_the_environment(start_bare, provider: 
         ({"OPENCLAW_CHAT_COMPLETIONS": "maybe"}, "OPENCLAW_CHAT_COMPLETIONS: must be 1 or 0"),
     ],
 )
-def test_d3_mistakes_in_the_environment(tmp_path, environment: dict[str, str], why: str) -> None:
+def test_mistakes_in_the_environment_are_refused(tmp_path, environment: dict[str, str], why: str) -> None:
     gateway = Bare(tmp_path, {}, OPENCLAW_GATEWAY_TOKEN=TOKEN, **environment)
     gateway._environment.pop("OPENCLAW_CONFIG_PATH")
     checked = gateway.command("config", "check")

@@ -449,7 +449,7 @@ OSC_52 = "\x1b]52;c;cm0gLXJmIH4=\x07"  # puts text of its own into the clipboard
 @pytest.mark.parametrize(
     "options", [(), ("--stream",), ("--local",), ("--json",), ("--json", "--stream"), ("--json", "--local")]
 )
-def test_b10_a_models_control_characters_do_not_reach_the_terminal(
+def test_a_models_control_characters_do_not_reach_the_terminal(
     gateway: GatewayProcess, provider: ScriptedProvider, options: tuple[str, ...]
 ) -> None:
     pieces = ["one\n\ttwo ", OSC_52, "\x9b2J\x85", "\x7fthree"]
@@ -463,7 +463,7 @@ def test_b10_a_models_control_characters_do_not_reach_the_terminal(
         assert done.stdout == "one\n\ttwo ]52;c;cm0gLXJmIH4=2Jthree\n"
 
 
-def test_b10_an_errors_control_characters_do_not_reach_the_terminal(
+def test_an_errors_control_characters_do_not_reach_the_terminal(
     gateway: GatewayProcess, provider: ScriptedProvider
 ) -> None:
     provider.always([respond(400, {"error": {"message": f"no {OSC_52}\x9b\x85"}})])

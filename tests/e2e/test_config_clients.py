@@ -30,7 +30,7 @@ def start(start_gateway: StartGateway, provider: ScriptedProvider) -> GatewayPro
     return start_gateway({**config_for(provider.url), **UNKNOWN}, **environment)
 
 
-def test_b8_sections_nobody_knows_are_shown_without_texts(
+def test_sections_nobody_knows_are_shown_without_texts(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     with operator(start(start_gateway, provider)) as client:
@@ -39,7 +39,7 @@ def test_b8_sections_nobody_knows_are_shown_without_texts(
     assert shown["config"]["channels"]["telegram"]["mode"] == "polling"
 
 
-def test_b8_a_client_cannot_read_or_reroute_secrets(
+def test_a_client_cannot_read_or_reroute_secrets(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     gateway = start(start_gateway, provider)
@@ -59,9 +59,7 @@ def test_b8_a_client_cannot_read_or_reroute_secrets(
     assert "canary-groq-key" not in gateway.log
 
 
-def test_b8_each_change_is_logged_with_its_keys(
-    start_gateway: StartGateway, provider: ScriptedProvider
-) -> None:
+def test_each_change_is_logged_with_its_keys(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start(start_gateway, provider)
     with operator(gateway) as client:
         raw = json.dumps({"session": {"mainKey": "canary-home", "queue": {"cap": 3}}})

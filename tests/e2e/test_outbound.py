@@ -36,7 +36,7 @@ def config_at(url: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
-def test_c8_https_goes_through_a_tunnel_of_the_proxy(
+def test_https_goes_through_a_tunnel_of_the_proxy(
     start_gateway: StartGateway, secure: ScriptedProvider, certificates: Certificates, variable: str
 ) -> None:
     with HttpProxy(secure.port) as proxy:
@@ -55,7 +55,7 @@ def test_c8_https_goes_through_a_tunnel_of_the_proxy(
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
-def test_c8_http_is_asked_for_by_its_whole_url(
+def test_http_is_asked_for_by_its_whole_url(
     start_gateway: StartGateway, provider: ScriptedProvider, variable: str
 ) -> None:
     with HttpProxy(provider.port) as proxy:
@@ -67,7 +67,7 @@ def test_c8_http_is_asked_for_by_its_whole_url(
     assert provider.headers[0]["host"] == f"{NAME}:8080"
 
 
-def test_c8_this_machine_is_reached_directly_and_the_file_takes_precedence(
+def test_this_machine_is_reached_directly_and_the_file_takes_precedence(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     with HttpProxy(provider.port) as proxy, HttpProxy(provider.port) as named:
@@ -83,7 +83,7 @@ def test_c8_this_machine_is_reached_directly_and_the_file_takes_precedence(
 
 
 @pytest.mark.parametrize("status", [407, 403, 502])
-def test_c8_a_proxy_that_refuses_is_named_without_its_password(
+def test_a_proxy_that_refuses_is_named_without_its_password(
     start_gateway: StartGateway, secure: ScriptedProvider, status: int
 ) -> None:
     with HttpProxy(secure.port, refuse=status) as proxy:
@@ -95,7 +95,7 @@ def test_c8_a_proxy_that_refuses_is_named_without_its_password(
     assert PASSWORD not in answer.error["message"] + gateway.log
 
 
-def test_c8_a_stream_through_a_tunnel_ends_with_its_client(
+def test_a_stream_through_a_tunnel_ends_with_its_client(
     start_gateway: StartGateway, secure: ScriptedProvider, certificates: Certificates
 ) -> None:
     secure.always([text("one"), ("hang", None)])
@@ -111,7 +111,7 @@ def test_c8_a_stream_through_a_tunnel_ends_with_its_client(
 
 
 @pytest.mark.parametrize("how", ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "caFile"])
-def test_c8_a_private_certificate_authority_is_trusted_where_it_is_named(
+def test_a_private_certificate_authority_is_trusted_where_it_is_named(
     start_gateway: StartGateway, secure: ScriptedProvider, certificates: Certificates, how: str
 ) -> None:
     authority = str(certificates.authority)
@@ -121,7 +121,7 @@ def test_c8_a_private_certificate_authority_is_trusted_where_it_is_named(
     assert gateway.ask("hi").text == "echo: hi"
 
 
-def test_c8_another_authority_is_not_trusted_and_the_error_says_what_to_do(
+def test_another_authority_is_not_trusted_and_the_error_says_what_to_do(
     start_gateway: StartGateway, secure: ScriptedProvider
 ) -> None:
     answer = start_gateway(config_at(secure.url)).ask("hi")
@@ -131,7 +131,7 @@ def test_c8_another_authority_is_not_trusted_and_the_error_says_what_to_do(
     assert secure.requests == []
 
 
-def test_c8_a_file_without_certificates_is_refused_in_the_configuration_and_noted_in_the_environment(
+def test_a_file_without_certificates_is_refused_in_the_configuration_and_noted_in_the_environment(
     start_gateway: StartGateway, provider: ScriptedProvider, tmp_path: Path
 ) -> None:
     missing = str(tmp_path / "missing.pem")
@@ -148,7 +148,7 @@ def test_c8_a_file_without_certificates_is_refused_in_the_configuration_and_note
     "given", [{"apiKey": "azure-key"}, {"headers": {"api-key": "azure-key"}, "apiKey": ""}]
 )
 @pytest.mark.parametrize("ending", ["", "/", "/chat/completions"])
-def test_c8_an_address_of_azure_keeps_its_query_and_has_its_key_in_the_header_of_azure(
+def test_an_address_of_azure_keeps_its_query_and_has_its_key_in_the_header_of_azure(
     start_gateway: StartGateway,
     provider: ScriptedProvider,
     given: dict[str, Any],
@@ -162,7 +162,7 @@ def test_c8_an_address_of_azure_keeps_its_query_and_has_its_key_in_the_header_of
     assert "authorization" not in provider.headers[0]
 
 
-def test_c8_a_base_url_that_ends_with_the_whole_path_is_understood(
+def test_a_base_url_that_ends_with_the_whole_path_is_understood(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     gateway = start_gateway(config_at(provider.url + "/chat/completions/"))

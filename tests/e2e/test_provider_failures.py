@@ -144,7 +144,7 @@ def test_the_providers_own_message_is_passed_on(gateway: GatewayProcess, provide
         (404, b'{"detail":"the very reason"}', "application/json"),
     ],
 )
-def test_c5_the_reason_reaches_the_caller_and_the_log_in_every_form(
+def test_the_reason_reaches_the_caller_and_the_log_in_every_form(
     gateway: GatewayProcess, provider: ScriptedProvider, status: int, body: bytes, content_type: str
 ) -> None:
     provider.always([respond(status, body, content_type=content_type)])
@@ -156,7 +156,7 @@ def test_c5_the_reason_reaches_the_caller_and_the_log_in_every_form(
     assert gateway.log[before:].count("the very reason") >= 2
 
 
-def test_c5_a_date_says_when_to_come_again(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_a_date_says_when_to_try_again(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     soon = formatdate(time.time() + 600, usegmt=True)
     provider.plays([respond(429, oops(), retry_after=soon)])
     answer = gateway.ask("hi")

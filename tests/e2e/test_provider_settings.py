@@ -50,7 +50,7 @@ def test_an_answer_under_way_comes_from_the_provider_it_began_with(
     assert b"[DONE]" in body
 
 
-def test_c7_a_key_with_a_line_end_is_one_header_of_one_request(
+def test_a_key_with_a_line_end_is_one_header_of_one_request(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     config = config_for(provider.url)
@@ -61,7 +61,7 @@ def test_c7_a_key_with_a_line_end_is_one_header_of_one_request(
     assert [one["authorization"] for one in provider.headers] == ["Bearer provider-key-canary"] * 2
 
 
-def test_c7_configured_headers_double_none_of_ours(
+def test_configured_headers_double_none_of_ours(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     config = config_for(provider.url)
@@ -90,7 +90,7 @@ def test_c7_configured_headers_double_none_of_ours(
     ("path", "given"),
     [("apiKey", "one\r\nX-Admin: 1"), ("headers.x-team", "one\nX-Admin: 1"), ("headers.x-team", "\x1b[2J")],
 )
-def test_c7_control_characters_within_are_refused_at_the_start_by_the_path_of_their_key(
+def test_control_characters_within_are_refused_at_the_start_by_the_path_of_their_key(
     tmp_path: Path, path: str, given: str
 ) -> None:
     config = config_for("http://127.0.0.1:9/v1")
@@ -103,7 +103,7 @@ def test_c7_control_characters_within_are_refused_at_the_start_by_the_path_of_th
     assert "X-Admin" not in gateway.log
 
 
-def test_d4_the_key_and_the_prompt_go_to_the_base_url_that_the_environment_names(
+def test_the_key_and_the_prompt_go_to_the_base_url_that_the_environment_names(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     config = {**config_for(provider.url), "agents": {}, "models": {}}
@@ -116,7 +116,7 @@ def test_d4_the_key_and_the_prompt_go_to_the_base_url_that_the_environment_names
 @pytest.mark.parametrize(
     "model", [None, "openrouter/auto", "openrouter/openrouter/auto", "openrouter/a/b:free"]
 )
-def test_d4_openrouters_models_are_sent_with_their_full_ids(
+def test_openrouters_models_are_sent_with_their_full_ids(
     start_gateway: StartGateway, provider: ScriptedProvider, model: str | None
 ) -> None:
     agents = {"defaults": {"model": model}} if model else {}
@@ -128,7 +128,7 @@ def test_d4_openrouters_models_are_sent_with_their_full_ids(
 
 
 @pytest.mark.parametrize("status", [400, 403, 429, 500, 200])
-def test_b9_secret_headers_are_in_no_message_and_no_log(
+def test_secret_headers_are_in_no_message_and_no_log(
     start_gateway: StartGateway, provider: ScriptedProvider, status: int
 ) -> None:
     config = config_for(provider.url)
@@ -145,7 +145,7 @@ def test_b9_secret_headers_are_in_no_message_and_no_log(
         assert secret not in shown + gateway.log
 
 
-def test_b9_a_dummy_key_is_cut_out_of_no_message(
+def test_a_dummy_key_is_cut_out_of_no_message(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     config = config_for(provider.url)

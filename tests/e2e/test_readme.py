@@ -55,7 +55,7 @@ def test_the_readme_has_examples() -> None:
     assert [block.document for block in in_python if block.document == "README.md"]
 
 
-def test_b3_no_example_rests_on_a_published_token() -> None:
+def test_no_example_rests_on_a_published_token() -> None:
     written = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").iterdir()]
     assert [str(path) for path in written if "try-me-on-loopback" in path.read_text()] == []
     readme = [block for block in for_the_gateway if block.document == "README.md"]

@@ -69,7 +69,7 @@ def pasted(command: str, served: Served) -> str:
     return done.stdout
 
 
-def test_b3_the_first_start_makes_a_random_token(tmp_path: Path) -> None:
+def test_the_first_start_makes_a_random_token(tmp_path: Path) -> None:
     served = Served(tmp_path, free_port())
     with served.running() as written:
         token = served.token_file.read_text().strip()
@@ -97,7 +97,7 @@ def test_b3_the_first_start_makes_a_random_token(tmp_path: Path) -> None:
         assert other.token_file.read_text().strip() != token
 
 
-def test_b3_it_makes_none_where_there_is_a_secret(tmp_path: Path) -> None:
+def test_no_token_is_made_where_there_is_a_secret(tmp_path: Path) -> None:
     served = Served(tmp_path, free_port())
     with served.running(OPENCLAW_GATEWAY_TOKEN="a-token-of-ones-own") as written:
         assert "a-token-of-ones-own" not in written
@@ -106,7 +106,7 @@ def test_b3_it_makes_none_where_there_is_a_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("environment", OPEN, ids=lambda one: next(iter(one)))
-def test_b3_it_makes_none_that_others_could_see_used(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_no_token_is_made_that_others_could_see_used(tmp_path: Path, environment: dict[str, str]) -> None:
     served = Served(tmp_path, free_port())
     given = {name: value.format(port=free_port()) for name, value in environment.items()}
     process = served.spawn(**given)

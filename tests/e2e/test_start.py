@@ -94,7 +94,7 @@ def test_config_check_refuses_a_worker_count_that_gunicorn_fails_on(
     ("gateway", "sections", "environment", "why"),
     [pytest.param(*row[1:], id=row[0]) for row in BROKEN],
 )
-def test_d5_config_check_refuses_what_the_start_refuses_and_in_the_same_words(
+def test_config_check_refuses_what_the_start_refuses_and_in_the_same_words(
     tmp_path: Path,
     provider: ScriptedProvider,
     gateway: dict[str, Any],
@@ -114,7 +114,7 @@ def test_d5_config_check_refuses_what_the_start_refuses_and_in_the_same_words(
 
 
 @pytest.mark.parametrize("name", ["gateway.auth.token", "models.providers.test.apiKey"])
-def test_d5_no_hint_proposes_the_name_of_a_variable_as_a_secret(
+def test_no_hint_proposes_the_name_of_a_variable_as_a_secret(
     tmp_path: Path, provider: ScriptedProvider, name: str
 ) -> None:
     config: dict[str, Any] = config_for(provider.url)
@@ -138,7 +138,7 @@ def test_d5_no_hint_proposes_the_name_of_a_variable_as_a_secret(
         ({"auth": {"token": "short"}}, ["-b", "0.0.0.0:{port}"]),
     ],
 )
-def test_b4_the_address_on_the_command_line_counts(
+def test_the_address_on_the_command_line_counts(
     tmp_path: Path, provider: ScriptedProvider, change: dict[str, Any], arguments: list[str]
 ) -> None:
     gateway = GatewayProcess(tmp_path, changed(provider, change))
@@ -147,7 +147,7 @@ def test_b4_the_address_on_the_command_line_counts(
     assert "The gateway does not start" in gateway.log
 
 
-def test_b4_a_narrower_address_on_the_command_line_counts_too(
+def test_a_narrower_address_on_the_command_line_counts_too(
     tmp_path: Path, provider: ScriptedProvider
 ) -> None:
     gateway = GatewayProcess(tmp_path, changed(provider, {**NONE, "bind": "lan"}))
@@ -160,7 +160,7 @@ def test_b4_a_narrower_address_on_the_command_line_counts_too(
         assert process.wait(START_SECONDS) == 0
 
 
-def test_b4_without_its_own_server_configuration_it_does_not_serve(
+def test_without_its_own_server_configuration_it_does_not_serve(
     tmp_path: Path, provider: ScriptedProvider
 ) -> None:
     gateway = GatewayProcess(tmp_path, config_for(provider.url))
@@ -195,7 +195,7 @@ UNFIT_ON_LAN = {
 
 
 @pytest.mark.parametrize("change", list(UNFIT_ON_LAN.values()), ids=list(UNFIT_ON_LAN))
-def test_b4_a_reload_refuses_what_the_start_refuses(
+def test_a_reload_refuses_what_the_start_refuses(
     start_gateway: StartGateway, provider: ScriptedProvider, change: dict[str, Any]
 ) -> None:
     gateway = start_gateway(changed(provider, {"bind": "lan"}))
@@ -208,9 +208,7 @@ def test_b4_a_reload_refuses_what_the_start_refuses(
     wait_until(lambda: state(gateway) == "current", 20, "reload")
 
 
-def test_b4_a_reload_counts_the_address_on_the_command_line(
-    tmp_path: Path, provider: ScriptedProvider
-) -> None:
+def test_a_reload_counts_the_address_on_the_command_line(tmp_path: Path, provider: ScriptedProvider) -> None:
     gateway = GatewayProcess(tmp_path, config_for(provider.url), GUNICORN_CMD_ARGS="")
     gateway._environment["GUNICORN_CMD_ARGS"] = f"-b 0.0.0.0:{gateway.port}"
     gateway.start()
@@ -232,7 +230,7 @@ def test_b4_a_reload_counts_the_address_on_the_command_line(
         ({"bind": "custom", "customBindHost": "192.0.2.1"}, "cannot listen on 192.0.2.1"),
     ],
 )
-def test_b4_clients_cannot_set_what_the_start_refuses(
+def test_clients_cannot_set_what_the_start_refuses(
     start_gateway: StartGateway, provider: ScriptedProvider, change: dict[str, Any], why: str
 ) -> None:
     gateway = start_gateway(changed(provider, {"bind": "lan"}))
@@ -246,7 +244,7 @@ def test_b4_clients_cannot_set_what_the_start_refuses(
     assert gateway.config_path.read_text() == before
 
 
-def test_b4_a_signal_to_reload_keeps_the_last_valid_settings(
+def test_a_signal_to_reload_keeps_the_last_valid_settings(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     gateway = start_gateway()
@@ -259,7 +257,7 @@ def test_b4_a_signal_to_reload_keeps_the_last_valid_settings(
     assert gateway.ask("hi").status == 200
 
 
-def test_b4_a_worker_that_begins_with_a_spoilt_file_keeps_the_last_valid_settings(
+def test_a_worker_that_begins_with_a_spoilt_file_keeps_the_last_valid_settings(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     gateway = start_gateway()
@@ -284,7 +282,7 @@ MODES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("change", MODES, ids=["token", "password", "none"])
-def test_b3_a_loopback_gateway_answers_to_its_own_names_only(
+def test_a_loopback_gateway_answers_to_its_own_names_only(
     start_gateway: StartGateway, provider: ScriptedProvider, change: dict[str, Any]
 ) -> None:
     gateway = start_gateway(changed(provider, change))
@@ -305,7 +303,7 @@ def test_b3_a_loopback_gateway_answers_to_its_own_names_only(
 
 
 @pytest.mark.parametrize("change", [{"trustedProxies": ["127.0.0.1"]}, {"bind": "lan"}])
-def test_b3_a_gateway_that_others_reach_may_have_any_name(
+def test_a_gateway_that_others_reach_may_have_any_name(
     start_gateway: StartGateway, provider: ScriptedProvider, change: dict[str, Any]
 ) -> None:
     gateway = start_gateway(changed(provider, change))

@@ -1,4 +1,4 @@
-"""One test for each way in which such gateways were attacked; the names are the threats' numbers."""
+"""One test for each way in which such gateways are attacked."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ RAW = json.dumps(BODY).encode()
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 
 
-def test_s2_dns_rebinding(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_dns_rebinding_is_refused(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway(config_for(provider.url, allowedHosts=["gw.example.org"]))
     for host in ("evil.example", "gw.example.org.evil.example", "evil.example:18789", "1.2.3.4"):
         assert gateway.chat(BODY, Host=host).status == 403
 
 
-def test_s4_scopes_are_not_the_callers_to_choose(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_scopes_are_not_the_callers_to_choose(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     for scopes in ("operator.admin", ""):
         assert gateway.chat(BODY, x_openclaw_scopes=scopes).status == 200
         assert gateway.chat(BODY, token="wrong", x_openclaw_scopes=scopes).status == 401
@@ -38,7 +38,7 @@ def as_user(gateway: GatewayProcess, name: str, text: str, key: str | None = Non
     return gateway.request("POST", "/v1/chat/completions", message, headers)
 
 
-def test_s5_nobody_reads_anothers_session(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_nobody_reads_anothers_session(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     config = config_for(provider.url, trustedProxies=["127.0.0.1"])
     proxy = {"userHeader": "x-user", "allowLoopback": True}
     config["gateway"]["auth"] = {"mode": "trusted-proxy", "trustedProxy": proxy}
@@ -54,7 +54,7 @@ def test_s5_nobody_reads_anothers_session(start_gateway: StartGateway, provider:
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Real-IP", "Forwarded"])
-def test_s6_forwarding_headers_of_unlisted_proxies_are_ignored(
+def test_forwarding_headers_of_unlisted_proxies_are_ignored(
     start_gateway: StartGateway, provider: ScriptedProvider, name: str
 ) -> None:
     limit = {"maxAttempts": 2, "windowMs": 60_000, "lockoutMs": 60_000, "exemptLoopback": True}
@@ -66,7 +66,7 @@ def test_s6_forwarding_headers_of_unlisted_proxies_are_ignored(
     assert statuses == ([401, 401, 429, 429] if name == "X-Forwarded-For" else [401] * 4)
 
 
-def test_s7_there_is_one_credential_and_one_role(
+def test_there_is_one_credential_and_one_role(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     gateway = start_gateway({**config_for(provider.url), "hooks": {"enabled": True, "token": "hook-token"}})
@@ -74,7 +74,7 @@ def test_s7_there_is_one_credential_and_one_role(
     assert gateway.request("POST", "/hooks/wake", RAW, {"Authorization": "Bearer hook-token"}).status == 404
 
 
-def test_s8_a_rotated_secret_is_dead(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_a_rotated_secret_is_refused(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway()
     config = config_for(provider.url)
     config["gateway"]["auth"]["token"] = "another-token-0123456789"
@@ -82,7 +82,7 @@ def test_s8_a_rotated_secret_is_dead(start_gateway: StartGateway, provider: Scri
     wait_until(lambda: gateway.chat(BODY).status == 401, 30, "end of the old token")
 
 
-def test_s10_no_secret_in_logs(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_no_secret_is_in_the_logs(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway()
     provider.plays([respond(401, {"error": {"message": "bad key provider-key-canary"}})])
     gateway.chat(BODY)
@@ -100,7 +100,7 @@ def test_s10_no_secret_in_logs(start_gateway: StartGateway, provider: ScriptedPr
 
 
 @pytest.mark.parametrize("secret", ["YOUR_TOKEN", "changeme", "try-me-on-loopback", "short"])
-def test_s11_published_and_short_secrets(
+def test_published_and_short_secrets_are_refused(
     tmp_path: Any, provider: ScriptedProvider, start_gateway: StartGateway, secret: str
 ) -> None:
     config = config_for(provider.url)
@@ -112,7 +112,7 @@ def test_s11_published_and_short_secrets(
     assert secret not in refused.log
 
 
-def test_s12_guessing(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_guessing_a_secret_is_limited(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     config = config_for(provider.url)
     config["gateway"]["auth"]["rateLimit"] = {"maxAttempts": 5, "exemptLoopback": False}
     gateway = start_gateway(config)
@@ -144,7 +144,7 @@ def is_closed(sock: socket.socket) -> bool:
 
 
 @pytest.mark.slow
-def test_s13_and_s15_silent_and_slow_connections(gateway: GatewayProcess) -> None:
+def test_silent_and_slow_connections_are_closed(gateway: GatewayProcess) -> None:
     with ExitStack() as stack:
         sockets = [connect(gateway, stack) for _ in range(400)]
         for sock in sockets[200:]:
@@ -154,7 +154,7 @@ def test_s13_and_s15_silent_and_slow_connections(gateway: GatewayProcess) -> Non
         assert closed_within(sockets, 60)
 
 
-def test_s14_bodies_without_a_secret_are_not_read(gateway: GatewayProcess) -> None:
+def test_bodies_without_a_secret_are_not_read(gateway: GatewayProcess) -> None:
     with ExitStack() as stack:
         sock = connect(gateway, stack)
         sock.sendall(
@@ -166,7 +166,7 @@ def test_s14_bodies_without_a_secret_are_not_read(gateway: GatewayProcess) -> No
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/x.png", "http://127.0.0.1/x.png", "file:///etc/passwd"]
 )
-def test_s18_urls_are_not_fetched_by_default(gateway: GatewayProcess, url: str) -> None:
+def test_urls_are_not_fetched_by_default(gateway: GatewayProcess, url: str) -> None:
     content = [{"type": "image_url", "image_url": {"url": url}}]
     assert gateway.chat({"messages": [{"role": "user", "content": content}]}).status == 400
 
@@ -180,7 +180,7 @@ def test_s18_urls_are_not_fetched_by_default(gateway: GatewayProcess, url: str) 
         {"x_openclaw_gateway_url": "ws://127.0.0.1:1"},
     ],
 )
-def test_s19_no_address_comes_from_a_request(
+def test_no_address_comes_from_a_request(
     gateway: GatewayProcess, provider: ScriptedProvider, override: dict[str, str]
 ) -> None:
     answer = gateway.chat(
@@ -193,7 +193,7 @@ def test_s19_no_address_comes_from_a_request(
 @pytest.mark.parametrize(
     "name", ["../main", "..%2fmain", "%2e%2e/main", "main/../beta", "ma\\in", "mäin", "a b"]
 )
-def test_s20_names_are_no_paths(gateway: GatewayProcess, provider: ScriptedProvider, name: str) -> None:
+def test_names_are_no_paths(gateway: GatewayProcess, provider: ScriptedProvider, name: str) -> None:
     header = name.encode().decode("latin-1")
     assert gateway.chat(BODY, x_openclaw_agent_id=header).status == 400
     assert gateway.chat({**BODY, "model": f"openclaw:{name}"}).status in (400, 404)
@@ -225,7 +225,9 @@ HEAD = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization:
         b"X: \x00\r\n\r\n",
     ],
 )
-def test_s21_ambiguous_requests(gateway: GatewayProcess, provider: ScriptedProvider, tail: bytes) -> None:
+def test_ambiguous_requests_are_refused(
+    gateway: GatewayProcess, provider: ScriptedProvider, tail: bytes
+) -> None:
     answer = gateway.raw(HEAD + tail)
     assert answer.status in (400, 501)
     assert answer.headers["Content-Type"] == "application/json"
@@ -233,7 +235,7 @@ def test_s21_ambiguous_requests(gateway: GatewayProcess, provider: ScriptedProvi
     assert provider.requests == []
 
 
-def test_s22_a_page_cannot_post_to_localhost(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_a_page_cannot_post_to_localhost(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     config = config_for(provider.url)
     config["gateway"]["auth"] = {"mode": "none"}
     gateway = start_gateway(config)
@@ -248,7 +250,7 @@ def test_s22_a_page_cannot_post_to_localhost(start_gateway: StartGateway, provid
     ("gateway_section", "environment"),
     [({"bind": "lan"}, {}), ({"bind": "custom", "customBindHost": "0.0.0.0"}, {}), ({}, {"PORT": "1"})],
 )
-def test_s23_no_secret_beyond_loopback(
+def test_no_secret_beyond_loopback(
     tmp_path: Any, provider: ScriptedProvider, gateway_section: dict[str, str], environment: dict[str, str]
 ) -> None:
     config = config_for(provider.url, **gateway_section)
@@ -258,14 +260,14 @@ def test_s23_no_secret_beyond_loopback(
     assert "loopback" in gateway.log
 
 
-def test_s24_commands_are_words(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_commands_in_messages_are_plain_text(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     for text in ("/approve all", "/stop", "/new", "/reset", "/model evil"):
-        answer = gateway.ask(text, user="s24")
+        answer = gateway.ask(text, user="commands")
         assert answer.text == f"echo: {text}"
     assert len(provider.requests[-1]["messages"]) == 10
 
 
-def test_s26_errors_tell_nothing_of_the_inside(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+def test_errors_tell_nothing_of_the_inside(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     trace = "Traceback (most recent call last): /srv/secret.py Bearer abcdef sk-abcdefghijklmnop"
     provider.always([respond(500, {"error": {"message": trace}})])
     for answer in (gateway.ask("hi").body, gateway.ask("hi", stream=True).body):
@@ -274,7 +276,7 @@ def test_s26_errors_tell_nothing_of_the_inside(gateway: GatewayProcess, provider
     assert b"Traceback" not in gateway.chat(b"{").body
 
 
-def test_s27_nothing_to_run_in_a_browser(gateway: GatewayProcess) -> None:
+def test_no_answer_runs_in_a_browser(gateway: GatewayProcess) -> None:
     probe = "<script>alert(1)</script>"
     for answer in (
         gateway.request("GET", f"/{probe.replace(' ', '')}"),
@@ -286,7 +288,7 @@ def test_s27_nothing_to_run_in_a_browser(gateway: GatewayProcess) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_s28_values_make_no_lines_of_their_own(gateway: GatewayProcess) -> None:
+def test_values_make_no_lines_of_their_own(gateway: GatewayProcess) -> None:
     forged = 'x\\r\\n{"level":"error","message":"forged"}'
     gateway.chat({**BODY, "user": 'u\r\n{"message":"forged"}\u2028'}, x_openclaw_session_key=forged)
     gateway.request("GET", "/a%0d%0a%7b%22message%22:%22forged%22%7d")
@@ -295,7 +297,7 @@ def test_s28_values_make_no_lines_of_their_own(gateway: GatewayProcess) -> None:
         assert json.loads(line).get("message") != "forged"
 
 
-def test_s30_the_configuration_is_shown_without_secrets(gateway: GatewayProcess) -> None:
+def test_the_configuration_is_shown_without_secrets(gateway: GatewayProcess) -> None:
     shown = gateway.command("config", "show").stdout
     assert "__OPENCLAW_REDACTED__" in shown
     for text in (shown, gateway.request("GET", "/ready?verbose").body.decode()):

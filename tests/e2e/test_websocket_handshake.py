@@ -198,12 +198,14 @@ def test_malformed_upgrades(gateway: GatewayProcess, changes: dict[str, str]) ->
         "http://localhost",
     ],
 )
-def test_s1_other_sites_get_no_connection(gateway: GatewayProcess, origin: str) -> None:
+def test_other_sites_get_no_connection(gateway: GatewayProcess, origin: str) -> None:
     answer = gateway.request("GET", "/", headers={**UPGRADE, "Origin": origin})
     assert (answer.status, answer.error["code"]) == (403, "origin_not_allowed")
 
 
-def test_s1_own_and_listed_pages_do(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_own_and_listed_pages_get_a_connection(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
     ui = {"allowedOrigins": ["https://ui.example.org"]}
     gateway = start_gateway(config_for(provider.url, controlUi=ui))
     for origin in (f"http://127.0.0.1:{gateway.port}", "https://ui.example.org"):
@@ -213,7 +215,9 @@ def test_s1_own_and_listed_pages_do(start_gateway: StartGateway, provider: Scrip
         Operator(gateway, headers={"Origin": "https://other.example.org"})
 
 
-def test_s2_names_that_are_not_ours(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_host_names_that_are_not_ours_get_no_connection(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
     gateway = start_gateway(config_for(provider.url, allowedHosts=["gw.example.org"]))
     answer = gateway.request("GET", "/", headers={**UPGRADE, "Host": "evil.example"})
     assert (answer.status, answer.error["code"]) == (403, "host_not_allowed")
@@ -221,7 +225,7 @@ def test_s2_names_that_are_not_ours(start_gateway: StartGateway, provider: Scrip
         client.receive()
 
 
-def test_s4_scopes_only_narrow(gateway: GatewayProcess) -> None:
+def test_scopes_only_narrow(gateway: GatewayProcess) -> None:
     with operator(gateway, scopes=["operator.read"]) as client:
         refused = client.refusal("chat.send", {"sessionKey": "x", "message": "hi", "idempotencyKey": "k"})
         assert refused["code"] == "FORBIDDEN"
@@ -232,9 +236,7 @@ def test_s4_scopes_only_narrow(gateway: GatewayProcess) -> None:
         assert refused["code"] == "INVALID_REQUEST"
 
 
-def test_s8_a_rotated_secret_closes_connections(
-    start_gateway: StartGateway, provider: ScriptedProvider
-) -> None:
+def test_a_rotated_secret_closes_connections(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway()
     with operator(gateway) as client:
         config = config_for(provider.url)
@@ -243,7 +245,7 @@ def test_s8_a_rotated_secret_closes_connections(
         assert client.close_code() == (1008, "credentials rotated")
 
 
-def test_s12_guessing_is_limited_here_too(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+def test_guessing_a_secret_is_limited(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     config = config_for(provider.url)
     config["gateway"]["auth"]["rateLimit"] = {"maxAttempts": 2, "exemptLoopback": False}
     gateway = start_gateway(config)
@@ -258,7 +260,7 @@ def test_s12_guessing_is_limited_here_too(start_gateway: StartGateway, provider:
         pass
 
 
-def test_s13_silent_connections_do_not_fill_the_house(gateway: GatewayProcess) -> None:
+def test_silent_connections_do_not_take_all_places(gateway: GatewayProcess) -> None:
     with ExitStack() as stack:
         silent = [stack.enter_context(Operator(gateway)) for _ in range(32)]
         with operator(gateway) as client:
@@ -290,7 +292,7 @@ def test_silent_connections_are_counted_by_the_clients_address(
         assert attacks[39].call("connect", connect_params())["type"] == "hello-ok"
 
 
-def test_s16_a_bomb_of_a_frame(gateway: GatewayProcess) -> None:
+def test_a_bomb_of_a_frame(gateway: GatewayProcess) -> None:
     with operator(gateway) as client:
         piece = "x" * (1024 * 1024)
         refused = False
@@ -304,7 +306,7 @@ def test_s16_a_bomb_of_a_frame(gateway: GatewayProcess) -> None:
     assert gateway.request("GET", "/health").status == 200
 
 
-def test_s17_a_flood_of_mistakes(gateway: GatewayProcess) -> None:
+def test_a_flood_of_mistakes(gateway: GatewayProcess) -> None:
     before = len(gateway.log)
     with operator(gateway) as client:
         for number in range(1000):

@@ -33,14 +33,14 @@ def refused(client: Operator, name: str) -> bool:
     return is_refused
 
 
-def test_s3_without_a_scope_nothing_is_allowed(gateway: GatewayProcess) -> None:
+def test_without_a_scope_nothing_is_allowed(gateway: GatewayProcess) -> None:
     names = methods(gateway)
     assert len(names) > 40
     with operator(gateway, scopes=["operator.talk"]) as client:
         assert {name for name in names if not refused(client, name)} == OPEN
 
 
-def test_s3_before_connect_nothing_is_answered(gateway: GatewayProcess) -> None:
+def test_before_connect_nothing_is_answered(gateway: GatewayProcess) -> None:
     for name in ("health", "config.get", "config.set", "agent", "sessions.list"):
         with Operator(gateway) as client:
             client.receive()
@@ -49,7 +49,7 @@ def test_s3_before_connect_nothing_is_answered(gateway: GatewayProcess) -> None:
             assert client.close_code()[0] == 1008
 
 
-def test_s9_who_may_read_changes_nothing(gateway: GatewayProcess) -> None:
+def test_the_read_scope_changes_nothing(gateway: GatewayProcess) -> None:
     config = gateway.config_path.read_text()
     with operator(gateway, scopes=sorted(READING)) as client:
         for name in (*CHANGES, "agent", "chat.send", "chat.abort", "chat.inject"):
@@ -67,7 +67,7 @@ def test_s9_who_may_read_changes_nothing(gateway: GatewayProcess) -> None:
     assert gateway.config_path.read_text() == config
 
 
-def test_s9_a_node_is_no_operator(gateway: GatewayProcess) -> None:
+def test_a_node_is_no_operator(gateway: GatewayProcess) -> None:
     names = methods(gateway)
     with operator(gateway, role="node", scopes=["operator.admin"]) as client:
         for name in names:

@@ -32,13 +32,13 @@ def locked(file: str) -> list[re.Match[str]]:
 
 
 @pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-local"])
-def test_b11_every_requirement_is_in_its_lock(name: str):
+def test_every_requirement_is_in_its_lock(name: str):
     versions = {(found["name"], found["version"]) for found in locked(f"{name}.lock")}
     assert set(pinned(f"{name}.txt").items()) - versions == set()
 
 
 @pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-local"])
-def test_b11_every_package_in_a_lock_has_its_hashes(name: str):
+def test_every_package_in_a_lock_has_its_hashes(name: str):
     found = locked(f"{name}.lock")
     assert len(found) == (ROOT / f"{name}.lock").read_text().count("==") - sum(
         one["rest"].count("==") for one in found
@@ -46,7 +46,7 @@ def test_b11_every_package_in_a_lock_has_its_hashes(name: str):
     assert all("--hash=sha256:" in one["rest"] for one in found)
 
 
-def test_b11_nothing_is_installed_without_its_lock():
+def test_nothing_is_installed_without_its_lock():
     script = (ROOT / "bin" / "install").read_text()
     installs = [line for line in script.splitlines() if "pip_install " in line]
     assert installs

@@ -138,7 +138,7 @@ OSC_52 = "\x1b]52;c;cm0gLXJmIH4=\x07"  # puts text of its own into the clipboard
 EVERY_CONTROL = "".join(chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)))
 
 
-def test_b10_text_of_a_model_keeps_no_control_characters_but_tabs_and_line_feeds(
+def test_text_of_a_model_keeps_no_control_characters_but_tabs_and_line_feeds(
     capsys: pytest.CaptureFixture[str],
 ):
     print_text(f"one{OSC_52}\ttwo\r\n\x9b2Jthree \u2028é")
@@ -146,7 +146,7 @@ def test_b10_text_of_a_model_keeps_no_control_characters_but_tabs_and_line_feeds
     assert capsys.readouterr().out == "one]52;c;cm0gLXJmIH4=\ttwo\n2Jthree \u2028é\n\t\n"
 
 
-def test_b10_json_has_control_characters_escaped(capsys: pytest.CaptureFixture[str]):
+def test_json_has_control_characters_escaped(capsys: pytest.CaptureFixture[str]):
     print_json({"text": EVERY_CONTROL})
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"text": EVERY_CONTROL}
@@ -155,7 +155,7 @@ def test_b10_json_has_control_characters_escaped(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == '{"line": "\\u001b[2J\\u009b"}\n'
 
 
-def test_b10_an_error_of_the_gateway_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]):
+def test_an_error_of_the_gateway_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]):
     print_error(argparse.Namespace(json=True), "failed", f"no{OSC_52}\x9b")
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out + printed.err

@@ -129,7 +129,7 @@ UNKNOWN = """{
 class TestSectionsNobodyKnows:
     """The schema does not say what is secret there."""
 
-    def test_b8_only_texts_of_harmless_names_are_shown(self, operator, edit):
+    def test_only_texts_of_harmless_names_are_shown(self, operator, edit):
         operator.write(UNKNOWN)
         shown = edit().show()
         assert "canary" not in shown.text + json.dumps(shown.tree)
@@ -143,7 +143,7 @@ class TestSectionsNobodyKnows:
         assert shown.tree["agents"]["list"][0]["systemPrompt"] == "Be kind."
         assert "// a comment of ours" in shown.text
 
-    def test_b8_what_was_shown_comes_back_as_it_was(self, operator, edit):
+    def test_what_was_shown_comes_back_as_it_was(self, operator, edit):
         operator.write(UNKNOWN)
         file = edit()
         shown = file.show()
@@ -151,7 +151,7 @@ class TestSectionsNobodyKnows:
         assert operator.file.read_text().replace('"', "'") == UNKNOWN.replace('"', "'")
 
     @pytest.mark.parametrize("end", [-3, -40, -200])
-    def test_b8_a_file_that_cannot_be_read_shows_keys_alone(self, operator, edit, end):
+    def test_a_file_that_cannot_be_read_shows_keys_alone(self, operator, edit, end):
         operator.write(UNKNOWN)
         file = edit()
         operator.write(UNKNOWN[:end])
@@ -192,17 +192,17 @@ class TestWhatClientsMayNotBringIn:
             "logging: {$include: ['part.json5', '/etc/passwd']}",
         ],
     )
-    def test_b8_a_new_variable_or_absolute_include(self, operator, change, method, more):
+    def test_a_new_variable_or_absolute_include(self, operator, change, method, more):
         old = f"{{{self.AUTH}}}"
         assert "may only be brought in" in change(method, old, f"{{{self.AUTH}, {more}}}")
         assert operator.file.read_text() == old
 
-    def test_b8_a_variable_that_is_there_may_not_move(self, operator, change):
+    def test_a_variable_that_is_there_may_not_move(self, operator, change):
         provider = "models: {providers: {x: {baseUrl: 'http://x.example', apiKey: '${MY_KEY}'}}}"
         moved = "{models: {providers: {x: {headers: {'X-Key': '${MY_KEY}'}}}}}"
         assert "may only be brought in" in change("patch", f"{{{self.AUTH}, {provider}}}", moved)
 
-    def test_b8_variables_that_are_there_stay(self, operator, edit):
+    def test_variables_that_are_there_stay(self, operator, edit):
         operator.environ["MY_KEY"] = "canary-of-the-environment"
         operator.write(
             f"{{{self.AUTH}, models: {{providers: {{x: {{baseUrl: 'http://x.example', "
@@ -225,13 +225,13 @@ class TestWhatClientsMayNotBringIn:
             "{gateway: {remote: {url: 'ws://evil.example'}}}",
         ],
     )
-    def test_b8_a_secret_is_not_sent_elsewhere(self, operator, change, patch):
+    def test_a_secret_is_not_sent_elsewhere(self, operator, change, patch):
         operator.environ["GROQ_API_KEY"] = "canary-groq"
         old = WRITTEN.replace("port: 18790", "remote: {url: 'ws://far.example', token: 'canary-remote'}")
         assert "another address" in change("patch", old, patch)
         assert operator.file.read_text() == old
 
-    def test_b8_nor_in_two_steps(self, operator, edit):
+    def test_a_secret_is_not_sent_elsewhere_in_two_steps_either(self, operator, edit):
         operator.environ["GROQ_API_KEY"] = "canary-groq"
         operator.write(WRITTEN)
         file = edit()
@@ -241,7 +241,7 @@ class TestWhatClientsMayNotBringIn:
         second = "{models: {providers: {groq: {apiKey: null}}}}"
         assert "another address" in refusal(lambda: file.patch(second, file.show().hash))
 
-    def test_b8_who_knows_the_secret_may_send_it_elsewhere(self, operator, file):
+    def test_who_knows_the_secret_may_send_it_elsewhere(self, operator, file):
         patch = """{models: {providers: {corp: {baseUrl: 'http://new.example', apiKey: 'canary-key',
             headers: {'X-Key': 'canary-header'}}}}}"""
         file.patch(patch, file.show().hash)

@@ -296,7 +296,7 @@ def test_the_same_provider_in_two_spellings_is_refused(operator: Operator):
 
 
 @pytest.mark.parametrize("around", ["\r\n", "\n", " \t", "\ufeff", "\u00a0"])
-def test_c7_blanks_and_line_ends_around_a_key_do_not_belong_to_it(operator: Operator, around: str):
+def test_blanks_and_line_ends_around_a_key_do_not_belong_to_it(operator: Operator, around: str):
     key = around + "sk-one two" + around
     environ = {"GROQ_API_KEY": key, "NAMED_KEY": key, "XAI_API_KEY": around, "OPENCLAW_GATEWAY_TOKEN": key}
     text = """{models: {providers: {
@@ -312,12 +312,12 @@ def test_c7_blanks_and_line_ends_around_a_key_do_not_belong_to_it(operator: Oper
 
 
 @pytest.mark.parametrize("name", ["GROQ_API_KEY", "OPENCLAW_GATEWAY_TOKEN"])
-def test_c7_a_key_of_the_environment_with_a_line_end_in_it_is_refused_by_name(operator: Operator, name: str):
+def test_a_key_of_the_environment_with_a_line_end_in_it_is_refused_by_name(operator: Operator, name: str):
     [problem] = operator.problems("{}", **{name: "one\r\nX-Admin: 1"})
     assert problem == f"environment: {name}: must be one line"
 
 
-def test_c7_headers_that_the_gateway_sets_itself_are_left_out_with_a_note(operator: Operator):
+def test_headers_that_the_gateway_sets_itself_are_left_out_with_a_note(operator: Operator):
     headers = (
         "{Host: 'h', 'content-length': '5', 'Transfer-Encoding': 'chunked', Connection: 'close', x: 'y'}"
     )
@@ -347,7 +347,7 @@ def test_c7_headers_that_the_gateway_sets_itself_are_left_out_with_a_note(operat
         ("together", "TOGETHER_BASE_URL", "http://proxy/v1", "http://proxy/v1"),
     ],
 )
-def test_d4_the_environment_names_the_base_url_as_the_providers_own_package_reads_it(
+def test_the_environment_names_the_base_url_as_the_providers_own_package_reads_it(
     operator: Operator, name: str, variable: str, written: str, address: str
 ):
     environ = {str(CATALOGUE[name].variable): "k", variable: written}
@@ -357,20 +357,18 @@ def test_d4_the_environment_names_the_base_url_as_the_providers_own_package_read
     assert providers(operator, entry, **environ)[name].base_url == "http://file/v1"
 
 
-def test_d4_every_provider_with_a_key_has_variables_for_its_base_url():
+def test_every_provider_with_a_key_has_variables_for_its_base_url():
     for entry in (*KEYED, CATALOGUE["ollama"]):
         assert any(variable.endswith("_BASE_URL") for variable in entry.base_variables)
 
 
 @pytest.mark.parametrize("written", ["proxy/v1", "ftp://proxy", "http://u:p@proxy", "http://proxy:port"])
-def test_d4_a_wrong_base_url_is_refused_and_never_replaced_by_the_public_one(
-    operator: Operator, written: str
-):
+def test_a_wrong_base_url_is_refused_and_never_replaced_by_the_public_one(operator: Operator, written: str):
     [problem] = operator.problems("{}", OPENAI_API_KEY="k", OPENAI_BASE_URL=written)
     assert problem.startswith("environment: OPENAI_BASE_URL: ")
 
 
-def test_d4_a_provider_at_an_address_of_ones_own_needs_no_key(operator: Operator):
+def test_a_provider_at_an_address_of_ones_own_needs_no_key(operator: Operator):
     text = "{agents: {defaults: {model: 'openai/qwen'}}}"
     found = operator.load(text, OPENAI_BASE_URL="http://127.0.0.1:8000/v1").providers["openai"]
     assert (found.base_url, found.api_key) == ("http://127.0.0.1:8000/v1", None)
@@ -378,7 +376,7 @@ def test_d4_a_provider_at_an_address_of_ones_own_needs_no_key(operator: Operator
     assert "OPENAI_API_KEY" in problem
 
 
-def test_d4_openrouters_own_models_are_listed_under_the_name_they_are_asked_for_by(operator: Operator):
+def test_openrouters_own_models_are_listed_under_the_name_they_are_asked_for_by(operator: Operator):
     text = "{providers: {openrouter: {models: [{id: 'openrouter/auto'}, {id: 'auto2'}, {id: 'a/b'}]}}}"
     found = providers(operator, text, OPENROUTER_API_KEY="k")["openrouter"]
     assert [model.id for model in found.models] == ["auto", "auto2", "a/b"]

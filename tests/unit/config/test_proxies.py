@@ -30,7 +30,7 @@ PROXY = "http://proxy:3128"
         ("http://[::1]:8000/v1", {"HTTP_PROXY": PROXY}, None),
     ],
 )
-def test_c8_the_proxy_of_the_environment(base_url: str, environ: dict[str, str], expected: str | None):
+def test_the_proxy_of_the_environment(base_url: str, environ: dict[str, str], expected: str | None):
     assert proxy_for(base_url, environ) == expected
 
 
@@ -62,13 +62,13 @@ def test_c8_the_proxy_of_the_environment(base_url: str, environ: dict[str, str],
     ],
 )
 @pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-def test_c8_hosts_that_are_reached_directly(name: str, no_proxy: str, base_url: str, is_direct: bool):
+def test_hosts_that_are_reached_directly(name: str, no_proxy: str, base_url: str, is_direct: bool):
     found = proxy_for(base_url, {"HTTPS_PROXY": PROXY, name: no_proxy})
     assert found == (None if is_direct else PROXY)
 
 
 @pytest.mark.parametrize("written", ["socks5://proxy:1080", "https://proxy", "http://", "http://p/x", "a b"])
-def test_c8_another_kind_of_proxy_is_refused_by_name_and_not_bypassed(operator: Operator, written: str):
+def test_another_kind_of_proxy_is_refused_by_name_and_not_bypassed(operator: Operator, written: str):
     text = "{models: {providers: {a: {baseUrl: 'https://llm.corp/v1'}}}}"
     [problem] = operator.problems(text, HTTPS_PROXY=written)
     assert problem.startswith("environment: HTTPS_PROXY: must be an HTTP proxy")
@@ -77,7 +77,7 @@ def test_c8_another_kind_of_proxy_is_refused_by_name_and_not_bypassed(operator: 
     assert ".proxy: must be an HTTP proxy" in problem
 
 
-def test_c8_a_proxy_that_no_provider_needs_is_not_looked_at(operator: Operator):
+def test_a_proxy_that_no_provider_needs_is_not_looked_at(operator: Operator):
     text = "{models: {providers: {a: {baseUrl: 'http://127.0.0.1:1/v1'}}}}"
     assert operator.load(text, ALL_PROXY="socks5://proxy:1080").providers["a"].proxy is None
 
@@ -93,7 +93,7 @@ def test_c8_a_proxy_that_no_provider_needs_is_not_looked_at(operator: Operator):
         ("https://x/v1?", "https://x/v1"),
     ],
 )
-def test_c8_a_base_url_keeps_its_query_and_loses_the_path_that_is_added(
+def test_a_base_url_keeps_its_query_and_loses_the_path_that_is_added(
     operator: Operator, written: str, expected: str
 ):
     text = "{models: {providers: {a: {baseUrl: '" + written + "'}}}}"
@@ -101,12 +101,12 @@ def test_c8_a_base_url_keeps_its_query_and_loses_the_path_that_is_added(
 
 
 @pytest.mark.parametrize("written", ["https://x/v1?code=abc", "https://x?api_key=k", "https://x?a=1&sig=k"])
-def test_c8_a_secret_in_the_query_is_refused(operator: Operator, written: str):
+def test_a_secret_in_the_query_is_refused(operator: Operator, written: str):
     [problem] = operator.problems("{models: {providers: {a: {baseUrl: '" + written + "'}}}}")
     assert "send a key with `apiKey` or `headers`" in problem
 
 
 @pytest.mark.parametrize("written", ["direct", "http://proxy:3128"])
-def test_c8_the_local_model_is_never_asked_through_a_proxy(operator: Operator, written: str):
+def test_the_local_model_is_never_asked_through_a_proxy(operator: Operator, written: str):
     text = "{models: {providers: {local: {proxy: '" + written + "'}}}}"
     assert operator.load(text).providers["local"].proxy is None

@@ -98,13 +98,13 @@ def test_of_a_large_error_only_the_beginning_is_read():
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 
-def test_a2_headers_have_a_bound():
+def test_headers_have_a_bound():
     for piece in (b"x: y\r\n" * 1000, b"z" * 6000):
         with pytest.raises(UpstreamError, match="64 KiB of headers"):
             answer(b"HTTP/1.1 200 OK\r\nx: ", *[piece] * 12)
 
 
-def test_a2_interim_answers_have_a_bound():
+def test_interim_answers_have_a_bound():
     interim = b"HTTP/1.1 100 Continue\r\n\r\n"
     response, _, _ = answer(interim * MAX_INTERIM_ANSWERS + OK % 2 + b"hi")
     assert (response.status, response.read_some(1.0)) == (200, b"hi")
@@ -114,7 +114,7 @@ def test_a2_interim_answers_have_a_bound():
 
 
 @pytest.mark.parametrize("between", [b"0\r\n" + b"x: y\r\n" * 200, b"1;" + b"x" * 2000])
-def test_a2_what_is_between_pieces_of_a_body_has_a_bound(between: bytes):
+def test_what_is_between_pieces_of_a_body_has_a_bound(between: bytes):
     chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     response, sock, _ = answer(chunked, between, *[between[-1000:]] * 100)
     with pytest.raises(UpstreamError):
@@ -132,7 +132,7 @@ def test_what_comes_behind_an_answer_is_not_read(split: bool):
         assert (pool.kept, sock.closed) == ([], True), "the connection is not in order"
 
 
-def test_a2_the_end_of_an_answer_has_a_bound():
+def test_the_end_of_an_answer_has_a_bound():
     response, sock, _ = answer(b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 1000] * 100)
     response.finish()
     assert len(sock.pieces) > 50
@@ -153,7 +153,7 @@ COMPRESSED = b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n
         (b"identity", b"hello"),
     ],
 )
-def test_c3_a_compressed_body_is_read(encoding: bytes, body: bytes):
+def test_a_compressed_body_is_read(encoding: bytes, body: bytes):
     head = COMPRESSED % (encoding, len(body))
     for pieces in ([head + body], [head, *(body[at : at + 1] for at in range(len(body)))]):
         response, _, _ = answer(*pieces)

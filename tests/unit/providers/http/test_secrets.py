@@ -30,16 +30,16 @@ SETTINGS = ProviderSettings(
         "proxy-canary",
     ],
 )
-def test_b9_what_the_configuration_sends_is_removed_from_messages(secret: str):
+def test_what_the_configuration_sends_is_removed_from_messages(secret: str):
     assert secrets_of(SETTINGS).remove_from(f"you sent <{secret}>, a team") == "you sent <[key]>, a team"
 
 
-def test_b9_headers_that_are_no_secrets_stay():
+def test_headers_that_are_no_secrets_stay():
     message = "gateway-of-corp is not allowed"
     assert secrets_of(SETTINGS).remove_from(message) == message
 
 
 @pytest.mark.parametrize("key", ["x", "ollama", "lm-studio", "EMPTY", "not-needed", "sk-no-key-required"])
-def test_b9_a_dummy_key_is_not_cut_out_of_messages(key: str):
+def test_a_dummy_key_is_not_cut_out_of_messages(key: str):
     message = f"maximum context: {key} is not loaded in exa-{key}-mple"
     assert secrets_of(ProviderSettings(name="a", api_key=key)).remove_from(message) == message

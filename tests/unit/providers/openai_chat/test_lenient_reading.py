@@ -55,7 +55,7 @@ def calls_of(*chunks: Any) -> list[tuple[str | None, str, str]]:
 STOP = delta("stop")
 
 
-# C1: failures
+# Failures
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_events_with_a_name_are_read_by_it():
     assert payloads(b'event: message\ndata: {"a":1}\n\n') == [b'{"a":1}']
 
 
-# C2: tool calls
+# Tool calls
 
 
 def fragment(
@@ -334,7 +334,7 @@ def test_what_is_held_back_is_bounded(piece: dict[str, Any], monkeypatch: pytest
         read(*[call(piece)] * 200)
 
 
-# C3: text
+# Text
 
 
 @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ def test_a_document_without_a_reason_is_truncated_if_it_has_a_place_for_one():
     assert list(read_whole(document(), None)) == [TextDelta("Hi"), ModelFinished("stop")]
 
 
-# C4: usage
+# Usage
 
 
 REAL = {"prompt_tokens": 7, "completion_tokens": 2}

@@ -65,7 +65,7 @@ def test_a_patch(office: Office):
     assert (again["noop"], again["hash"]) == (True, answer["hash"])
 
 
-def test_b8_each_change_leaves_a_line_with_its_keys_and_no_values(
+def test_each_change_leaves_a_line_with_its_keys_and_no_values(
     office: Office, caplog: pytest.LogCaptureFixture
 ):
     raw = "{session: {mainKey: 'canary-home'}, agents: {list: [{id: 'beta', name: 'canary-name'}]}}"
