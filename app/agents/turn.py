@@ -42,6 +42,13 @@ class MemoryBudget:
         if self.left < 0:
             raise UpstreamError("The model's answer is longer than the gateway can keep.")
 
+    def take_if_left(self, characters: int) -> bool:
+        """`take`, unless there is not so much left: then nothing is taken, and the answer is False."""
+        enough = self.left >= characters + PIECE_BYTES
+        if enough:
+            self.take(characters)
+        return enough
+
 
 class Turn:
     """What the model has answered so far in one call.

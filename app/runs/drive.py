@@ -13,6 +13,7 @@ from operator import attrgetter
 
 import msgspec
 
+from app.agents.answer import AnswerMessage
 from app.agents.conversation import put_in_order
 from app.agents.loop import run_agent
 from app.errors import GatewayError, InternalError
@@ -22,8 +23,9 @@ from app.messages import Message
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
 from app.sessions.base import RunStore
-from app.sessions.history import StoredMessage, reconcile
+from app.sessions.history import reconcile
 from app.sessions.lanes import Lanes, Ticket
+from app.sessions.stored import StoredMessage
 
 logger = logging.getLogger("app.runs")
 
@@ -107,9 +109,9 @@ class _Saved:
         self._run = run
         self._store = store
 
-    def __call__(self, messages: Sequence[Message]) -> None:
+    def __call__(self, entries: Sequence[AnswerMessage]) -> None:
         if self._store is not None:
-            self._store.append(self._run.id, messages)
+            self._store.append(self._run.id, entries)
 
 
 def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
@@ -156,7 +158,7 @@ def _save_finished(run: Run, store: RunStore, end: RunFinished) -> None:
     store.finish(
         run.id,
         "finished",
-        [(message, "complete") for message in answer.messages[answer.saved :]],
+        answer.entries[answer.saved :],
         finish_reason=end.reason,
         model=answer.model,
         usage=end.usage,
@@ -172,7 +174,7 @@ def _failed(run: Run, store: RunStore | None, error: GatewayError) -> RunFailed:
 
 def _save_failed(run: Run, store: RunStore, error: GatewayError, aborted: bool) -> None:
     answer = run.answer
-    partial = () if answer.is_empty else answer.partial_messages[answer.saved :]
+    partial = () if answer.is_empty else answer.failed_entries[answer.saved :]
     try:
         store.finish(
             run.id,

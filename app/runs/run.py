@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from app.agents.loop import Answer
+from app.agents.answer import Answer
 from app.cancel import Cancel
 from app.config.agent_settings import AgentSettings
 from app.errors import GatewayError

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from app.agents.loop import Answer
+from app.agents.answer import Answer
 from app.config.settings import Settings
 from app.errors import (
     Draining,

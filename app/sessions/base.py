@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from app.messages import Message, Usage
-from app.sessions.history import MessageState, RunState, StoredMessage
 from app.sessions.rows import (
     ANY,
     MessageCount,
@@ -21,6 +20,7 @@ from app.sessions.rows import (
     TranscriptRow,
     UsageRow,
 )
+from app.sessions.stored import MessageState, RunState, StoredMessage
 
 MAX_PAGE = 8 * 1024 * 1024  # characters of stored messages that are read for one page of a transcript
 
@@ -55,7 +55,7 @@ class RunStore(Protocol):
         Does nothing if the run has ended, or its session was deleted or reset.
         """
 
-    def append(self, run_id: str, messages: Sequence[Message]) -> bool:
+    def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]]) -> bool:
         """Store messages of a run that goes on. False if it has ended, or its session was deleted."""
 
     def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int]) -> None:

@@ -18,7 +18,9 @@ and if `Q1 A1 Q2` is stored, and the last run failed without an answer:
 
     Q2                 the failed question, asked again       Q1 A1          Q2             Q2
 
-Messages are compared as numbers (`app.sessions.matching`), which forgives what clients change in them.
+An answer here is one message: of an agent that took several steps to it, what callers have of them
+(`app.sessions.stored`). Messages are compared as numbers (`app.sessions.matching`), which forgives what
+clients change in them.
 Answers that were cut short, or are empty, may be missing from what a client resends: many drop them.
 """
 
@@ -26,39 +28,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 from app.messages import Message
 from app.sessions.matching import Numbering, is_blank, last_end, overlap, shared_start
-
-RunState = Literal["running", "finished", "aborted", "failed", "interrupted"]
-MessageState = Literal["complete", "partial", "unpaired"]
-
-
-class StoredMessage(NamedTuple):
-    """A message, and the run of the session it belongs to.
-
-    State `partial`: an answer that was cut short. `unpaired`: it has tool calls without all their results, or
-    is a result without its call; a model is not sent those (`app.agents.conversation`).
-    """
-
-    id: int
-    run_number: int
-    message: Message
-    state: MessageState = "complete"
-    run_state: RunState = "finished"
-
-    @property
-    def may_be_missing(self) -> bool:
-        """Whether clients that resend everything may leave it out."""
-        return self.state != "complete" or is_blank(self.message)
-
-    @property
-    def for_model(self) -> Message:
-        """The message without tool calls that may have been cut short."""
-        if self.state == "partial" and self.message.tool_calls:
-            return self.message._replace(tool_calls=())
-        return self.message
+from app.sessions.stored import StoredMessage, as_answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +53,9 @@ def reconcile(stored: Sequence[StoredMessage], incoming: Sequence[Message]) -> R
     if len(incoming) == 1 and (not stored or stored[-1].run_state == "finished"):
         return Reconciled(ids, (), tuple(incoming))  # nothing is resent, no failed question is repeated
     incoming = [*(message for message in incoming[:-1] if not is_blank(message)), *incoming[-1:]]
-    keep, repeated = _Comparison(stored, incoming).split()
+    answered, ends = as_answered(stored)
+    same, repeated = _Comparison(answered, incoming).split()
+    keep = ends[same - 1] if same else 0
     return Reconciled(ids[:keep], ids[keep:], tuple(incoming[repeated:]))
 
 

@@ -53,12 +53,20 @@ _SESSIONS = select(*_COLUMNS).select_from(sessions.outerjoin(_metered, _metered.
 
 
 def _text(*roles: Role, last: bool) -> ColumnElement[Any]:
-    """The content of a session's first or last message of these roles; NULL if it is too long."""
+    """The content of a session's first or last message of these roles; NULL if it is too long.
+
+    An agent's steps to an answer do not count.
+    """
     one = messages.alias()
     order = (one.c.run_number.desc(), one.c.position.desc()) if last else (one.c.run_number, one.c.position)
     return (
         select(case((func.length(one.c.content) <= MAX_READ, one.c.content)))
-        .where(one.c.session == sessions.c.id, one.c.role.in_(roles), one.c.replaced_by.is_(None))
+        .where(
+            one.c.session == sessions.c.id,
+            one.c.role.in_(roles),
+            one.c.replaced_by.is_(None),
+            one.c.state != "step",
+        )
         .order_by(*order)
         .limit(1)
         .correlate(sessions)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from sqlalchemy import Connection, bindparam, func, or_, select
 
 from app.clock import now_ms
-from app.sessions.statements import SPACE
+from app.messages import Message, ToolCall
+from app.sessions import statements as sql
 from app.storage.base import Database, Worker
-from app.storage.tables import runs, sessions
+from app.storage.message_json import dump_message, load_message
+from app.storage.tables import messages, runs, sessions
 
+INTERRUPTED = (
+    "Interrupted: the gateway stopped while this tool was at work. It may or may not have taken effect: "
+    "check before you call it again."
+)
 MAX_PRUNED_AT_ONCE = 50  # sessions in one transaction, so that no other write waits long
 
 _WORKERS_WITH_RUNS = select(runs.c.worker).where(runs.c.state == "running").distinct()
@@ -17,11 +25,22 @@ _INTERRUPT = (
     .where(runs.c.worker == bindparam("dead_worker"), runs.c.state == "running")
     .values(state="interrupted", ended_at=bindparam("now"))
 )
+# What their agents were doing: calls of tools, and the results there are.
+_STEPS_OF_DEAD = (
+    select(messages.c.run_id, messages.c.role, messages.c.content)
+    .join(runs, runs.c.id == messages.c.run_id)
+    .where(
+        runs.c.worker == bindparam("dead_worker"),
+        runs.c.state == "running",
+        messages.c.state == "step",
+    )
+    .order_by(messages.c.run_id, messages.c.position)
+)
 # From the newest of each owner's, counted from 1: a user cannot push out the sessions of another.
 _PLACES = select(
     sessions.c.id,
     func.row_number()
-    .over(partition_by=SPACE, order_by=(sessions.c.updated_at.desc(), sessions.c.id.desc()))
+    .over(partition_by=sql.SPACE, order_by=(sessions.c.updated_at.desc(), sessions.c.id.desc()))
     .label("place"),
 ).subquery()
 _STALE = (
@@ -78,6 +97,24 @@ class SqlMaintenance:
 
     def _interrupt_orphans(self, connection: Connection) -> int:
         workers = connection.execute(_WORKERS_WITH_RUNS).scalars().all()
-        dead = [one for one in workers if not self._worker.is_alive(one)]
-        ended = [connection.execute(_INTERRUPT, {"dead_worker": one, "now": now_ms()}) for one in dead]
-        return sum(result.rowcount for result in ended)
+        return sum(_interrupt(connection, one) for one in workers if not self._worker.is_alive(one))
+
+
+def _interrupt(connection: Connection, worker: str) -> int:
+    """Mark the worker's runs, and say in the conversation which calls of tools it did not bring to an end."""
+    now = now_ms()
+    unanswered: dict[str, list[ToolCall]] = defaultdict(list)  # by run
+    for run_id, role, content in connection.execute(_STEPS_OF_DEAD, {"dead_worker": worker}):
+        message, calls = load_message(role, content), unanswered[run_id]
+        if message.tool_calls:
+            calls[:] = message.tool_calls
+        else:
+            calls[:] = [call for call in calls if call.id != message.tool_call_id]
+    for run_id, calls in unanswered.items():
+        session, number, first = connection.execute(sql.END_OF_RUN, {"run": run_id}).one()
+        place = {"session": session, "run_id": run_id, "run_number": number, "created_at": now}
+        for position, call in enumerate(calls, first):
+            result = Message("tool", INTERRUPTED, tool_call_id=call.id, name=call.name)
+            row = {"position": position, "role": "tool", "content": dump_message(result), "state": "step"}
+            connection.execute(sql.ADD_MESSAGES, {**place, **row})
+    return connection.execute(_INTERRUPT, {"dead_worker": worker, "now": now}).rowcount

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.messages import Message
-from app.sessions.history import MessageState, RunState, StoredMessage
+from app.sessions.stored import MessageState, RunState, StoredMessage
 from app.storage.message_json import load_message
 
 INJECTED = "inject"  # the source of a run that only holds a message added by hand

@@ -20,9 +20,9 @@ from app.errors import IdempotencyKeyReused
 from app.ids import new_uuid
 from app.messages import Message, Usage
 from app.sessions import statements as sql
-from app.sessions.history import MessageState, RunState, StoredMessage
 from app.sessions.keys import shown_run_id
 from app.sessions.rows import load_stored
+from app.sessions.stored import MessageState, RunState, StoredMessage
 from app.storage.base import Database, Worker
 from app.storage.message_json import dump_message
 
@@ -108,9 +108,9 @@ class SqlRunStore:
 
         self._database.write(work, bulky=_is_bulky(rows))
 
-    def append(self, run_id: str, messages: Sequence[Message]) -> bool:
+    def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]]) -> bool:
         """Store messages of a run that goes on. False if it has ended, or its session was deleted."""
-        contents = _input_rows(messages)
+        contents = [_row(position, *one) for position, one in enumerate(messages)]
 
         def work(connection: Connection) -> bool:
             place = connection.execute(sql.END_OF_RUN, {"run": run_id}).one_or_none()

@@ -13,8 +13,8 @@ from app.ids import new_hex
 from app.messages import Message
 from app.sessions import statements as sql
 from app.sessions.base import MAX_PAGE
-from app.sessions.history import StoredMessage
 from app.sessions.rows import INJECTED, TranscriptRow, load_stored
+from app.sessions.stored import StoredMessage
 from app.storage.base import Database, Worker
 from app.storage.message_json import dump_message, load_message
 from app.storage.tables import messages, runs, sessions

@@ -16,6 +16,7 @@ from app.tools.catalogue import SECTION_OF
 from app.tools.policy import PolicyStep, ToolRules
 
 MAX_TOOLBOXES = 256
+_PLACES = {name: place for place, name in enumerate(SECTION_OF)}
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -135,7 +136,7 @@ class ToolRegistry:
 
 
 def _place(tool: Tool) -> int:
-    return list(SECTION_OF).index(tool.name)
+    return _PLACES.get(tool.name, len(_PLACES))
 
 
 def _surface(name: str, settings: Settings) -> PolicyStep | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from app.messages import Message
 from app.sessions.base import SessionStore
-from app.sessions.history import StoredMessage
+from app.sessions.stored import StoredMessage
 
 HI, HELLO, MORE, THERE = (
     Message("user", "hi"),

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.agents.loop import AgentTask, Answer, run_agent
+from app.agents.answer import Answer, AnswerMessage
+from app.agents.loop import AgentTask, run_agent
 from app.cancel import Cancel
 from app.errors import ToolChoiceUnmet, UpstreamError
 from app.events.types import Event, ModelFinished, ReasoningDelta, RunFinished, TextDelta, ToolCallDelta
@@ -172,11 +173,11 @@ def test_turns_stay_apart():
     task = AgentTask(
         [Candidate(provider, "m")], ModelCall("", ASKED), lambda *_: None, own_tools(up=lambda _: "ok"), 5
     )
-    answer, saved = Answer(MAX_BYTES), list[Message]()
+    answer, saved = Answer(MAX_BYTES), list[AnswerMessage]()
     happened = list(run_agent(task, answer, Cancel(), saved.extend))
     result = Message("tool", "ok", tool_call_id="c1", name="up")
     assert answer.messages == (Message("assistant", "Wait.", (call,)), result, Message("assistant", "Done."))
-    assert saved == [*answer.messages[:2]]
+    assert saved == [(answer.messages[0], "step"), (result, "step")]
     assert [turn.usage for turn in answer.turns] == [Usage(1, 2), Usage(10, 20)]
     assert happened[-1] == RunFinished("stop", Usage(11, 22))
     assert (answer.text, answer.tool_calls, answer.usage) == ("Wait.\n\nDone.", (), Usage(11, 22))

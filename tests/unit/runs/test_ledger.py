@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.agents.loop import Answer
+from app.agents.answer import Answer
 from app.config.agent_settings import AgentSettings
 from app.events.types import RunFinished
 from app.messages import Usage

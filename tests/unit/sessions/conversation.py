@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from app.messages import Message
-from app.sessions.history import RunState, StoredMessage, reconcile
+from app.messages import Message, ToolCall
+from app.sessions.history import reconcile
+from app.sessions.stored import MessageState, RunState, StoredMessage
 
 
 def user(text: str) -> Message:
@@ -15,6 +16,13 @@ def user(text: str) -> Message:
 
 def assistant(text: str) -> Message:
     return Message("assistant", text)
+
+
+def used_tool(number: int, text: str = "") -> list[Message]:
+    """A call of one of the agent's tools, after some text, and its result."""
+    call = ToolCall(f"own_{number}", "read", "{}")
+    result = Message("tool", f"result {number}", tool_call_id=call.id, name=call.name)
+    return [Message("assistant", text, (call,)), result]
 
 
 def stored(*messages: Message) -> list[StoredMessage]:
@@ -40,21 +48,31 @@ class Conversation:
         assert result.new
         return [one.message for one in self.kept if one.id in set(result.kept)] + list(result.new)
 
-    def run(self, incoming: Sequence[Message], answer: str | None, state: RunState) -> list[Message]:
-        """Answer a request: completely, in part (`aborted`), or not at all. Returns what the model saw."""
+    def run(
+        self, incoming: Sequence[Message], answer: str | None, state: RunState, steps: Sequence[str] = ()
+    ) -> list[Message]:
+        """Answer a request: completely, in part (`aborted`), or not at all. Returns what the model saw.
+
+        `steps` are texts, after each of which the agent uses a tool.
+        """
         seen = self.seen(incoming)
         result = reconcile(self.kept, incoming)
         self.run_number += 1
         self.kept = [one for one in self.kept if one.id in set(result.kept)]
         for message in result.new:
             self._add(message, state)
+        for number, text in enumerate(steps):
+            for message in used_tool(number, text):
+                self._add(message, state, is_step=True)
         if answer is not None:
             self._add(assistant(answer), state)
         return seen
 
-    def _add(self, message: Message, state: RunState) -> None:
+    def _add(self, message: Message, state: RunState, *, is_step: bool = False) -> None:
         self.last_id += 1
-        partial = state != "finished" and message.role == "assistant"
-        self.kept.append(
-            StoredMessage(self.last_id, self.run_number, message, "partial" if partial else "complete", state)
-        )
+        kept: MessageState = "complete"
+        if is_step:
+            kept = "step"
+        elif state != "finished" and message.role == "assistant":
+            kept = "partial"
+        self.kept.append(StoredMessage(self.last_id, self.run_number, message, kept, state))

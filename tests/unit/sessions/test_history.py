@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from app.messages import ImagePart, Message, TextPart, ToolCall
-from app.sessions.history import StoredMessage, reconcile
+from app.sessions.history import reconcile
+from app.sessions.stored import StoredMessage
 from tests.unit.sessions.conversation import Conversation, assistant, stored, user
 
 U1, A1, U2, A2, U3, A3 = (

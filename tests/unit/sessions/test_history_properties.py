@@ -6,7 +6,7 @@ The model never sees a message twice, nor one that the client does not have.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.messages import Message
+from app.sessions.stored import join_texts
 from tests.unit.sessions.conversation import Conversation, assistant, user
 
 pytestmark = pytest.mark.slow
@@ -31,6 +32,7 @@ class Step:
     where: int  # which question is edited
     blank: bool  # whether the answer is empty
     drops_cut: bool  # whether the client drops an answer that was cut short
+    tools: tuple[str, ...] = ()  # what the agent says before each use of a tool
 
 
 steps = st.lists(
@@ -41,6 +43,7 @@ steps = st.lists(
         where=st.integers(0, 5),
         blank=st.sampled_from([False, False, False, True]),
         drops_cut=st.booleans(),
+        tools=st.lists(st.sampled_from(["", "Let me look.", "One moment:\n", " "]), max_size=3).map(tuple),
     ),
     min_size=1,
     max_size=12,
@@ -68,10 +71,11 @@ class Client:
             self._ask()
 
     def receive(self, step: Step, answer: str | None) -> None:
-        if answer is None or not answer.strip() or (step.outcome == "aborted" and step.drops_cut):
+        if answer is None or (step.outcome == "aborted" and step.drops_cut):
             return
-        seen = answer[:-1] if step.outcome == "aborted" else answer
-        self.view.append(assistant(self._as_kept(seen)))
+        seen = join_texts((*step.tools, answer[:-1] if step.outcome == "aborted" else answer))
+        if seen.strip():
+            self.view.append(assistant(self._as_kept(seen)))
 
     def _ask(self) -> None:
         self.asked += 1
@@ -98,10 +102,18 @@ def questions_in(messages: Sequence[Message]) -> list[str]:
 
 
 def whole_answers_in(messages: Sequence[Message]) -> list[str]:
+    """The answers that were not cut short, without what the agent said before it used tools."""
     lines = [
         message.text.replace("\r\n", "\n").strip() for message in messages if message.role == "assistant"
     ]
-    return [text for text in lines if text.endswith("indeed")]
+    return [text[text.index("answer") :] for text in lines if text.endswith("indeed")]
+
+
+def are_paired(messages: Sequence[Message]) -> bool:
+    """Whether each call is followed by its result, and each result stands behind its call."""
+    calls = [[call.id for call in message.tool_calls] for message in messages]
+    results = [[message.tool_call_id] if message.role == "tool" else [] for message in messages]
+    return calls == [*results[1:], []]
 
 
 @settings(deadline=None)  # a loaded machine is not a fault
@@ -111,8 +123,9 @@ def test_for_a_client_that_resends_everything_the_model_sees_what_the_client_sho
     for number, step in enumerate(script):
         client.prepare(step)
         answer = answer_of(number, step)
-        seen = talk.run(client.view, answer, step.outcome)
+        seen = talk.run(client.view, answer, step.outcome, step.tools)
         assert questions_in(seen) == questions_in(client.view)
+        assert are_paired(seen)
         assert set(whole_answers_in(client.view)) <= set(whole_answers_in(seen))
         assert all(whole_answers_in(seen).count(text) == 1 for text in whole_answers_in(seen))
         client.receive(step, answer)
@@ -127,7 +140,7 @@ def test_a_failed_request_that_is_sent_again_looks_the_same_to_the_model(script,
         first = talk.run(client.view, None, "failed")
         assert talk.seen(client.view) == first
         answer = answer_of(number, step)
-        assert talk.run(client.view, answer, step.outcome) == first
+        assert talk.run(client.view, answer, step.outcome, step.tools) == first
         client.receive(step, answer)
 
 
@@ -139,7 +152,7 @@ def test_for_a_client_that_sends_only_the_newest_message_all_questions_are_seen(
     for number, step in enumerate(script):
         if not again:
             asked.append(f"question {number}")
-        seen = talk.run([user(asked[-1])], answer_of(number, step), step.outcome)
+        seen = talk.run([user(asked[-1])], answer_of(number, step), step.outcome, step.tools)
         assert questions_in(seen) == asked
         again = step.outcome != "finished" and step.act == "again"
 
@@ -149,13 +162,14 @@ def test_for_a_client_that_sends_only_the_newest_message_all_questions_are_seen(
 def test_a_client_that_sends_a_window_loses_nothing_and_repeats_nothing(script, size, habit):
     talk, client = Conversation(), Client(habit)
     for number, step in enumerate(script):
-        client.prepare(Step("say", step.outcome, 0, step.blank, step.drops_cut))
+        client.prepare(replace(step, act="say"))
         window = client.view[-size:]
         if not any(message.role == "assistant" for message in window):
             window = client.view[-1:]
         answer = answer_of(number, step)
-        seen = talk.run(window, answer, step.outcome)
+        seen = talk.run(window, answer, step.outcome, step.tools)
         assert questions_in(seen) == questions_in(client.view)
+        assert are_paired(seen)
         client.receive(step, answer)
 
 
