@@ -163,7 +163,7 @@ def _join_answers(answers: Sequence[Message]) -> Message:
     last = answers[-1]
     if len(answers) == 1:
         return last
-    texts = [one.text or one.refusal or "" for one in answers]
+    texts = [one.text if one.text.strip() else one.refusal or "" for one in answers]
     return last._replace(content=SEPARATOR.join(filter(None, texts)), refusal=None)
 
 

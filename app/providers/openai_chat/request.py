@@ -68,7 +68,7 @@ def _with_answered_results(messages: Sequence[Any]) -> Sequence[Any]:
 
 def _message(message: Message, provider: str) -> dict[str, Any]:
     role, content, tool_calls, tool_call_id, name, refusal, extra = message
-    if refusal and not content:
+    if refusal and isinstance(content, str) and not content.strip():
         content = refusal  # many servers do not know the field
     wire: dict[str, Any] = {
         "role": role,

@@ -49,6 +49,7 @@ def test_the_smallest_body():
         ),
         (Message("assistant", "Hello"), {"role": "assistant", "content": "Hello"}),
         (Message("assistant", ""), {"role": "assistant", "content": ""}),
+        (Message("assistant", " ", refusal="No."), {"role": "assistant", "content": "No."}),
         (
             Message("assistant", "", (ToolCall("c1", "up", "{not json"),)),
             {
