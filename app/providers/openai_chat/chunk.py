@@ -11,9 +11,15 @@ from app.providers.openai_chat.failure import ERROR_KEYS
 
 DONE = "[DONE]"
 
+MAX_TEXT = 2000  # of a text in place of a chunk that is read
+
 # What servers send to keep a connection alive: a word or a date.
 _PING = re.compile(rb"[A-Za-z0-9 .:,;_+/()*#=!?~-]{0,100}")
-_FAILURE = re.compile(rb"(?=.*\b(?:error|exception|fail(?:ed|ure)?|fatal)\b)[^\[\]{}<>]{1,2000}", re.I | re.S)
+_FAILURE = re.compile(
+    rb"(?=.*\b(?:error|exception|fail(?:ed|ure)?|fatal|unavailable|overloaded|time(?:d )?out|aborted|denied"
+    rb"|unauthorized|forbidden|bad gateway|too many requests|exceeded)\b)[^\[\]{}<>]+",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 def load_odd(payload: bytes, is_over: bool) -> Any:
@@ -29,8 +35,8 @@ def load_odd(payload: bytes, is_over: bool) -> Any:
     try:
         chunk = load_json(payload)
     except ValueError as error:
-        if _FAILURE.fullmatch(payload):
-            return {"error": payload.decode("utf-8", "replace")}
+        if _FAILURE.fullmatch(payload[:MAX_TEXT]):
+            return {"error": payload[:MAX_TEXT].decode("utf-8", "replace")}
         if _PING.fullmatch(payload):
             return None
         raise UpstreamError("The provider sent something that is not JSON.") from error

@@ -89,7 +89,13 @@ def test_plain_text_in_order_passes_as_the_same_object(messages):
             [],
         ),
         (
-            (user(), assistant("one"), Message("assistant", " ", refusal="No."), assistant("", "c"), user("b")),
+            (
+                user(),
+                assistant("one"),
+                Message("assistant", " ", refusal="No."),
+                assistant("", "c"),
+                user("b"),
+            ),
             (user(), assistant("one\n\nNo."), user("b")),
             [3],
         ),

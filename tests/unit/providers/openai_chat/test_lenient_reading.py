@@ -18,6 +18,7 @@ from app.events.types import (
     ToolCallDelta,
 )
 from app.messages import Usage
+from app.providers.http.secrets import Secrets
 from app.providers.http.sse import JsonSseDecoder
 from app.providers.openai_chat import tool_calls
 from app.providers.openai_chat.answer_body import read_whole
@@ -94,6 +95,21 @@ def test_a_failure_in_any_form_is_no_answer(chunk: Any):
 )
 def test_what_only_looks_like_a_failure_is_none(chunk: Any):
     assert text_of(delta(content="a"), chunk, delta(content="b"), STOP) == "ab"
+
+
+@pytest.mark.parametrize(
+    "text", ["Internal Server Error", "error: it broke", "stream timeout", "503 Service Unavailable\nRetry."]
+)
+def test_a_text_that_names_a_failure_is_one(text: str):
+    with pytest.raises(GatewayError, match=text.split("\n")[0]):
+        read({"choices": [{"delta": {"content": "half"}}]}, text.encode(), b"[DONE]")
+
+
+def test_a_failure_in_plain_text_has_no_secret():
+    stream = ChatStream(Secrets(("provider-key-canary",)))
+    with pytest.raises(GatewayError) as raised:
+        stream.read(b"error: bad key provider-key-canary")
+    assert "provider-key-canary" not in raised.value.message
 
 
 def test_a_message_in_place_of_an_answer_explains_why_there_is_none():
