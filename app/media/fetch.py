@@ -1,4 +1,4 @@
-"""Fetch an image that a request names by URL, without access to the local network (docs/images.md#by-url).
+"""Fetch what a URL names, without access to the local network (docs/images.md#by-url, docs/tools.md#the-web).
 
 This is the defence against server-side request forgery (SSRF). A name is resolved once, all its addresses
 must be public, and the connection goes to the address that was checked, so that a name which resolves
@@ -11,7 +11,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,22 +20,13 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import certifi
 
-from app.config.settings import ImageSettings
-from app.errors import InvalidRequest
 from app.media.addresses import is_public
 from app.media.connection import Deadline, PinnedConnection
-from app.media.kinds import readable, require_image
-from app.media.location import Location
 from app.media.target import Target, Unfetchable, load_target
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MAX_ADDRESSES = 4
 MiB = 1024 * 1024
-
-
-class FetchedImage(NamedTuple):
-    mime: str
-    content: bytes
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -50,57 +41,84 @@ def trusted_tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=certifi.where())
 
 
+def by_address(_host: str) -> bool | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How names are resolved, which addresses may be connected to, and the TLS context; replaced in tests."""
+    """How names are resolved, which addresses may be connected to, and the TLS context; replaced in tests.
+
+    `may_reach(host)` says of a host whether it may be reached whatever its address is; None leaves it to the
+    address.
+    """
 
     resolve: Callable[[str, int], Sequence[str]] = resolve
     is_public: Callable[[str], bool] = is_public
     tls: Callable[[], ssl.SSLContext] = trusted_tls
+    may_reach: Callable[[str], bool | None] = by_address
 
 
 INTERNET = Network()
 
 
-def fetch_image(
-    url: str, where: Location, limits: ImageSettings, network: Network = INTERNET
-) -> FetchedImage:
-    """The image at `url`; `where` in the request it is named.
+class Blocked(Unfetchable):
+    """The host may not be reached, by its name or its address."""
 
-    Takes at most `limits.timeout_seconds`, redirects included (the time to resolve a name counts, but the
-    lookup cannot be interrupted from here). Raises InvalidRequest.
+
+class FetchRules(NamedTuple):
+    """How a URL is fetched. `max_bytes` of the body are read: a longer one is refused, or cut if `cuts`.
+
+    An empty `allowlist` allows all hosts. `any_status`: an answer other than 200 is one, too.
     """
-    try:
-        content = _follow(url, limits, network, Deadline(limits.timeout_seconds))
-    except TimeoutError as error:
-        raise too_slow(where, limits) from error
-    except Unfetchable as error:
-        raise where.error(f"the image cannot be fetched: {error}") from error
-    return FetchedImage(require_image(content, limits.allowed_mimes, where), content)
+
+    max_bytes: int
+    max_redirects: int
+    timeout_seconds: float
+    accept: str
+    user_agent: str = "openclaw-gateway"
+    allowlist: Sequence[str] = ()
+    cuts: bool = False
+    any_status: bool = False
 
 
-def too_slow(where: Location, limits: ImageSettings) -> InvalidRequest:
-    """The error for a fetch that has used up its time."""
-    return where.error(f"the image could not be fetched within {limits.timeout_seconds:g} s")
+class Fetched(NamedTuple):
+    """`url` is the last one, after redirects; `kind` the Content-Type as it was sent."""
+
+    url: str
+    status: int
+    kind: str
+    content: bytes
+    is_cut: bool
 
 
-def _follow(url: str, limits: ImageSettings, network: Network, deadline: Deadline) -> bytes:
-    for _ in range(limits.max_redirects + 1):
-        target = load_target(url, limits.url_allowlist)
-        with _answer(target, limits, network, deadline) as response:
+def fetch(
+    url: str, rules: FetchRules, network: Network = INTERNET, headers: Mapping[str, str] | None = None
+) -> Fetched:
+    """What is at `url`. `headers` go to its host alone, not where it redirects to.
+
+    Takes at most `rules.timeout_seconds`, redirects included (the time to resolve a name counts, but the
+    lookup cannot be interrupted from here). Raises TimeoutError and Unfetchable.
+    """
+    deadline = Deadline(rules.timeout_seconds)
+    own = dict(headers or {})
+    for _ in range(rules.max_redirects + 1):
+        target = load_target(url, rules.allowlist)
+        with _answer(target, rules, network, deadline, own) as response:
             if response.status not in REDIRECTS:
-                return _read(response, limits.max_bytes)
+                return _read(response, target, rules)
             url = _next_url(response, target)
-    raise Unfetchable(f"it is redirected more than {limits.max_redirects} times")
+        own = {}
+    raise Unfetchable(f"it is redirected more than {rules.max_redirects} times")
 
 
 @contextmanager
 def _answer(
-    target: Target, limits: ImageSettings, network: Network, deadline: Deadline
+    target: Target, rules: FetchRules, network: Network, deadline: Deadline, headers: Mapping[str, str]
 ) -> Iterator[http.client.HTTPResponse]:
     connection = _connect(target, network, deadline)
     try:
-        connection.request("GET", target.path, headers=_headers(target, limits))
+        connection.request("GET", target.path, headers={**_headers(target, rules), **headers})
         yield connection.getresponse()
     except TimeoutError:
         raise
@@ -110,11 +128,11 @@ def _answer(
         connection.hang_up()
 
 
-def _headers(target: Target, limits: ImageSettings) -> dict[str, str]:
+def _headers(target: Target, rules: FetchRules) -> dict[str, str]:
     return {
         "Host": target.authority,
-        "User-Agent": "openclaw-gateway",
-        "Accept": ", ".join(readable(limits.allowed_mimes)) or "image/*",
+        "User-Agent": rules.user_agent,
+        "Accept": rules.accept,
         "Accept-Encoding": "identity",
         "Connection": "close",
     }
@@ -142,14 +160,17 @@ def _connect(target: Target, network: Network, deadline: Deadline) -> PinnedConn
 
 
 def _checked_addresses(target: Target, network: Network) -> Sequence[str]:
+    allowed = network.may_reach(target.host)
+    if allowed is False:
+        raise Blocked("its host is blocked")
     try:
         addresses = network.resolve(target.host, target.port)
     except (OSError, UnicodeError) as error:
         raise Unfetchable("its host name is not known") from error
     if not addresses:
         raise Unfetchable("its host name is not known")
-    if not all(network.is_public(address) for address in addresses):
-        raise Unfetchable("its host is not on the public internet")
+    if not allowed and not all(network.is_public(address) for address in addresses):
+        raise Blocked("its host is not on the public internet")
     return addresses
 
 
@@ -166,18 +187,20 @@ def _next_url(response: http.client.HTTPResponse, target: Target) -> str:
         raise Unfetchable("its host redirects to a malformed URL") from error
 
 
-def _read(response: http.client.HTTPResponse, most: int) -> bytes:
-    """The body, of at most `most` bytes, whatever its headers say. Raises Unfetchable."""
-    if response.status != 200:
+def _read(response: http.client.HTTPResponse, target: Target, rules: FetchRules) -> Fetched:
+    """The body, whatever its headers say. Raises Unfetchable."""
+    if response.status != 200 and not rules.any_status:
         raise Unfetchable(f"its host answered with status {response.status}")
     if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise Unfetchable("its host sends it compressed though asked not to")
-    too_large = Unfetchable(f"it is larger than {most / MiB:g} MiB")
-    if response.length is not None and response.length > most:
+    too_large = Unfetchable(f"it is larger than {rules.max_bytes / MiB:g} MiB")
+    if not rules.cuts and response.length is not None and response.length > rules.max_bytes:
         raise too_large
-    content = response.read(most + 1)
-    if len(content) > most:
+    content = response.read(rules.max_bytes + 1)
+    is_cut = len(content) > rules.max_bytes
+    if is_cut and not rules.cuts:
         raise too_large
-    if response.length:
+    if response.length and not is_cut:
         raise Unfetchable("its host broke off in the middle of it")
-    return content
+    kind = response.headers.get("Content-Type", "")
+    return Fetched(target.url, response.status, kind, content[: rules.max_bytes], is_cut)

@@ -13,7 +13,8 @@ import re
 from app.concurrency.deadline import time_limit
 from app.config.settings import ChatCompletionsSettings
 from app.errors import UnsupportedValue
-from app.media.fetch import INTERNET, Network, fetch_image, too_slow
+from app.media.fetch import INTERNET, Network
+from app.media.image_url import fetch_image, too_slow
 from app.media.kinds import require_allowed, require_image
 from app.media.location import Location
 from app.messages import ImagePart

@@ -13,6 +13,8 @@ from app.tools.builtin.ls import ls
 from app.tools.builtin.progress_card import progress_card
 from app.tools.builtin.read import read
 from app.tools.builtin.view_image import view_image
+from app.tools.builtin.web_fetch import WebFetchTool
+from app.tools.builtin.web_search import WebSearchTool
 from app.tools.builtin.write import write
 from app.tools.registry import ToolRegistry
 
@@ -34,4 +36,5 @@ def build_tools(settings: Callable[[], Settings]) -> Tools:
     """`settings` gives the present settings. Building opens nothing."""
     registry = ToolRegistry(settings)
     registry.add(read(), write(), edit(), ls(), apply_patch(), view_image(), progress_card())
+    registry.add(WebFetchTool().tool(), WebSearchTool().tool())
     return Tools(registry=registry)

@@ -10,7 +10,8 @@ import pytest
 
 from app.config.settings import ImageSettings
 from app.errors import InvalidRequest
-from app.media.fetch import INTERNET, Network, fetch_image
+from app.media.fetch import INTERNET, Network
+from app.media.image_url import fetch_image
 from app.media.location import Location
 from tests.unit.media.image_host import Answer, ImageHost, head, ok, png, redirect
 

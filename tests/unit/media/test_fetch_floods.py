@@ -20,7 +20,8 @@ FLOODS: dict[str, Answer] = {
 FETCH = """
     from app.config.settings import ImageSettings
     from app.errors import InvalidRequest
-    from app.media.fetch import Network, fetch_image
+    from app.media.fetch import Network
+    from app.media.image_url import fetch_image
     from app.media.location import Location
 
     turns = []

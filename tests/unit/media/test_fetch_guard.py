@@ -9,7 +9,8 @@ import pytest
 from app.config.settings import ImageSettings
 from app.errors import InvalidRequest
 from app.media.addresses import is_public
-from app.media.fetch import Network, fetch_image
+from app.media.fetch import Network
+from app.media.image_url import fetch_image
 from app.media.location import Location
 from tests.unit.media.image_host import ImageHost, ok, png, redirect
 

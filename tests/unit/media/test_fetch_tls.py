@@ -12,7 +12,8 @@ import pytest
 
 from app.config.settings import ImageSettings
 from app.errors import InvalidRequest
-from app.media.fetch import Network, fetch_image, trusted_tls
+from app.media.fetch import Network, trusted_tls
+from app.media.image_url import fetch_image
 from app.media.location import Location
 from tests.unit.media.image_host import ImageHost, ok, png, redirect
 
