@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tests.support.provider import ScriptedProvider
 from tests.support.sessions import delete_sessions
 
 StartGateway = Callable[..., GatewayProcess]
+ShareGateway = Callable[[dict[str, Any]], GatewayProcess]
 
 
 @pytest.fixture(scope="session")
@@ -26,19 +28,38 @@ def provider(_shared_provider: ScriptedProvider) -> ScriptedProvider:
 
 
 @pytest.fixture(scope="session")
-def _shared_gateway(
-    _shared_provider: ScriptedProvider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[GatewayProcess]:
-    gateway = GatewayProcess(tmp_path_factory.mktemp("gateway"), config_for(_shared_provider.url))
-    yield gateway.start()
-    assert gateway.stop() == 0, gateway.log
+def _shared_gateways(_shared_provider: ScriptedProvider) -> Iterator[dict[str, GatewayProcess]]:
+    """Those that run, by their configuration."""
+    gateways: dict[str, GatewayProcess] = {}
+    yield gateways
+    for gateway in gateways.values():
+        assert gateway.stop() == 0, gateway.log
 
 
 @pytest.fixture
-def gateway(_shared_gateway: GatewayProcess, provider: ScriptedProvider) -> GatewayProcess:
-    """One gateway, without sessions, for all tests that leave it otherwise as they found it."""
-    delete_sessions(_shared_gateway)
-    return _shared_gateway
+def share_gateway(
+    _shared_gateways: dict[str, GatewayProcess],
+    provider: ScriptedProvider,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ShareGateway:
+    """One gateway, without sessions, for all tests that want the same configuration and leave it otherwise as
+    they found it.
+    """
+
+    def share(config: dict[str, Any]) -> GatewayProcess:
+        name = json.dumps(config)
+        if name not in _shared_gateways:
+            _shared_gateways[name] = GatewayProcess(tmp_path_factory.mktemp("gateway"), config).start()
+        delete_sessions(_shared_gateways[name])
+        return _shared_gateways[name]
+
+    return share
+
+
+@pytest.fixture
+def gateway(share_gateway: ShareGateway, provider: ScriptedProvider) -> GatewayProcess:
+    """The one that most tests share."""
+    return share_gateway(config_for(provider.url))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import StartGateway
+from tests.e2e.conftest import ShareGateway
 from tests.support.gateway import GatewayProcess, config_for
 from tests.support.provider import ScriptedProvider, Step, done, finish, reasoning, says, text
 
@@ -52,12 +52,12 @@ ANSWERS = {
 
 
 @pytest.fixture
-def gateway(start_gateway: StartGateway, provider: ScriptedProvider) -> GatewayProcess:
+def gateway(share_gateway: ShareGateway, provider: ScriptedProvider) -> GatewayProcess:
     """A gateway with two providers, `test` and `other`, behind one address."""
     config = config_for(provider.url)
     providers = config["models"]["providers"]
     providers["other"] = {**providers["test"]}
-    return start_gateway(config)
+    return share_gateway(config)
 
 
 def ask(gateway: GatewayProcess, messages: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from app.auth.method_scopes import METHOD_SCOPES
 from app.sessions.keys import space_name, space_of
-from tests.e2e.conftest import StartGateway
+from tests.e2e.conftest import ShareGateway, StartGateway
 from tests.support.gateway import GatewayProcess
 from tests.support.operator import Operator, connect_params
 from tests.support.provider import ScriptedProvider, finish, hang, pause, says, text, usage
@@ -24,6 +24,12 @@ CAPPED = {"x-openclaw-scopes": "operator.read, operator.write"}
 @pytest.fixture
 def gateway(start_gateway: StartGateway, provider: ScriptedProvider) -> GatewayProcess:
     return start_gateway(proxy_config(provider.url))
+
+
+@pytest.fixture
+def shared(share_gateway: ShareGateway, provider: ScriptedProvider) -> GatewayProcess:
+    """For tests that only ask, and see nothing of what others have left."""
+    return share_gateway(proxy_config(provider.url))
 
 
 def state_of(client: Operator) -> Any:
@@ -210,9 +216,9 @@ def test_presence_and_health_show_a_user_its_own(gateway: GatewayProcess, provid
     ],
 )
 def test_the_numbers_of_all_users_together_are_for_operators(
-    gateway: GatewayProcess, user: str, headers: dict[str, str], status: int
+    shared: GatewayProcess, user: str, headers: dict[str, str], status: int
 ) -> None:
-    answer = gateway.request("GET", "/metrics", headers={USER_HEADER: user, **headers})
+    answer = shared.request("GET", "/metrics", headers={USER_HEADER: user, **headers})
     assert answer.status == status
     if status == 403:
         assert answer.error["code"] == "missing_scope"
@@ -237,16 +243,16 @@ def test_the_numbers_of_all_users_together_are_for_operators(
     ],
 )
 def test_scopes_come_from_the_principal(
-    gateway: GatewayProcess, user: str, headers: dict[str, str], asked: Any, granted: list[str]
+    shared: GatewayProcess, user: str, headers: dict[str, str], asked: Any, granted: list[str]
 ) -> None:
-    with connected(gateway, user, headers=headers, scopes=asked) as client:
+    with connected(shared, user, headers=headers, scopes=asked) as client:
         assert client.hello["auth"]["scopes"] == granted
         config = client.response(client.request("config.set", {"raw": "{}", "baseHash": "x"}))["error"]
         assert (config["message"] == "missing scope: operator.admin") is ("operator.admin" not in granted)
     # Over HTTP nothing is asked for: what the user has counts.
     caps = {name.replace("-", "_"): value for name, value in headers.items()}
     limited = headers.get("x-openclaw-scopes", headers.get("x-clawdbot-scopes"))
-    answer = ask(gateway, user, "hi", **caps)
+    answer = ask(shared, user, "hi", **caps)
     if limited in ("", "operator.read"):
         assert (answer.status, answer.error["code"]) == (403, "missing_scope")
     else:

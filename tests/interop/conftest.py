@@ -8,11 +8,25 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import _shared_gateway, _shared_provider, gateway, provider, start_gateway
+from tests.e2e.conftest import (
+    _shared_gateways,
+    _shared_provider,
+    gateway,
+    provider,
+    share_gateway,
+    start_gateway,
+)
 from tests.interop.installed import HERE, JS, node_with_packages, python_with_packages
 from tests.support.gateway import TOKEN, GatewayProcess, clean_environment
 
-__all__ = ["_shared_gateway", "_shared_provider", "gateway", "provider", "start_gateway"]
+__all__ = [
+    "_shared_gateways",
+    "_shared_provider",
+    "gateway",
+    "provider",
+    "share_gateway",
+    "start_gateway",
+]
 
 StartScript = Callable[..., subprocess.Popen[str]]
 RunScript = Callable[..., Any]
