@@ -36,8 +36,8 @@ class GatewayRequest(Request):
     @property
     def is_upgrade(self) -> bool:
         """Whether the request asks for WebSocket: any other `Upgrade` is ignored, as RFC 9110 7.8 allows."""
-        upgrade: str = self.environ.get("HTTP_UPGRADE", "")
-        return upgrade.lower() == "websocket"
+        upgrade: str | None = self.environ.get("HTTP_UPGRADE")
+        return upgrade is not None and upgrade.lower() == "websocket"
 
 
 def sent_header(environ: Mapping[str, Any], name: str) -> str | None:

@@ -67,6 +67,7 @@ class ServerRequest(Request):  # type: ignore[misc]
 
     max_buffer_headers: int
     body: Any
+    _asks_to_close: bool | None = None  # whether its headers say so; None until somebody has asked
 
     def parse(self, unreader: Any) -> Any:
         # Headers that come in small pieces are searched again from the start with each of them.
@@ -79,10 +80,14 @@ class ServerRequest(Request):  # type: ignore[misc]
             self.body = Body(LengthReader(self.unreader, 0))
 
     def should_close(self) -> bool:
-        """Asked before the answer's headers, which then have `Connection: close`, and after its end."""
+        """Asked before the answer's headers, which then have `Connection: close`, and twice after its end."""
         if not self.must_close and has_unread_body(self, MAX_UNREAD_BODY):
             self.force_close()
-        return bool(super().should_close())
+        if self.must_close:
+            return True
+        if self._asks_to_close is None:
+            self._asks_to_close = bool(super().should_close())
+        return self._asks_to_close
 
 
 class ServerParser(RequestParser):  # type: ignore[misc]
