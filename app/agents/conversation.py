@@ -72,9 +72,9 @@ def _is_plain(messages: Sequence[Message]) -> bool:
     firsts, seconds = roles[::2], roles[1::2]
     if firsts.count(first) < len(firsts) or seconds.count(second) < len(seconds):
         return False
-    answers = plain[1::2] if first == "user" else plain[::2]
+    answers = [*map(_content, plain[1::2] if first == "user" else plain[::2])]
     try:
-        return all(map(str.strip, map(_content, answers)))
+        return all(answers) and not any(map(str.isspace, answers))
     except TypeError:  # parts
         return False
 

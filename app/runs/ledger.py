@@ -17,10 +17,11 @@ from app.sessions.keys import shown_run_id
 MAX_CHARACTERS = 32 * 1024 * 1024  # of all answers together
 
 
-class EndedRun(msgspec.Struct, frozen=True):
+class EndedRun(msgspec.Struct, frozen=True, gc=False):
     """What is remembered of a run. Times are seconds since 1970; `model` is `provider/model`.
 
-    `text` is the answer, "" if the run failed.
+    `text` is the answer, "" if the run failed. Plain data, of which there may be a thousand: the garbage
+    collector need not look at it.
     """
 
     id: str
