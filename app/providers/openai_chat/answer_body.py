@@ -83,9 +83,11 @@ def read_whole(body: bytes, secrets: Secrets | None, provider: str | None = None
     Raises UpstreamError if it is not a chat completion, and what `ChatStream` raises.
     """
     stream = ChatStream(secrets, provider)
-    for document in documents_of(body):
+    documents = documents_of(body)
+    for document in documents:
         yield from stream.read(document)
     if not stream.has_choices:
         raise UpstreamError("The provider answered with JSON that is no chat completion.")
-    stream.done = True
+    if len(documents) == 1:  # one that has been parsed is whole; of several the last may be missing
+        stream.done = True
     yield from stream.finish()

@@ -18,7 +18,7 @@ from app.providers.openai_chat.content import HalfCharacters
 logger = logging.getLogger("app.providers")
 
 MAX_CHECKS = 1000  # how often the arguments of one call are looked at as a whole
-PLACEHOLDER = "{}"  # some servers send it with the name, and then the arguments
+PLACEHOLDERS = ("{}", "null")  # some servers send one with the name, and then the arguments
 
 
 class PartialCall:
@@ -79,7 +79,7 @@ class PartialCall:
             return [ToolCallDelta(self.index, call_id, arguments=arguments)] if arguments else []
         if not self.name or self.is_blank:
             return []
-        self.is_placeholder = self.arguments == PLACEHOLDER and (self.is_placeholder or not was_named)
+        self.is_placeholder = self.arguments in PLACEHOLDERS and (self.is_placeholder or not was_named)
         return [] if self.is_placeholder else self._announce(was_named, arguments)
 
     def release(self) -> list[ToolCallDelta]:

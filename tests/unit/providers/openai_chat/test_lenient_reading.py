@@ -481,6 +481,14 @@ def test_a_document_in_lines_is_a_stream():
     ]
 
 
+def test_a_document_in_lines_without_a_reason_is_truncated():
+    chunk = raw({"choices": [{"delta": {"content": "Hi"}}]})
+    with pytest.raises(UpstreamTruncated):
+        list(read_whole(chunk + b"\n" + chunk, None))
+    whole = list(read_whole(chunk + b"\n" + chunk + b"\ndata: [DONE]\n", None))
+    assert whole == [TextDelta("Hi"), TextDelta("Hi"), ModelFinished("stop")]
+
+
 def test_a_document_without_a_reason_is_truncated_if_it_has_a_place_for_one():
     def document(**more: Any) -> bytes:
         return raw({"choices": [{"message": {"content": "Hi"}, **more}]})
