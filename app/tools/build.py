@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from app.concurrency.native_thread import NativeThread
 from app.config.settings import Settings
 from app.tools.builtin.apply_patch import apply_patch
 from app.tools.builtin.edit import edit
 from app.tools.builtin.ls import ls
+from app.tools.builtin.memory import MemoryTools
 from app.tools.builtin.progress_card import progress_card
 from app.tools.builtin.read import read
 from app.tools.builtin.view_image import view_image
@@ -27,9 +29,12 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     registry: ToolRegistry
+    closing: Sequence[Callable[[], object]] = ()
 
     def close(self) -> None:
         """End the processes and close the connections of tools."""
+        for close in self.closing:
+            close()
 
 
 def build_tools(settings: Callable[[], Settings]) -> Tools:
@@ -37,4 +42,6 @@ def build_tools(settings: Callable[[], Settings]) -> Tools:
     registry = ToolRegistry(settings)
     registry.add(read(), write(), edit(), ls(), apply_patch(), view_image(), progress_card())
     registry.add(WebFetchTool().tool(), WebSearchTool().tool())
-    return Tools(registry=registry)
+    memory_thread = NativeThread()  # of its own: the database's must not wait for notes to be read
+    registry.add(*MemoryTools(memory_thread).tools())
+    return Tools(registry=registry, closing=[memory_thread.close])
