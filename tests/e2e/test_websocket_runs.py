@@ -322,7 +322,7 @@ def test_inject(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
         assert messages[-1]["content"] == event["message"]["content"]
         assert messages[-1]["content"][0]["text"] == "[note]\n\nBy the way."
     gateway.chat({"messages": [{"role": "user", "content": "go on"}]}, x_openclaw_session_key="ws-inject")
-    assert ("assistant", "[note]\n\nBy the way.") in provider.messages()
+    assert ("assistant", "echo: hi\n\n[note]\n\nBy the way.") in provider.messages()
 
 
 def test_twenty_megabytes_to_a_slow_reader(gateway: GatewayProcess, provider: ScriptedProvider) -> None:

@@ -19,10 +19,14 @@ _RUNNING = (
 def delete_sessions(gateway: GatewayProcess) -> None:
     """Delete all sessions of a running gateway, the main ones too, and end what runs in them.
 
-    So no test depends on what another one has left in a session of the same name.
+    So no test depends on what another one has left in a session of the same name. A gateway makes the file
+    and its tables when it first needs them.
     """
-    with closing(sqlite3.connect(gateway.state / "gateway.sqlite", PATIENCE)) as database:
-        if database.execute(_TABLE).fetchone() is None:  # no session yet
+    path = gateway.state / "gateway.sqlite"
+    if not path.exists():
+        return
+    with closing(sqlite3.connect(path, PATIENCE)) as database:
+        if database.execute(_TABLE).fetchone() is None:
             return
         wait_until(lambda: not _end_runs(gateway, database), PATIENCE, "end of the runs of the test before")
         with database:
