@@ -17,6 +17,7 @@ from app.concurrency.background import is_patched
 
 MAX_SLICE = 0.005  # seconds that one greenlet works without letting the loop turn
 MAX_TURN = 0.05  # seconds that all of them may take in one turn of the loop
+MAX_WAIT = 1.0  # seconds that one greenlet waits while others take up each turn
 # Above that of sockets and timers, so that a waiting greenlet goes on after one turn, however busy the loop
 # is. At their own priority it would wait until the loop had nothing else to do.
 PRIORITY = 1
@@ -42,8 +43,10 @@ def give_way() -> None:
     """
     if monotonic() - _Turn.began_at < MAX_SLICE or not is_patched():
         return
-    # All that wait go on in the next turn, one after the other, so each looks again whether it is over.
-    while _is_over():
+    # All that wait go on in the next turn, one after the other, so each looks again whether it is over. The
+    # event loop begins with the one that came last, so the first would wait for ever while others come.
+    patience = monotonic() + MAX_WAIT
+    while _is_over() and monotonic() < patience:
         gevent.idle(PRIORITY)
 
 

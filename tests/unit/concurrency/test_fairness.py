@@ -90,6 +90,26 @@ def test_a_turn_is_bounded_however_many_greenlets_wait():
     assert output.split() == ["True", "True"]
 
 
+def test_none_waits_for_ever_while_others_take_up_each_turn():
+    output = patched(
+        HOG
+        + """
+    until, waits = time.monotonic() + 6, []
+
+    def big():
+        while time.monotonic() < until:
+            began = time.monotonic()
+            give_way()
+            waits.append(time.monotonic() - began)
+            work(0.02)
+
+    gevent.joinall([gevent.spawn(big) for _ in range(20)])
+    print(max(waits) < 4)
+    """
+    )
+    assert output.split() == ["True"]
+
+
 def test_starting_timers_does_not_count_as_a_turn():
     """In a callback gevent moves the loop's time when a timer is started, as each time limit does."""
     output = patched(
