@@ -345,3 +345,25 @@ def test_names_are_the_same_over_websocket(start_gateway: StartGateway, provider
         client.receive()
         error = client.refusal("connect", connect_params(auth=None))
         assert (error["code"], client.close_code()[0]) == ("FORBIDDEN", 1008)
+
+
+def test_without_a_list_of_admins_nobody_is_one(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    """Whatever a user asks for, over WebSocket as over HTTP."""
+    config = proxy_config(provider.url)
+    del config["gateway"]["auth"]["trustedProxy"]["adminUsers"]
+    gateway = start_gateway(config)
+    with connected(gateway, "ann") as ann:
+        key = say(ann, SECRET, KEY, RUN)["sessionKey"]
+        with connected(gateway, "bob", scopes=["operator.admin"]) as bob:
+            seen = [
+                bob.response(bob.request("sessions.list")),
+                bob.response(bob.request("chat.history", {"sessionKey": key})),
+                bob.response(bob.request("agent", {"message": "hi", "idempotencyKey": RUN})),
+                bob.response(bob.request("config.get")),
+                bob.response(bob.request("sessions.delete", {"key": key})),
+            ]
+            assert SECRET not in json.dumps(seen)
+            assert [one["ok"] for one in seen[-2:]] == [False, False]
+        assert len(ann.call("chat.history", {"sessionKey": key})["messages"]) == 2
