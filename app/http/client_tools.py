@@ -11,7 +11,10 @@ CHOICES = ("none", "auto", "required")
 
 
 class ClientTools(msgspec.Struct, frozen=True):
-    """`choice` is as in `app.providers.base.ModelCall`; a choice of `none` leaves no tools."""
+    """`choice` is as in `app.providers.base.ModelCall`.
+
+    Whether there is a tool of the chosen name is decided where the agent's own are known.
+    """
 
     specs: tuple[ToolSpec, ...] = ()
     choice: str | None = None
@@ -22,15 +25,7 @@ def load_tools(tools: object, choice: object) -> ClientTools:
     specs = _load_specs(tools)
     if choice is None:
         return ClientTools(specs)
-    wanted = _load_choice(choice)
-    if not specs:
-        raise InvalidRequest("`tool_choice` needs `tools`.", param="tool_choice")
-    kind, _, name = wanted.partition(":")
-    if name and all(spec.name != name for spec in specs):
-        raise InvalidRequest(
-            f"`tool_choice` names {name[:80]!r}, which is not in `tools`.", param="tool_choice"
-        )
-    return ClientTools() if kind == "none" else ClientTools(specs, wanted)
+    return ClientTools(specs, _load_choice(choice))
 
 
 def refuse_functions(functions: object, choice: object) -> None:

@@ -75,6 +75,11 @@ class ProviderRegistry:
             return False
         return not settings.models or any(one.id == model for one in settings.models)
 
+    def is_small(self, provider: str) -> bool:
+        """Whether the provider's models are too small to choose tools by themselves."""
+        settings = self._settings.get(provider)
+        return settings is not None and settings.api == "local"
+
     def default_model(self) -> tuple[str, str]:
         """The model of agents that name none, `provider/model`, and the reason for the choice."""
         if name := self._first_default(needs_local_package=False):

@@ -10,12 +10,12 @@ import msgspec
 
 from app.agents.answer import Answer
 from app.cancel import Cancel
-from app.config.agent_settings import AgentSettings
 from app.errors import GatewayError
 from app.events.log import EventLog
 from app.events.types import Event, FinishReason, RunFailed
 from app.ids import new_run_id
 from app.messages import Extra, ToolCall, Usage
+from app.runs.plan import RunPlan
 from app.runs.request import RunRequest
 from app.sessions.keys import is_visible, owned_run_id, shown_run_id
 
@@ -86,10 +86,11 @@ class PausedClock:
 class Run:
     """Returned by `RunService.start`. Its holder may follow it and stop it."""
 
-    def __init__(self, request: RunRequest, agent: AgentSettings, answer: Answer) -> None:
+    def __init__(self, request: RunRequest, plan: RunPlan, answer: Answer) -> None:
         self.id = request.run_id or new_run_id(request.id_prefix)
         self.request = request
-        self.agent = agent
+        self.plan = plan
+        self.agent = plan.agent
         self.answer = answer
         self.cancel = Cancel()
         self.log = EventLog()

@@ -153,9 +153,8 @@ class RunService:
             raise UnknownAgent(f"Unknown agent {request.route.agent_id!r}.")
         if (other := self._active.get(request.run_id or "")) is not None:
             raise IdempotencyKeyReused(f"A run with the id {other.shown_id!r} is going on.")
-        self._tasks.check(request, agent)
-        answer = Answer(settings.limits.answer_bytes)
-        return Run(request, agent, answer)
+        plan = self._tasks.plan(request, agent)
+        return Run(request, plan, Answer(settings.limits.answer_bytes))
 
     def _accept(self, run: Run) -> RunSlots:
         """Take the run's place in its session's lane, and store its new messages."""

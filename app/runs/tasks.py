@@ -7,21 +7,20 @@ from functools import partial
 
 from app.agents.fallback import ObserveFailure
 from app.agents.loop import AgentTask
-from app.agents.prompt import PromptFacts, build_system_prompt, local_now
+from app.agents.prompt import with_instructions
 from app.agents.tool_calls import AgentTools
-from app.agents.workspace import Workspace
 from app.config.agent_settings import AgentSettings
 from app.config.settings import Settings
 from app.errors import InvalidRequest
-from app.messages import Message, with_system
+from app.messages import Message, ToolSpec, with_system
 from app.providers.base import ModelCall
-from app.providers.registry import Candidate, ProviderRegistry
+from app.providers.registry import ProviderRegistry
+from app.runs.plan import RunPlan
+from app.runs.prompts import SystemPrompts
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.tools.base import RunContext
 from app.tools.registry import Selection, ToolRegistry
-
-CHECK_SECONDS = 0.5  # how often a workspace is checked for changes
 
 BuildTask = Callable[[Run, Sequence[Message]], AgentTask]
 
@@ -40,40 +39,45 @@ class TaskBuilder:
         self._providers = providers
         self._tools = tools
         self._observe_failure = observe_failure
-        self._workspaces: dict[str, Workspace] = {}
+        self.prompts = SystemPrompts()
 
-    def check(self, request: RunRequest, agent: AgentSettings) -> None:
-        """Raise InvalidRequest if the run cannot be accepted: there is no such model, no tool is left of
-        those that are allowed, or one of the caller's tools has the name of the agent's own.
+    def plan(self, request: RunRequest, agent: AgentSettings) -> RunPlan:
+        """What the run is to have. Raises InvalidRequest if it cannot be accepted: there is no such model, no
+        tool is left of those that are allowed, or the request's tools do not go with the agent's.
         """
-        candidates = self._candidates(request, agent)
-        own = self._tools.check(selection(request, agent, candidates)).tools
-        for spec in request.tools:
-            if spec.name in own:
-                raise InvalidRequest(
-                    f"`tools` has {spec.name[:80]!r}, which is the name of one of the agent's own tools. "
-                    "Give it another name.",
-                    param="tools",
-                )
+        names = [request.model] if request.model is not None else self._models(agent)
+        candidates = [self._providers.resolve(name) for name in names]
+        first = candidates[0]
+        chosen = Selection(agent.id, first.name, request.source, request.spawn_depth)
+        toolbox = self._tools.check(chosen)
+        is_small = self._providers.is_small(first.provider.name)
+        choice = request.tool_choice
+        offers = bool(toolbox.tools)
+        if choice is not None or is_small:
+            offers = offers and choice != "none" and not (is_small and choice in (None, "auto"))
+        plan = RunPlan(self._settings(), agent, candidates, chosen, toolbox, is_small, offers)
+        if request.tools or choice is not None:
+            check_client_tools(request, plan)
+        return plan
 
     def build(self, run: Run, messages: Sequence[Message]) -> AgentTask:
-        request, agent = run.request, run.agent
-        candidates = self._candidates(request, agent)
-        chosen = selection(request, agent, candidates)
-        own = self._tools.select(chosen)
-        tools = tuple(own.tools.values())
-        facts = PromptFacts(agent=agent, tools=tools, files=self._files(agent), now=local_now(agent))
-        system = build_system_prompt(facts, request.instructions)
+        request, plan = run.request, run.plan
+        if plan.settings is not self._settings():
+            plan = self.plan(request, run.agent)
+        own = plan.toolbox if plan.offers_tools else None
+        has_tools = request.tool_choice != "none"
+        system = with_instructions(self.prompts.prompt(plan), request.instructions)
+        agent = run.agent
         call = ModelCall(
             model="",  # each candidate's own
             messages=with_system(system, messages),
             params={**agent.params, **request.params},
-            tools=(*request.tools, *own.specs) if own.specs else request.tools,
-            tool_choice=request.tool_choice,
+            tools=(*(request.tools if has_tools else ()), *(own.specs if own is not None else ())),
+            tool_choice=request.tool_choice if has_tools else None,
             request_id=request.request_id,
         )
-        agent_tools = self._agent_tools(run, chosen) if tools else None
-        return AgentTask(candidates, call, self._observe_failure, agent_tools, agent.max_turns)
+        tools = self._agent_tools(run, plan.chosen) if own is not None else None
+        return AgentTask(plan.candidates, call, self._observe_failure, tools, agent.max_turns)
 
     def _agent_tools(self, run: Run, chosen: Selection) -> AgentTools:
         request = run.request
@@ -95,22 +99,33 @@ class TaskBuilder:
         names = frozenset(spec.name for spec in request.tools)
         return AgentTools(context, partial(self._tools.find, chosen), names)
 
-    def _candidates(self, request: RunRequest, agent: AgentSettings) -> list[Candidate]:
-        if request.model is not None:
-            names = [request.model]
-        else:
-            names = [agent.model or self._providers.default_model()[0], *agent.fallbacks]
-        return [self._providers.resolve(name) for name in names]
-
-    def _files(self, agent: AgentSettings) -> list[tuple[str, str]]:
-        if agent.workspace is None:
-            return []
-        key = str(agent.workspace)
-        if key not in self._workspaces:
-            self._workspaces[key] = Workspace(agent.workspace, CHECK_SECONDS)
-        return self._workspaces[key].files()
+    def _models(self, agent: AgentSettings) -> Sequence[str]:
+        return [agent.model or self._providers.default_model()[0], *agent.fallbacks]
 
 
-def selection(request: RunRequest, agent: AgentSettings, candidates: Sequence[Candidate]) -> Selection:
-    """Which tools the run is to have."""
-    return Selection(agent.id, candidates[0].name, request.source, request.spawn_depth)
+def check_client_tools(request: RunRequest, plan: RunPlan) -> None:
+    """Raise InvalidRequest if one of the caller's tools has the name of the agent's own, or its `tool_choice`
+    asks for a tool that nobody has.
+    """
+    own = plan.toolbox.tools
+    for spec in request.tools:
+        if spec.name in own:
+            raise InvalidRequest(
+                f"`tools` has {spec.name[:80]!r}, which is the name of one of the agent's own tools. "
+                "Give it another name.",
+                param="tools",
+            )
+    if request.tool_choice is not None:
+        _check_choice(request.tool_choice, request.tools, plan)
+
+
+def _check_choice(choice: str, client_tools: Sequence[ToolSpec], plan: RunPlan) -> None:
+    names = {*(spec.name for spec in client_tools), *plan.toolbox.tools}
+    if not names:
+        raise InvalidRequest("`tool_choice` needs `tools`.", param="tool_choice")
+    _, _, name = choice.partition(":")
+    if name and name not in names:
+        raise InvalidRequest(
+            f"`tool_choice` names {name[:80]!r}, which is neither in `tools` nor one of the agent's tools.",
+            param="tool_choice",
+        )

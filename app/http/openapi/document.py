@@ -75,7 +75,7 @@ def _add_components(spec: APISpec) -> None:
         components.parameter(name, "header", parameter)
     for schema in (*request_schemas.COMPONENTS, *answer_schemas.COMPONENTS):
         if schema.__name__ not in components.schemas:  # a nested one was added with its parent
-            components.schema(schema.__name__, request_schemas.RULES.get(schema), schema=schema)
+            components.schema(schema.__name__, schema=schema)
     components.schema("StreamEvent", answer_schemas.STREAM_EVENT)
     for name, union in message_schemas.unions().items():
         components.schema(name, union)

@@ -2,12 +2,10 @@
 
 Requests are read by `app/http/chat_completions`, without this; tests/unit/http/openapi compares the two. A
 few rules cannot be expressed in OpenAPI: that the names of tools differ, that `tool_choice` names one of
-them, that the bytes of an image are an image.
+them or of the agent's own, that the bytes of an image are an image.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from marshmallow import Schema as MarshmallowSchema
 from marshmallow import fields
@@ -91,8 +89,8 @@ ChatCompletionRequest = ChatCompletionSchema.from_dict(
         "response_format": fields.Nested(ResponseFormat, allow_none=True),
         "tools": either("The caller's own tools, with different names.", array(ref("Tool")), NULL),
         "tool_choice": either(
-            "Only with `tools`. `none` offers none of them; `required`, or one by name, is 502 if the "
-            "model does not comply.",
+            "Which tool to call, of `tools` or of the agent's own. `none` offers no tools; `required`, or "
+            "one by name, is 502 if the model does not comply.",
             {"type": "string", "enum": list(CHOICES)},
             ref("NamedTool"),
             NULL,
@@ -104,20 +102,6 @@ ChatCompletionRequest = ChatCompletionSchema.from_dict(
     },
     name="ChatCompletionRequest",
 )
-
-# Rules between the fields of a schema.
-RULES: dict[type[MarshmallowSchema], dict[str, Any]] = {
-    ChatCompletionRequest: {
-        "dependentSchemas": {
-            "tool_choice": {
-                "anyOf": [
-                    {"properties": {"tool_choice": NULL}},
-                    {"required": ["tools"], "properties": {"tools": {"type": "array", "minItems": 1}}},
-                ]
-            }
-        }
-    }
-}
 
 # Schemas that others refer to by name; nested ones are added together with their parent.
 COMPONENTS: tuple[type[MarshmallowSchema], ...] = (

@@ -18,6 +18,7 @@ from app.messages import Message
 from app.providers.registry import ProviderRegistry
 from app.routing.resolve import Route
 from app.runs.ledger import RunLedger
+from app.runs.plan import RunPlan
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.service import RunService
@@ -27,7 +28,7 @@ from app.sessions.lanes import Lanes
 from app.sessions.store import SqlSessionStore
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
-from app.tools.registry import ToolRegistry
+from app.tools.registry import Selection, Toolbox, ToolRegistry
 from tests.unit.agents.fake_provider import FakeProvider, says
 
 MAIN = AgentSettings("main", default=True, model="fake/m", system_prompt=SystemPromptSettings(mode="replace"))
@@ -46,6 +47,12 @@ def request(text: str = "hi", key: str | None = None, **more: Any) -> RunRequest
     return RunRequest(route(key, agent), messages, "http", **more)
 
 
+def plan() -> RunPlan:
+    """Of a run without a model or tools."""
+    settings = Settings(Path("/nowhere"), agents=(MAIN,))
+    return RunPlan(settings, MAIN, (), Selection("main"), Toolbox({}, {}, ()), False, False)
+
+
 @dataclass
 class Desk:
     """The service, and everything around it that a test may want to turn or see."""
@@ -55,6 +62,7 @@ class Desk:
     store: SessionStore
     lanes: Lanes
     runs: RunService = field(init=False)
+    tools: ToolRegistry = field(init=False)
     ended: list[Run] = field(default_factory=list)
     failed_calls: list[str] = field(default_factory=list)
     spawn: Callable[..., object] = spawn
@@ -63,10 +71,11 @@ class Desk:
         providers = ProviderRegistry(
             {"fake": ProviderSettings("fake")}, {"openai-completions": lambda _: self.provider}, False
         )
+        self.tools = ToolRegistry(lambda: self.settings)
         tasks = TaskBuilder(
             lambda: self.settings,
             providers,
-            ToolRegistry(lambda: self.settings),
+            self.tools,
             lambda candidate, _: self.failed_calls.append(candidate.name),
         )
         self.runs = RunService(

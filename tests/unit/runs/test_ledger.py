@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from app.agents.answer import Answer
-from app.config.agent_settings import AgentSettings
 from app.events.types import RunFinished
 from app.messages import Usage
 from app.runs.ledger import RunLedger
 from app.runs.run import Run
-from tests.unit.runs.conftest import request
+from tests.unit.runs.conftest import plan, request
 
 END = RunFinished("stop", Usage())
 
@@ -28,7 +27,7 @@ def clock() -> Clock:
 
 
 def a_run(run_id: str, text: str = "hi") -> Run:
-    run = Run(request(run_id=run_id), AgentSettings("main"), Answer(1_000_000))
+    run = Run(request(run_id=run_id), plan(), Answer(1_000_000))
     run.answer.begin_turn().add_text(text)
     run.model = "fake/m"
     return run

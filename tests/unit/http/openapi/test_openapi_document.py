@@ -103,6 +103,8 @@ GOOD_FIELDS: list[dict[str, Any]] = [
     {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False},
     {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
     {"tools": []},
+    {"tool_choice": "required"},  # of the agent's own tools
+    {"tools": [], "tool_choice": "auto"},
     {"functions": [], "function_call": "auto"},
     {"functions": None, "function_call": None},
     {"logprobs": True, "store": False, "metadata": {"a": "b"}, "nobody-knows-this": 1},
@@ -147,8 +149,6 @@ BAD_FIELDS: list[dict[str, Any]] = [
     {"tools": [{"type": "function", "function": {"name": "f", "description": 7}}]},
     {"tools": [TOOL], "tool_choice": "sometimes"},
     {"tools": [TOOL], "tool_choice": {"type": "function"}},
-    {"tool_choice": "auto"},
-    {"tools": [], "tool_choice": "auto"},
 ]
 # A schema can say this, the code says it where it looks for the agent.
 BAD_NAMES: list[dict[str, Any]] = [{"model": 7}, {"model": ["openclaw"]}, {"user": 7}, {"user": {}}]
