@@ -19,8 +19,7 @@ FindTool = Callable[[str], Tool | None]
 class AgentTools(msgspec.Struct, frozen=True):
     """The tools of a run. `find` looks a tool up when it is called: it may have been denied since.
 
-    `client_names` are the caller's own tools: calls of these are not ours. `forced`: the model has to call a
-    tool in its first turn.
+    `client_names` are the caller's own tools: calls of these are not ours.
     """
 
     context: RunContext
@@ -31,7 +30,7 @@ class AgentTools(msgspec.Struct, frozen=True):
         """Whether a call of that name is answered here. A name that nobody knows is: with an error."""
         return name not in self.client_names
 
-    def run(self, calls: Sequence[ToolCall], keep: Callable[[Message], object]) -> None:
+    def run(self, calls: Sequence[ToolCall], keep: Callable[[ToolCall, Message], object]) -> None:
         """Run the calls and `keep` the result of each, in order.
 
         Raises the run's error soon after the run is cancelled; each call has a result also then.
@@ -42,11 +41,11 @@ class AgentTools(msgspec.Struct, frozen=True):
                 started = [(call, self._start(call)) for call in group]
                 for call, waiting in started:
                     output = waiting if isinstance(waiting, ToolOutput) else waiting.wait()
-                    keep(as_message(call, output))
+                    keep(call, as_message(call, output))
                     left.remove(call)
         finally:
             for call in left:
-                keep(as_message(call, ToolOutput("Aborted before it had a result.", is_error=True)))
+                keep(call, as_message(call, ToolOutput("Aborted before it had a result.", is_error=True)))
 
     def _groups(self, calls: Sequence[ToolCall]) -> Iterator[list[ToolCall]]:
         def is_parallel(call: ToolCall) -> bool:
@@ -71,3 +70,10 @@ def as_message(call: ToolCall, output: ToolOutput) -> Message:
     if output.images:
         content = (TextPart(output.text), *output.images)
     return Message("tool", content, tool_call_id=call.id, name=call.name)
+
+
+def with_note(result: Message, note: str) -> Message:
+    """The result with a note of ours behind its text."""
+    if isinstance(result.content, str):
+        return result._replace(content=f"{result.content}\n\n{note}")
+    return result._replace(content=(*result.content, TextPart(note)))

@@ -77,7 +77,8 @@ class TaskBuilder:
             request_id=request.request_id,
         )
         tools = self._agent_tools(run, plan.chosen) if own is not None else None
-        return AgentTask(plan.candidates, call, self._observe_failure, tools, agent.max_turns)
+        stops_loops = agent.tools.loop_detection.enabled
+        return AgentTask(plan.candidates, call, self._observe_failure, tools, agent.max_turns, stops_loops)
 
     def _agent_tools(self, run: Run, chosen: Selection) -> AgentTools:
         request = run.request

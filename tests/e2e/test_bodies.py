@@ -208,8 +208,9 @@ def test_roles_reach_the_model(gateway: GatewayProcess, provider: ScriptedProvid
     assert sent[0] == {"role": "system", "content": "You are main.\n\nlate"}
     assert sent[2] == {"role": "assistant", "content": None, "tool_calls": [call]}
     assert sent[3] == {"role": "tool", "tool_call_id": "c1", "content": ""}
-    assert sent[5]["tool_calls"][0]["id"] == sent[6]["tool_call_id"]
-    assert sent[7] == {"role": "assistant", "content": "beginning of an ans"}
+    assert (sent[4]["content"], sent[4]["tool_calls"][0]["function"]["name"]) == ("and now", "old")
+    assert sent[4]["tool_calls"][0]["id"] == sent[5]["tool_call_id"]
+    assert sent[6] == {"role": "assistant", "content": "beginning of an ans"}
 
 
 def test_parameters_reach_the_model(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
