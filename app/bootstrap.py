@@ -22,6 +22,7 @@ from app.control.commands import Commands
 from app.control.models import Models
 from app.control.sessions import Sessions
 from app.control.status import Status
+from app.control.tools import ToolCalls
 from app.events.bus import MemoryBus
 from app.gateway import Gateway
 from app.logs.ring import LogRing
@@ -64,8 +65,7 @@ def build_gateway(
     """The gateway with `settings`. `load` reads the configuration again when its files have changed;
     `load_file` takes another text for it. `stale` says why `settings` are not what the file says, if so.
     """
-    native_thread = NativeThread()
-    watch = ConfigWatch(lambda: native_thread.call(load), settings, check=check_settings, stale=stale)
+    watch, config_file = build_config(settings, load, load_file, stale)
     current = watch.current
     database = SqliteDatabase(settings.storage_url)
     worker = WorkerLock(database.directory)
@@ -78,11 +78,12 @@ def build_gateway(
     maintenance = Maintenance(current, runs, store.maintenance, worker.remove_stale, metrics)
     gateway = Gateway(
         config=watch,
-        config_file=ConfigFile(current, partial(check_file, load_file, running=current), native_thread),
+        config_file=config_file,
         intake=Intake(current, store.runs, models.known),
         runs=runs,
         store=store,
         tools=tools,
+        tool_calls=ToolCalls(current, tools.registry, lambda key: store.index.describe(key) is not None),
         models=models,
         sessions=sessions,
         commands=Commands(current, store, sessions, models),
@@ -95,6 +96,19 @@ def build_gateway(
     )
     watch.add_listener(gateway.settings_changed)
     return gateway
+
+
+def build_config(
+    settings: Settings,
+    load: Callable[[], Settings],
+    load_file: Callable[[ParsedFile], Settings],
+    stale: str | None,
+) -> tuple[ConfigWatch, ConfigFile]:
+    """What follows the configuration's files, and what clients change them by. As `build_gateway`."""
+    thread = NativeThread()
+    watch = ConfigWatch(lambda: thread.call(load), settings, check=check_settings, stale=stale)
+    check = partial(check_file, load_file, running=watch.current)
+    return watch, ConfigFile(watch.current, check, thread)
 
 
 def build_runs(

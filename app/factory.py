@@ -14,6 +14,7 @@ from app.http.gate import Gate
 from app.http.openapi import routes as openapi
 from app.http.request_log import record_answer
 from app.http.run_headers import run_headers
+from app.http.tools import routes as tools
 from app.ws.routes import register_websocket
 
 EXTENSION = "gateway"
@@ -27,7 +28,7 @@ def create_app(gateway: Gateway) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # exact paths: a double slash is another address
     app.extensions[EXTENSION] = gateway
-    for blueprint in (health.bp, metrics.bp, openapi.bp, models.bp, chat_completions.bp):
+    for blueprint in (health.bp, metrics.bp, openapi.bp, models.bp, chat_completions.bp, tools.bp):
         app.register_blueprint(blueprint)
     app.before_request(Gate(gateway, app).check)
     app.after_request(_finish)

@@ -19,6 +19,7 @@ from app.control.commands import Commands
 from app.control.models import Models
 from app.control.sessions import Sessions
 from app.control.status import Status
+from app.control.tools import ToolCalls
 from app.logs.lines import log_event
 from app.logs.ring import LogRing
 from app.maintenance import Stop
@@ -59,6 +60,7 @@ class Gateway:
     runs: RunService
     store: SessionStore
     tools: Tools
+    tool_calls: ToolCalls
     models: Models
     sessions: Sessions
     commands: Commands

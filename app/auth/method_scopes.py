@@ -70,6 +70,8 @@ METHOD_SCOPES: Mapping[str, str | None] = {
     "status": READ,
     "system-presence": READ,
     "tools.catalog": READ,
+    "tools.effective": READ,
+    "tools.invoke": WRITE,
     "update.status": ADMIN,
     "usage.cost": READ,
     "usage.status": READ,

@@ -32,16 +32,21 @@ def read_json(request: Request, limit: int) -> dict[str, Any]:
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`. Raises InvalidJson for anything else."""
+    document = parse_json(body)
+    if not isinstance(document, dict):
+        raise InvalidJson("The request body must be a JSON object.")
+    return document
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value in `body`. Raises InvalidJson."""
     body = body.removeprefix(BOM)
     if not body.strip():
         raise InvalidJson("The request body is empty; it must be a JSON object.")
     try:
-        document = orjson.loads(body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidJson(f"The request body is not valid JSON: {_where(error)}.") from error
-    if not isinstance(document, dict):
-        raise InvalidJson("The request body must be a JSON object.")
-    return document
 
 
 def read_body(request: Request, limit: int) -> bytes:

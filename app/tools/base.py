@@ -34,6 +34,10 @@ class ToolError(Exception):
     """The call failed. The message is for the model: what is wrong, and what to do instead."""
 
 
+class ToolBlocked(ToolError):
+    """The call is not allowed: a policy denies it, or nobody approved it."""
+
+
 class ToolOutput(msgspec.Struct, frozen=True):
     """What a call returns. The model gets `text` and `images`; `details` are for programs (JSON values)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from typing import Literal
 
 import orjson
 
@@ -14,13 +15,16 @@ from app.errors import GatewayError, ToolTimeout
 from app.events.types import ToolCalled, ToolReturned, ToolUpdated
 from app.logs.lines import log_event, request_id
 from app.messages import ToolCall
-from app.tools.base import Invocation, RunContext, Tool, ToolError, ToolOutput
+from app.tools.base import Invocation, RunContext, Tool, ToolBlocked, ToolError, ToolOutput
 from app.tools.parameters import InvalidArguments, parse_arguments
 
 logger = logging.getLogger("app.tools")
 
 GRACE_SECONDS = 0.8  # that a tool may take to end after it is cancelled; then nobody waits for it any more
 MAX_SHOWN_ARGUMENTS = 500  # characters of faulty arguments that are shown to the model
+
+
+FailureReason = Literal["tool_error", "invalid_arguments", "blocked", "fault"]
 
 
 class StartedCall:
@@ -88,21 +92,25 @@ def run_tool(tool: Tool, call: ToolCall, run: RunContext, cancel: Cancel, update
         output = tool.run(Invocation(run, call.id, cancel, update), arguments)  # type: ignore[arg-type]
     except InvalidArguments as error:
         shown = call.arguments[:MAX_SHOWN_ARGUMENTS]
-        return failed(tool.name, f'Validation failed for tool "{tool.name}": {error}. Received: {shown}')
+        message = f'Validation failed for tool "{tool.name}": {error}. Received: {shown}'
+        return failed(tool.name, message, "invalid_arguments")
+    except ToolBlocked as error:
+        return failed(tool.name, str(error), "blocked")
     except ToolError as error:
         return failed(tool.name, str(error))
     except GatewayError as error:
         return failed(tool.name, error.message)
     except Exception:
         logger.exception("tool %s failed on a fault of the gateway", tool.name)
-        return failed(tool.name, "The tool failed on a fault of the gateway, which is in its log.")
+        return failed(tool.name, "The tool failed on a fault of the gateway, which is in its log.", "fault")
     return capped(output, tool.max_chars)
 
 
-def failed(name: str, message: str) -> ToolOutput:
-    """A result that tells the model what went wrong."""
+def failed(name: str, message: str, reason: FailureReason = "tool_error") -> ToolOutput:
+    """A result that tells the model what went wrong; `details` have the message and the reason."""
     error = {"status": "error", "tool": name, "error": message}
-    return ToolOutput(orjson.dumps(error).decode(), is_error=True)
+    details = {"status": "error", "error": message, "reason": reason}
+    return ToolOutput(orjson.dumps(error).decode(), details, is_error=True)
 
 
 def not_found(call: ToolCall, run: RunContext) -> ToolOutput:

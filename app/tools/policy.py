@@ -92,9 +92,9 @@ class ToolRules:
 class _Compiled:
     def __init__(self, step: PolicyStep) -> None:
         self.where, self.policy = step
-        self._deny = _Names(self.policy.deny)
-        self._allow = _Names(_with_patches(self.policy.allow)) if self.policy.allow else None
-        self._also = _Names(_with_patches(self.policy.also_allow))
+        self._deny = Names(self.policy.deny)
+        self._allow = Names(_with_patches(self.policy.allow)) if self.policy.allow else None
+        self._also = Names(_with_patches(self.policy.also_allow))
         self._profile = self.policy.profile
 
     def why_not(self, name: str) -> str | None:
@@ -102,13 +102,13 @@ class _Compiled:
             return f"{self.where}.deny"
         if self._allow is not None and not self._allow.have(name):
             return f"{self.where}.allow"
-        if self._profile and not (_in_profile(self._profile, name) or self._also.have(name)):
+        if self._profile and not (in_profile(self._profile, name) or self._also.have(name)):
             return f"{self.where}.profile ({self._profile})"
         return None
 
 
-class _Names:
-    """The entries of one list: names, globs, groups."""
+class Names:
+    """The entries of one list of a policy: names, globs, groups. `have` takes a name in lower case."""
 
     def __init__(self, entries: Iterable[str]) -> None:
         self._names: set[str] = set()
@@ -134,7 +134,8 @@ class _Names:
         )
 
 
-def _in_profile(profile: str, name: str) -> bool:
+def in_profile(profile: str, name: str) -> bool:
+    """Whether the profile has the tool. `name` is in lower case."""
     if profile == "full":
         return True
     return profile in MCP_PROFILES if is_mcp(name) else name in PROFILES[profile]

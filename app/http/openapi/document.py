@@ -105,7 +105,39 @@ def _add_operations(spec: APISpec) -> None:
     name = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
     one = {**_get("One of them, by any of its names", "getModel", "Model", COMMON), "parameters": [name]}
     spec.path("/v1/models/{id}", operations={"get": one})
+    _add_tool_operation(spec)
     _add_open_operations(spec)
+
+
+def _add_tool_operation(spec: APISpec) -> None:
+    any_object = {"application/json": {"schema": {"type": "object"}}}
+    call = {"tool": {"type": "string"}, "name": {"type": "string"}, "args": {"type": "object"}}
+    call |= {key: {"type": "string"} for key in ("action", "agentId", "sessionKey", "idempotencyKey")}
+    invoke = {
+        "summary": "Call one tool of an agent",
+        "operationId": "invokeTool",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"type": "object", "properties": call}}},
+        },
+        "responses": {
+            "200": {
+                "description": "`{ok: true, result: {content, details}}`",
+                "headers": _headers("X-Request-Id"),
+                "content": any_object,
+            },
+            **{
+                str(status): {
+                    "description": "`{ok: false, error: {type, message}}`",
+                    "headers": _headers("X-Request-Id"),
+                    "content": any_object,
+                }
+                for status in (400, 403, 404, 500)
+            },
+            **_errors((401, 405, 408, 413, 415, 429)),
+        },
+    }
+    spec.path("/tools/invoke", operations={"post": invoke})
 
 
 def _add_open_operations(spec: APISpec) -> None:

@@ -1,4 +1,4 @@
-"""What may be chosen: models, commands, tools (docs/websocket.md#methods)."""
+"""What may be chosen: models, commands (docs/websocket.md#methods)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from app.config.settings import ModelSettings
 from app.control.commands import COMMANDS
 from app.gateway import Gateway
 from app.model_name import ModelName
-from app.routing.operator import resolve_agent_id
 from app.ws.call import Call, Handler
 
 _MODEL_ARGS = [{"name": "model", "description": "provider/model, or default", "type": "string"}]
@@ -58,12 +57,6 @@ def auth_status(_: Call) -> Any:
     return {"ts": now_ms(), "providers": []}
 
 
-def tools_catalog(call: Call) -> Any:
-    """An agent's own tools: none. Raises UnknownAgent."""
-    agent_id = resolve_agent_id(call.params.optional_text("agentId"), call.gateway.settings)
-    return {"agentId": agent_id, "profiles": [], "groups": []}
-
-
 def _dump_model(name: ModelName, model: ModelSettings) -> dict[str, Any]:
     row = {
         "id": model.id,
@@ -81,5 +74,4 @@ MODELS: dict[str, Handler] = {
     "models.authStatus": auth_status,
     "commands.list": list_commands,
     "chat.metadata": chat_metadata,
-    "tools.catalog": tools_catalog,
 }

@@ -15,6 +15,7 @@ from app.ws.methods.models import MODELS
 from app.ws.methods.sessions import SESSIONS
 from app.ws.methods.status import STATUS
 from app.ws.methods.stubs import STUBS
+from app.ws.methods.tools import TOOLS
 from app.ws.methods.usage import USAGE
 
 
@@ -29,5 +30,6 @@ def build_table(feed: Feed) -> dict[str, Handler]:
         **MODELS,
         **SESSIONS,
         **STATUS,
+        **TOOLS,
         **USAGE,
     }

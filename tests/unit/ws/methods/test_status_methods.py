@@ -176,10 +176,6 @@ class TestChoices:
         assert answer["commands"] == office.call("commands.list")["commands"]
         assert answer["models"] == office.call("models.list")["models"]
 
-    def test_tools(self, office: Office):
-        assert office.call("tools.catalog") == {"agentId": "main", "profiles": [], "groups": []}
-        assert office.refusal("tools.catalog", {"agentId": "ghost"}) == 'unknown agent id "ghost"'
-
 
 @pytest.mark.parametrize(
     ("method", "answer"),
