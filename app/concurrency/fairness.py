@@ -43,8 +43,8 @@ def give_way() -> None:
     """
     if monotonic() - _Turn.began_at < MAX_SLICE or not is_patched():
         return
-    # All that wait go on in the next turn, one after the other, so each looks again whether it is over. The
-    # event loop begins with the one that came last, so the first would wait for ever while others come.
+    # All that wait go on in the next turn, one after the other, so each looks again whether it is over. But
+    # with a thousand streams a turn takes long by itself, and those that come late must not wait for many.
     patience = monotonic() + MAX_WAIT
     while _is_over() and monotonic() < patience:
         gevent.idle(PRIORITY)
