@@ -1,0 +1,76 @@
+"""What a command sees inside the sandbox: its workspace to write, the rest of the machine to read, and
+nothing of the gateway's own files, of other agents' workspaces and of other programs' secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from app.config.settings import Settings
+from app.errors import ConfigError
+from app.storage.url import sqlite_file
+
+PRIVATE = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - each command's own
+MAX_PRIVATE_BYTES = 512 * 1024 * 1024  # of memory, for what a command writes there
+# No capabilities: whoever the gateway runs as, the command cannot change what it sees.
+BASE = (
+    *("--die-with-parent", "--unshare-all", "--cap-drop", "ALL", "--ro-bind", "/", "/"),
+    *("--dev", "/dev", "--proc", "/proc"),
+)
+RESOLVER = "/etc/resolv.conf"
+# In the home folder of the gateway's user.
+SECRET_FOLDERS = (".aws", ".azure", ".config/gcloud", ".config/gh", ".docker", ".gnupg", ".kube", ".ssh")
+SECRET_FILES = (".git-credentials", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".bash_history", ".config/git/credentials")
+SYSTEM_FILES = ("/etc/shadow", "/etc/gshadow", "/etc/shadow-", "/etc/gshadow-", "/etc/sudoers")
+
+
+def sandbox_arguments(
+    settings: Settings, workspace: Path, workdir: Path, home: Path, with_network: bool
+) -> list[str]:
+    """bubblewrap's arguments, to be followed by the command. `workspace` and `workdir` are without links."""
+    mounts = [*_private(), *_hidden(settings, workspace, home), (workspace, _bind(workspace))]
+    arguments = [*BASE, *(("--share-net",) if with_network else ())]
+    for _, mount in sorted(mounts, key=lambda one: len(one[0].parts)):  # what is deeper lies on top
+        arguments += mount
+    resolver = Path(RESOLVER).resolve()
+    if with_network and any(resolver.is_relative_to(folder) for folder in PRIVATE) and resolver.is_file():
+        arguments += ["--ro-bind", str(resolver), str(resolver)]
+    return [*arguments, "--chdir", str(workdir), "--"]
+
+
+Mount = tuple[Path, Sequence[str]]
+
+
+def _private() -> Iterator[Mount]:
+    for name in PRIVATE:
+        if Path(name).is_dir():
+            yield Path(name), ("--size", str(MAX_PRIVATE_BYTES), "--perms", "1777", "--tmpfs", name)
+
+
+def _hidden(settings: Settings, workspace: Path, home: Path) -> Iterator[Mount]:
+    for path in sorted({path.resolve() for path in _secret_paths(settings, home)}):
+        if path == workspace or any(path.is_relative_to(folder) for folder in PRIVATE):
+            continue
+        if path.is_dir():
+            yield path, ("--perms", "0700", "--tmpfs", str(path))
+        elif path.exists():
+            yield path, ("--ro-bind", "/dev/null", str(path))
+
+
+def _secret_paths(settings: Settings, home: Path) -> Iterator[Path]:
+    yield settings.state_dir
+    yield from (agent.workspace for agent in settings.agents if agent.workspace is not None)
+    yield from settings.sources
+    if settings.config_path is not None:
+        yield settings.config_path
+    with suppress(ConfigError):
+        database = sqlite_file(settings.storage_url)
+        yield from (database, database.with_name(database.name + "-wal"))
+    yield from (home / name for name in (*SECRET_FOLDERS, *SECRET_FILES))
+    yield from map(Path, SYSTEM_FILES)
+
+
+def _bind(workspace: Path) -> Sequence[str]:
+    return ("--bind", str(workspace), str(workspace))
