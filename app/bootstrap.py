@@ -87,11 +87,11 @@ def build_gateway(
         models=models,
         sessions=sessions,
         commands=Commands(current, store, sessions, models),
-        status=Status(runs, store, lambda: watch.stale is not None),
+        status=Status(runs, store, lambda: watch.stale is not None, lambda: tools.exec.sandbox.state),
         metrics=metrics,
         log_ring=LogRing(),
         auth_limiter=AttemptLimiter(),
-        background=(maintenance.run, watch.run),
+        background=(maintenance.run, watch.run, tools.exec.commands.end_leftovers),
         resources=(tools, providers, database, worker),
     )
     watch.add_listener(gateway.settings_changed)

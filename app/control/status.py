@@ -29,12 +29,20 @@ class SessionSummary:
 
 
 class Status:
-    """`is_stale` says whether the configuration's file has changes that could not be taken up."""
+    """`is_stale` says whether the configuration's file has changes that could not be taken up, `sandbox`
+    which one commands run in."""
 
-    def __init__(self, runs: RunService, store: SessionStore, is_stale: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        runs: RunService,
+        store: SessionStore,
+        is_stale: Callable[[], bool],
+        sandbox: Callable[[], str] = lambda: "unchecked",
+    ) -> None:
         self._runs = runs
         self._store = store
         self._is_stale = is_stale
+        self._sandbox = sandbox
         self._storage_checked = 0.0  # on the monotonic clock
         self._storage_works = True
         self.started_at = time.time()
@@ -53,6 +61,7 @@ class Status:
         if verbose:
             document["config"] = "stale" if self._is_stale() else "current"
             document["activeRuns"] = self.active_runs
+            document["execSandbox"] = self._sandbox().partition(":")[0]
         return document
 
     @property

@@ -103,6 +103,7 @@ class Run:
         self.model: str | None = None  # `provider/model` that answered, once that is known
         self.log_finish = request.log_finish
         self._clock = PausedClock()
+        self._clean_ups: list[Callable[[], object]] = []
 
     @property
     def timeout_seconds(self) -> float:
@@ -129,6 +130,15 @@ class Run:
     def pause(self) -> Callable[[], None]:
         """Stop the run's clock. Returns a function that starts it again."""
         return self._clock.pause()
+
+    def at_end(self, clean_up: Callable[[], object]) -> None:
+        """Call `clean_up` when the run has ended."""
+        self._clean_ups.append(clean_up)
+
+    def clean_up(self) -> None:
+        """To be called once the last event is published."""
+        while self._clean_ups:
+            self._clean_ups.pop()()
 
     def is_overdue(self, now: float) -> bool:
         """Whether the run has used up its time, by the monotonic clock; not while its clock stands still."""

@@ -189,6 +189,7 @@ class RunService:
             log_end(run)
             self._remove(run)
             self.bus.close(run.id)
+            run.clean_up()
             self._observe(run)
 
     def _remove(self, run: Run) -> None:

@@ -93,6 +93,7 @@ class TaskBuilder:
             cancel=run.cancel,
             publish=run.publish,
             pause=run.pause,
+            at_end=run.at_end,
             approvals=request.approvals,
             spawn_depth=request.spawn_depth,
             request_id=request.request_id,

@@ -52,7 +52,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
 
     `settings` gives the present settings. `publish` adds an event to the run's log. `pause` stops the run's
     clock and returns the function that starts it again: while somebody is asked, the run's time does not
-    pass. `spawn_depth`: 0 for a run that somebody asked for, 1 for one that its agent started, and so on.
+    pass. `at_end` keeps a function that is called when the run has ended. `spawn_depth`: 0 for a run that
+    somebody asked for, 1 for one that its agent started, and so on.
     """
 
     settings: Callable[[], Settings]
@@ -65,6 +66,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     cancel: Cancel
     publish: Callable[[Event], object]
     pause: Callable[[], Callable[[], object]]
+    at_end: Callable[[Callable[[], object]], object] = lambda _clean_up: None
     approvals: ApprovalMode | None = None
     spawn_depth: int = 0
     request_id: str | None = None

@@ -10,14 +10,18 @@ from app.concurrency.native_thread import NativeThread
 from app.config.settings import Settings
 from app.tools.builtin.apply_patch import apply_patch
 from app.tools.builtin.edit import edit
+from app.tools.builtin.exec import exec_tool
 from app.tools.builtin.ls import ls
 from app.tools.builtin.memory import MemoryTools
+from app.tools.builtin.process import process_tool
 from app.tools.builtin.progress_card import progress_card
 from app.tools.builtin.read import read
 from app.tools.builtin.view_image import view_image
 from app.tools.builtin.web_fetch import WebFetchTool
 from app.tools.builtin.web_search import WebSearchTool
 from app.tools.builtin.write import write
+from app.tools.exec.gate import ModeGate
+from app.tools.exec.room import ExecRoom
 from app.tools.registry import ToolRegistry
 
 
@@ -29,6 +33,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     registry: ToolRegistry
+    exec: ExecRoom
     closing: Sequence[Callable[[], object]] = ()
 
     def close(self) -> None:
@@ -44,4 +49,6 @@ def build_tools(settings: Callable[[], Settings]) -> Tools:
     registry.add(WebFetchTool().tool(), WebSearchTool().tool())
     memory_thread = NativeThread()  # of its own: the database's must not wait for notes to be read
     registry.add(*MemoryTools(memory_thread).tools())
-    return Tools(registry=registry, closing=[memory_thread.close])
+    room = ExecRoom(settings, ModeGate())
+    registry.add(exec_tool(room), process_tool(room.background))
+    return Tools(registry=registry, exec=room, closing=[room.close, memory_thread.close])

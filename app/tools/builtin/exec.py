@@ -26,10 +26,12 @@ UPDATE_SECONDS = 0.25  # between two updates at first; later a twentieth of the 
 UPDATE_CHARS = 4_000
 END_SECONDS = 0.7  # that a call waits for the end of a command which it has ended
 
+logger = logging.getLogger("app.tools")
+
 DESCRIPTION = (
-    "Run a shell command (bash) in the workspace and return its output, stdout and stderr together. A command "
-    "that takes longer than yieldMs goes on in the background: follow it with process. All that a command has "
-    "started ends with it. It may run in a sandbox: then only the workspace can be written, and there may be no "
+    "Run a shell command (bash) in the workspace; returns its output, stdout and stderr together. One that "
+    "takes longer than yieldMs goes on in the background: follow it with process. What a command has started "
+    "ends with it. It may run in a sandbox: then only the workspace can be written, and there may be no "
     "network."
 )
 
@@ -149,6 +151,3 @@ def _log(call: Invocation, command: Command, message: str, **more: object) -> No
         **({} if ended is None else {"code": ended.code, "reason": ended.reason, "seconds": ended.seconds}),
         **more,
     )
-
-
-logger = logging.getLogger("app.tools")

@@ -27,17 +27,15 @@ END_SECONDS = 2.0
 PASTE = (b"\x1b[200~", b"\x1b[201~")
 
 DESCRIPTION = (
-    "Follow and control the background commands of exec. list: all of this session; poll: output since the last "
-    "poll, waiting up to timeout ms for it; log: output by lines; write: data to its input (eof closes it); "
-    "send-keys: keys such as Enter, C-c, Up; submit: data and Enter; paste: text; kill: end it; clear: forget one that has ended; "
-    "remove: end and forget it."
+    "Follow and control the background commands of exec. list: all of this session; poll: output since the "
+    "last poll, waiting up to timeout ms; log: output by lines; write: data to its input, eof closes it; "
+    "send-keys: keys such as Enter, C-c, Up; submit: data and Enter; paste: text; kill: end it; clear: "
+    "forget one that has ended; remove: end and forget it."
 )
 
 
 class Process(Parameters):
-    action: Literal[
-        "list", "poll", "log", "write", "send-keys", "submit", "paste", "kill", "clear", "remove"
-    ]
+    action: Literal["list", "poll", "log", "write", "send-keys", "submit", "paste", "kill", "clear", "remove"]
     session_id: Annotated[str, Meta(description="Which command, as exec named it.")] | None = None
     data: Annotated[str, Meta(description="What to write (write, submit).")] | None = None
     keys: Annotated[list[str], Meta(description="Keys to send: Enter, C-c, Up, x.")] | None = None
@@ -46,7 +44,9 @@ class Process(Parameters):
     text: Annotated[str, Meta(description="What to paste.")] | None = None
     bracketed: Annotated[bool, Meta(description="Mark it as pasted. Default: in a terminal.")] | None = None
     eof: Annotated[bool, Meta(description="Close the input after writing.")] | None = None
-    offset: Annotated[int, Meta(description="First line of the log, from 0. Default: the newest.")] | None = None
+    offset: Annotated[int, Meta(description="First line of the log, from 0. Default: the newest.")] | None = (
+        None
+    )
     limit: Annotated[int, Meta(description=f"Lines of the log. Default {DEFAULT_LINES}.")] | None = None
     timeout: Annotated[float, Meta(description="Milliseconds that poll may wait.", ge=0)] | None = None
 
@@ -75,7 +75,9 @@ def _list(commands: BackgroundCommands, scope: str) -> ToolOutput:
         {**_details(one), "sessionId": one.name, "command": one.command.line.shown, "title": _title(one)}
         for one in mine
     ]
-    return ToolOutput("\n".join(lines) or "No background commands.", {"status": "completed", "sessions": details})
+    return ToolOutput(
+        "\n".join(lines) or "No background commands.", {"status": "completed", "sessions": details}
+    )
 
 
 def _poll(call: Invocation, one: BackgroundCommand, arguments: Process) -> ToolOutput:
@@ -95,7 +97,9 @@ def _log(_: Invocation, one: BackgroundCommand, arguments: Process) -> ToolOutpu
     count = max(1, min(arguments.limit or DEFAULT_LINES, MAX_LINES))
     first = max(0, len(lines) - count) if arguments.offset is None else max(0, arguments.offset)
     chosen = lines[first : first + count]
-    notes = [f"[lines {first} to {first + len(chosen) - 1} of {len(lines)}]"] if len(chosen) < len(lines) else []
+    notes = (
+        [f"[lines {first} to {first + len(chosen) - 1} of {len(lines)}]"] if len(chosen) < len(lines) else []
+    )
     if output.start:
         notes.append(f"[the first {output.start} characters of the output are no longer kept]")
     text = "\n".join(chosen)

@@ -36,8 +36,8 @@ class BackgroundCommands:
         running = [one.name for one in self.of(scope) if one.command.ended is None]
         if len(running) >= MAX_PER_SCOPE:
             raise ToolError(
-                f"{MAX_PER_SCOPE} background commands are running ({', '.join(running)}), which is as many as may. "
-                "End one first: process, action kill."
+                f"{MAX_PER_SCOPE} background commands are running, which is as many as may: "
+                f"{', '.join(running)}. End one first: process, action kill."
             )
 
     def add(self, scope: str, command: Command, keep_seconds: float) -> BackgroundCommand:

@@ -82,7 +82,9 @@ class Command:
         self.wait(lambda: bool(self.pid), START_SECONDS)
         if not self.pid:
             self.close()
-            raise ToolError(f"The command could not be started: {self._failure or 'the machine is too busy'}.")
+            raise ToolError(
+                f"The command could not be started: {self._failure or 'the machine is too busy'}."
+            )
 
     def wait(self, until: Callable[[], bool], seconds: float, cancel: Cancel | None = None) -> None:
         """Wait until `until()` or the command's end, at most `seconds`. Raises the error of `cancel`."""

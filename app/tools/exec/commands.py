@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from app.concurrency.background import spawn
@@ -122,7 +120,15 @@ class Commands:
             ours, theirs = socket.socketpair()
             with theirs:
                 self._server = subprocess.Popen(  # noqa: S603 - our own module
-                    [sys.executable, "-S", "-E", "-s", "-m", "app.tools.exec.child.server", str(theirs.fileno())],
+                    [
+                        sys.executable,
+                        "-S",
+                        "-E",
+                        "-s",
+                        "-m",
+                        "app.tools.exec.child.server",
+                        str(theirs.fileno()),
+                    ],
                     cwd=PROJECT,
                     env={"LANG": "C.UTF-8", MARK: self._known_leftovers().mark},
                     stdin=subprocess.DEVNULL,

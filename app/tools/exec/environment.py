@@ -15,7 +15,19 @@ from app.config.tool_settings import ExecSettings
 from app.tools.base import ToolError
 
 PASSED_ON = frozenset(
-    ("HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR")
+    (
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "LOGNAME",
+        "PATH",
+        "SHELL",
+        "TERM",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "XDG_RUNTIME_DIR",
+    )
 )
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MARK = "OPENCLAW_EXEC_MARK"  # whose command it is: `Leftovers` finds it by that
@@ -23,15 +35,13 @@ MAX_VARIABLES = 100
 MAX_VALUE = 32_000  # characters
 
 # Of programs that start others, or load code, as these variables say.
-_NEVER_SET = frozenset(
-    """
-    BASHOPTS BASH_ENV BROWSER CDPATH CLASSPATH EDITOR ENV GCONV_PATH GLOBIGNORE HOME IFS JAVA_TOOL_OPTIONS
-    JDK_JAVA_OPTIONS KSH_ENV LESSCLOSE LESSOPEN LOCPATH LOGNAME MANPAGER NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE
-    PAGER PATH PATHEXT PERL5DB PERL5LIB PERL5OPT PERLLIB PHPRC PHP_INI_SCAN_DIR PROMPT_COMMAND PS0 PS1 PS4
-    PYTHONBREAKPOINT PYTHONHOME PYTHONINSPECT PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE RUBYLIB RUBYOPT RUSTC_WRAPPER
-    SHELL SHELLOPTS SSH_ASKPASS SUDO_ASKPASS USER VISUAL ZDOTDIR _JAVA_OPTIONS
-    """.split()
-)
+_NEVER_SET = """
+BASHOPTS BASH_ENV BROWSER CDPATH CLASSPATH EDITOR ENV GCONV_PATH GLOBIGNORE HOME IFS JAVA_TOOL_OPTIONS
+JDK_JAVA_OPTIONS KSH_ENV LESSCLOSE LESSOPEN LOCPATH LOGNAME MANPAGER NODE_OPTIONS NODE_PATH
+NODE_REPL_EXTERNAL_MODULE PAGER PATH PATHEXT PERL5DB PERL5LIB PERL5OPT PERLLIB PHPRC PHP_INI_SCAN_DIR
+PROMPT_COMMAND PS0 PS1 PS4 PYTHONBREAKPOINT PYTHONHOME PYTHONINSPECT PYTHONPATH PYTHONSTARTUP PYTHONUSERBASE
+RUBYLIB RUBYOPT RUSTC_WRAPPER SHELL SHELLOPTS SSH_ASKPASS SUDO_ASKPASS USER VISUAL ZDOTDIR _JAVA_OPTIONS
+"""
 _NEVER_SET_PREFIXES = ("BASH_FUNC_", "DYLD_", "GIT_", "LD_", "MALLOC_", "NPM_CONFIG_", "OPENCLAW_", "PIP_")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
@@ -55,7 +65,7 @@ def check_variables(env: Mapping[str, str]) -> None:
 def is_protected(name: str) -> bool:
     """Whether a call may not set that variable."""
     upper = name.upper()
-    return upper in _NEVER_SET or upper.startswith(_NEVER_SET_PREFIXES)
+    return upper in _NEVER_SET.split() or upper.startswith(_NEVER_SET_PREFIXES)
 
 
 def command_environment(
@@ -81,6 +91,10 @@ def command_environment(
 
 
 def _is_inherited(name: str, patterns: tuple[str, ...]) -> bool:
-    if is_secret_name(name) or name.upper().endswith(("_KEY", "_PAT", "_DSN")) or name.startswith("OPENCLAW_"):
+    if (
+        is_secret_name(name)
+        or name.upper().endswith(("_KEY", "_PAT", "_DSN"))
+        or name.startswith("OPENCLAW_")
+    ):
         return False
     return any(fnmatchcase(name, pattern) for pattern in patterns)

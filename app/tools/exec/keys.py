@@ -63,4 +63,6 @@ def _encode(key: str) -> str:
         return chr(ord(rest.upper()) & 0x1F)
     if key.startswith("^") and len(key) == 2 and "@" <= key[1].upper() <= "_":
         return chr(ord(key[1].upper()) & 0x1F)
-    raise ToolError(f"Unknown key {key[:40]!r}. Examples: Enter, C-c, Up, Tab, Escape, M-x, F1, or one letter.")
+    raise ToolError(
+        f"Unknown key {key[:40]!r}. Examples: Enter, C-c, Up, Tab, Escape, M-x, F1, or one letter."
+    )

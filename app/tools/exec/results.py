@@ -40,8 +40,8 @@ def how_it_ended(command: Command, ended: Ended) -> str:
     notes = []
     if ended.reason == "timeout":
         notes.append(
-            f"Command timed out after {command.line.seconds:g} seconds. If it needs longer, run it again with a "
-            "larger timeoutSeconds, or with background: true."
+            f"Command timed out after {command.line.seconds:g} seconds. If it needs longer, run it again "
+            "with a larger timeoutSeconds, or with background: true."
         )
     elif ended.reason in _REASONS:
         notes.append(_REASONS[ended.reason])
@@ -74,8 +74,8 @@ def running_output(one: BackgroundCommand) -> ToolOutput:
     """The result of a command that goes on."""
     command = one.command
     text = (
-        f"Command still running (session {one.name}, pid {command.pid}). Use process (poll, log, write, kill) "
-        "with that sessionId to go on with it."
+        f"Command still running (session {one.name}, pid {command.pid}). Use process (poll, log, write, "
+        "kill) with that sessionId to go on with it."
     )
     tail = command.output.tail(MAX_TAIL)
     command.seen = command.output.total

@@ -32,7 +32,14 @@ class ExecRoom:
         self.commands.close()
 
     def line(
-        self, run: RunContext, request: ExecRequest, seconds: float, *, pty: bool, with_input: bool, title: str
+        self,
+        run: RunContext,
+        request: ExecRequest,
+        seconds: float,
+        *,
+        pty: bool,
+        with_input: bool,
+        title: str,
     ) -> CommandLine:
         """The command as it is started: by the shell, inside the sandbox if there is one. Raises ToolError if
         there has to be one, and is not.
@@ -41,7 +48,11 @@ class ExecRoom:
         argv = [shell, *(("--noprofile", "--norc") if shell.endswith("bash") else ()), "-c", request.command]
         if (program := self.sandbox.program(settings.sandbox)) is not None:
             view = sandbox_arguments(
-                run.settings(), run.workspace.resolve(), request.workdir, Path.home(), settings.sandbox_network
+                run.settings(),
+                run.workspace.resolve(),
+                request.workdir,
+                Path.home(),
+                settings.sandbox_network,
             )
             argv = [program, *view, *argv]
             environ["TMPDIR"] = "/tmp"  # noqa: S108 - which is the command's own there

@@ -59,7 +59,8 @@ class SandboxCheck:
                 self._check()
             if self._program is None and mode == "required":
                 raise ToolError(
-                    f"Commands have to run in a sandbox (tools.exec.sandbox), and there is none: {self._why_not}"
+                    "Commands have to run in a sandbox (tools.exec.sandbox is `required`), and there is none:"
+                    f" {self._why_not}"
                 )
             return self._program
 
@@ -71,7 +72,9 @@ class SandboxCheck:
         why_not = f"bubblewrap is not installed. {INSTALL}." if program is None else self._try(program)
         if why_not is None:
             self._program = program
-            log_event(logger, logging.INFO, "commands run in a sandbox", sandbox="bubblewrap", program=program)
+            log_event(
+                logger, logging.INFO, "commands run in a sandbox", sandbox="bubblewrap", program=program
+            )
         elif why_not != self._why_not:
             log_event(logger, logging.WARNING, "no sandbox for commands", why=why_not)
         self._why_not, self._checked_at = why_not, time.monotonic()

@@ -22,7 +22,15 @@ BASE = (
 RESOLVER = "/etc/resolv.conf"
 # In the home folder of the gateway's user.
 SECRET_FOLDERS = (".aws", ".azure", ".config/gcloud", ".config/gh", ".docker", ".gnupg", ".kube", ".ssh")
-SECRET_FILES = (".git-credentials", ".netrc", ".npmrc", ".pgpass", ".pypirc", ".bash_history", ".config/git/credentials")
+SECRET_FILES = (
+    ".git-credentials",
+    ".netrc",
+    ".npmrc",
+    ".pgpass",
+    ".pypirc",
+    ".bash_history",
+    ".config/git/credentials",
+)
 SYSTEM_FILES = ("/etc/shadow", "/etc/gshadow", "/etc/shadow-", "/etc/gshadow-", "/etc/sudoers")
 
 

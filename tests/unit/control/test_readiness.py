@@ -43,6 +43,12 @@ def test_verbose_says_more():
     assert build(FakeStore()).readiness(verbose=True)["config"] == "current"
 
 
+def test_verbose_names_the_sandbox_without_what_is_wrong_with_it():
+    runs: Any = SimpleNamespace(draining=False, active=[])
+    found = Status(runs, FakeStore(), lambda: False, lambda: "none: /a/path is missing")
+    assert found.readiness(verbose=True)["execSandbox"] == "none"
+
+
 def test_what_makes_it_not_ready():
     store = FakeStore()
     store.works = False

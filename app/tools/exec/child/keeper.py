@@ -107,7 +107,9 @@ class _Keeper:
         if not self._output_ends and self._tick_bytes < MAX_TICK_BYTES:
             reading.append(self._child.output)
         writing = [self._child.input] if self._input and self._child.input is not None else []
-        seconds = max(0.0, min(self._next_tick, self._deadline, self._kill_at or self._deadline) - time.monotonic())
+        seconds = max(
+            0.0, min(self._next_tick, self._deadline, self._kill_at or self._deadline) - time.monotonic()
+        )
         readable, writable, _ = select.select(reading, writing, [], seconds)
         if self._signals in readable:
             with suppress(BlockingIOError):

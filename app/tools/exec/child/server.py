@@ -14,8 +14,8 @@ import sys
 from contextlib import suppress
 
 from app.tools.exec.child.keeper import keep
-from app.tools.exec.child.protocol import read_line
 from app.tools.exec.child.processes import kill_marked
+from app.tools.exec.child.protocol import read_line
 
 
 def main(control_fd: int) -> None:

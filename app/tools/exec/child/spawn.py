@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import tty
+import termios
 from contextlib import suppress
 from typing import Any
 
@@ -57,6 +57,7 @@ class Spawned:
 
 def spawn(request: dict[str, Any]) -> Spawned:
     """Raises OSError: there is no such program or folder."""
+    input_: int | None
     with_terminal, with_input = bool(request["pty"]), bool(request["input"])
     if with_terminal:
         ours, theirs = os.openpty()
@@ -88,7 +89,7 @@ def _become(request: dict[str, Any], stdin: int, output: int, report: int) -> No
     try:
         if request["pty"]:
             os.login_tty(output)
-            tty.tcsetwinsize(0, (24, 120))
+            termios.tcsetwinsize(0, (24, 120))
         else:
             os.setsid()
             os.dup2(stdin, 0)
@@ -99,7 +100,7 @@ def _become(request: dict[str, Any], stdin: int, output: int, report: int) -> No
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         name = request["argv"][0]
-        os.execve(name, request["argv"], request["env"])
+        os.execve(name, request["argv"], request["env"])  # noqa: S606 - the gate let it pass
     except OSError as error:
         os.write(report, f"{error.errno} {name}".encode())
     finally:

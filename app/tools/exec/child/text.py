@@ -12,7 +12,10 @@ _SEQUENCES = re.compile(
     r"|\x1b[ -/]*[0-~]"
 )
 # An escape at the end of what is there, which may go on in what comes next.
-_OPEN = re.compile(r"(?:\x1b\[?|\x9b)[0-?]*[ -/]*\Z|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*\x1b?\Z")
+_OPEN = re.compile(
+    r"(?:\x1b\[?|\x9b)[0-?]*[ -/]*\Z"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*\x1b?\Z"
+)
 # Other control characters, and those that turn the direction of a line round.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _LINE_ENDS = re.compile(r"\r*\n|\r+")
