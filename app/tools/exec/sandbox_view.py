@@ -19,6 +19,20 @@ BASE = (
     *("--die-with-parent", "--unshare-all", "--cap-drop", "ALL", "--ro-bind", "/", "/"),
     *("--dev", "/dev", "--proc", "/proc"),
 )
+# What root may write without any capability, and would change the machine by it.
+KERNEL = (
+    "sys",
+    "sysrq-trigger",
+    "irq",
+    "bus",
+    "mtrr",
+    "acpi",
+    "fs",
+    "scsi",
+    "driver",
+    "asound",
+    "dynamic_debug",
+)
 RESOLVER = "/etc/resolv.conf"
 # In the home folder of the gateway's user.
 SECRET_FOLDERS = (".aws", ".azure", ".config/gcloud", ".config/gh", ".docker", ".gnupg", ".kube", ".ssh")
@@ -39,13 +53,26 @@ def sandbox_arguments(
 ) -> list[str]:
     """bubblewrap's arguments, to be followed by the command. `workspace` and `workdir` are without links."""
     mounts = [*_private(), *_hidden(settings, workspace, home), (workspace, _bind(workspace))]
-    arguments = [*BASE, *(("--share-net",) if with_network else ())]
+    arguments = [*base_arguments(), *(("--share-net",) if with_network else ())]
     for _, mount in sorted(mounts, key=lambda one: len(one[0].parts)):  # what is deeper lies on top
         arguments += mount
     resolver = Path(RESOLVER).resolve()
     if with_network and any(resolver.is_relative_to(folder) for folder in PRIVATE) and resolver.is_file():
         arguments += ["--ro-bind", str(resolver), str(resolver)]
     return [*arguments, "--chdir", str(workdir), "--"]
+
+
+def base_arguments() -> list[str]:
+    """The arguments that do not depend on who runs what: if these work, the sandbox does."""
+    return [*BASE, *_devices()]
+
+
+def _devices() -> Iterator[str]:
+    yield from ("--size", str(MAX_PRIVATE_BYTES), "--perms", "1777", "--tmpfs", "/dev/shm")  # noqa: S108
+    yield from ("--remount-ro", "/dev")
+    for path in (Path("/proc", name) for name in KERNEL):
+        if path.exists():
+            yield from ("--ro-bind", str(path), str(path))
 
 
 Mount = tuple[Path, Sequence[str]]
@@ -58,10 +85,13 @@ def _private() -> Iterator[Mount]:
 
 
 def _hidden(settings: Settings, workspace: Path, home: Path) -> Iterator[Mount]:
+    empty = [Path(name) for name in PRIVATE]
     for path in sorted({path.resolve() for path in _secret_paths(settings, home)}):
-        if path == workspace or any(path.is_relative_to(folder) for folder in PRIVATE):
+        gone = any(path.is_relative_to(folder) for folder in empty)
+        if path == workspace or (gone and not path.is_relative_to(workspace)):
             continue
         if path.is_dir():
+            empty.append(path)
             yield path, ("--perms", "0700", "--tmpfs", str(path))
         elif path.exists():
             yield path, ("--ro-bind", "/dev/null", str(path))
