@@ -91,9 +91,10 @@ def build_gateway(
         metrics=metrics,
         log_ring=LogRing(),
         auth_limiter=AttemptLimiter(),
-        background=(maintenance.run, watch.run, tools.exec.commands.end_leftovers),
+        background=(maintenance.run, watch.run, tools.exec.commands.end_leftovers, tools.mcp.end_leftovers),
         resources=(tools, providers, database, worker),
     )
+    watch.add_listener(tools.update)
     watch.add_listener(gateway.settings_changed)
     return gateway
 

@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 
 from app.config.build.agents import AgentBuilder
 from app.config.build.gateway import GatewayBuilder, from_environ
+from app.config.build.mcp import build_mcp
 from app.config.build.providers import ProviderBuilder
 from app.config.build.tools import build_tools
 from app.config.schema import checks
@@ -151,6 +152,7 @@ class _Loading:
             "storage_url": self._storage_url(loaded, paths),
             "redis_url": self._url("REDIS_URL", checks.redis_url) or loaded.get("redis_url"),
             "tools": build_tools(loaded.get("tools", {})),
+            "mcp": build_mcp(loaded.get("mcp", {}).get("servers", {}), self.environ, expand, self.problems),
         }
 
     def _gateway(self, loaded: Mapping[str, Any], state_dir: Path) -> GatewaySettings:

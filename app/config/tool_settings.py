@@ -179,14 +179,17 @@ class McpToolFilter:
 
 @dataclass(frozen=True, slots=True)
 class McpServerSettings:
-    """One MCP server: a `command` to run, or a `url`. `transport` None: by which of them is there."""
+    """One MCP server: a `command` to run, or a `url`. `transport` None: by which of them is there.
+
+    `proxy` and `trusted_ca_files` are those of the environment, for a `url`.
+    """
 
     enabled: bool = True
     command: str | None = None
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cwd: Path | None = None
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     transport: McpTransport | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     connection_timeout_seconds: float = 30.0
@@ -194,6 +197,8 @@ class McpServerSettings:
     supports_parallel_tool_calls: bool = False
     ssl_verify: bool = True
     tool_filter: McpToolFilter = McpToolFilter()
+    proxy: str | None = field(default=None, repr=False)
+    trusted_ca_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from app.agents.fallback import ObserveFailure
 from app.agents.loop import AgentTask
 from app.agents.prompt import with_instructions
 from app.agents.tool_calls import AgentTools
+from app.cancel import Cancel
 from app.config.agent_settings import AgentSettings
 from app.config.settings import Settings
 from app.errors import InvalidRequest
@@ -41,15 +41,17 @@ class TaskBuilder:
         self._observe_failure = observe_failure
         self.prompts = SystemPrompts()
 
-    def plan(self, request: RunRequest, agent: AgentSettings) -> RunPlan:
+    def plan(self, request: RunRequest, agent: AgentSettings, cancel: Cancel | None = None) -> RunPlan:
         """What the run is to have. Raises InvalidRequest if it cannot be accepted: there is no such model, no
         tool is left of those that are allowed, or the request's tools do not go with the agent's.
+
+        Waits for servers of tools that have to be started first if there is a `cancel`, and raises its error.
         """
         names = [request.model] if request.model is not None else self._models(agent)
         candidates = [self._providers.resolve(name) for name in names]
         first = candidates[0]
         chosen = Selection(agent.id, first.name, request.source, request.spawn_depth)
-        toolbox = self._tools.check(chosen)
+        toolbox = self._tools.check(chosen, cancel)
         is_small = self._providers.is_small(first.provider.name)
         choice = request.tool_choice
         offers = bool(toolbox.tools)
@@ -62,8 +64,8 @@ class TaskBuilder:
 
     def build(self, run: Run, messages: Sequence[Message]) -> AgentTask:
         request, plan = run.request, run.plan
-        if plan.settings is not self._settings():
-            plan = self.plan(request, run.agent)
+        if plan.settings is not self._settings() or not plan.toolbox.is_complete:
+            plan = self.plan(request, run.agent, run.cancel)
         own = plan.toolbox if plan.offers_tools else None
         has_tools = request.tool_choice != "none"
         system = with_instructions(self.prompts.prompt(plan), request.instructions)
@@ -99,7 +101,7 @@ class TaskBuilder:
             request_id=request.request_id,
         )
         names = frozenset(spec.name for spec in request.tools)
-        return AgentTools(context, partial(self._tools.find, chosen), names)
+        return AgentTools(context, lambda name: self._tools.find(chosen, name, run.cancel), names)
 
     def _models(self, agent: AgentSettings) -> Sequence[str]:
         return [agent.model or self._providers.default_model()[0], *agent.fallbacks]
@@ -117,7 +119,7 @@ def check_client_tools(request: RunRequest, plan: RunPlan) -> None:
                 "Give it another name.",
                 param="tools",
             )
-    if request.tool_choice is not None:
+    if request.tool_choice is not None and plan.toolbox.is_complete:
         _check_choice(request.tool_choice, request.tools, plan)
 
 

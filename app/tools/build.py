@@ -22,6 +22,7 @@ from app.tools.builtin.web_search import WebSearchTool
 from app.tools.builtin.write import write
 from app.tools.exec.gate import ModeGate
 from app.tools.exec.room import ExecRoom
+from app.tools.mcp.source import McpSource
 from app.tools.registry import ToolRegistry
 
 
@@ -34,7 +35,12 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 
     registry: ToolRegistry
     exec: ExecRoom
+    mcp: McpSource
     closing: Sequence[Callable[[], object]] = ()
+
+    def update(self, settings: Settings) -> None:
+        """Take over other settings."""
+        self.mcp.update(settings)
 
     def close(self) -> None:
         """End the processes and close the connections of tools."""
@@ -44,11 +50,13 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
 
 def build_tools(settings: Callable[[], Settings]) -> Tools:
     """`settings` gives the present settings. Building opens nothing."""
-    registry = ToolRegistry(settings)
+    mcp = McpSource(settings)
+    registry = ToolRegistry(settings, [mcp])
     registry.add(read(), write(), edit(), ls(), apply_patch(), view_image(), progress_card())
     registry.add(WebFetchTool().tool(), WebSearchTool().tool())
     memory_thread = NativeThread()  # of its own: the database's must not wait for notes to be read
     registry.add(*MemoryTools(memory_thread).tools())
     room = ExecRoom(settings, ModeGate())
     registry.add(exec_tool(room), process_tool(room.background))
-    return Tools(registry=registry, exec=room, closing=[room.close, memory_thread.close])
+    closing = [mcp.close, room.close, memory_thread.close]
+    return Tools(registry=registry, exec=room, mcp=mcp, closing=closing)

@@ -33,6 +33,7 @@ from app.tools.catalogue import (
 )
 
 NO_POLICY = ToolPolicy()
+_ANY_REST = "\x7f" * 40  # stands for the rest of a name: only a glob for all of them matches it
 
 
 class PolicyStep(NamedTuple):
@@ -83,6 +84,14 @@ class ToolRules:
     def allows(self, name: str) -> bool:
         return self.why_not(name) is None
 
+    def why_none(self, start: str) -> str | None:
+        """The setting that keeps away all tools whose names begin so; None if some may be used."""
+        lowered = start.lower()
+        for step in self._steps:
+            if (why := step.why_none(lowered)) is not None:
+                return why
+        return None
+
     @property
     def allowed_names(self) -> Sequence[str]:
         """All entries of the `allow` lists, to be named when nothing is left of them."""
@@ -103,6 +112,17 @@ class _Compiled:
         if self._allow is not None and not self._allow.have(name):
             return f"{self.where}.allow"
         if self._profile and not (in_profile(self._profile, name) or self._also.have(name)):
+            return f"{self.where}.profile ({self._profile})"
+        return None
+
+    def why_none(self, start: str) -> str | None:
+        if self._deny.have(f"{start}{_ANY_REST}"):
+            return f"{self.where}.deny"
+        if self._allow is not None and not self._allow.may_have(start):
+            return f"{self.where}.allow"
+        if self._profile and not (
+            _in_profile(self._profile, f"{start}{_ANY_REST}") or self._also.may_have(start)
+        ):
             return f"{self.where}.profile ({self._profile})"
         return None
 
@@ -131,6 +151,15 @@ class Names:
             name in self._names
             or (self._mcp and is_mcp(name))
             or any(fnmatchcase(name, glob) for glob in self._globs)
+        )
+
+    def may_have(self, start: str) -> bool:
+        """Whether a name that begins so can be among them."""
+        literal = (glob.split("*")[0].split("?")[0].split("[")[0] for glob in self._globs)
+        return (
+            (self._mcp and is_mcp(start))
+            or any(name.startswith(start) for name in self._names)
+            or any(start.startswith(head) or head.startswith(start) for head in literal)
         )
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from app.cancel import Cancel
 from app.config.agent_settings import AgentSettings
 from app.config.settings import Settings
 from app.errors import NoToolsAllowed
@@ -42,15 +43,31 @@ class Toolbox(msgspec.Struct, frozen=True):
     absent: Mapping[str, str]
     specs: tuple[ToolSpec, ...]
     allowed: tuple[str, ...] = ()
+    is_complete: bool = True
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """What a source has for an agent. `absent`: name or glob -> why there is no such tool. `is_complete`:
+    nothing more is about to come.
+    """
+
+    tools: Sequence[Tool] = ()
+    absent: Mapping[str, str] = msgspec.field(default_factory=dict)
+    is_complete: bool = True
 
 
 class ToolSource(Protocol):
     """Where further tools come from while the gateway runs."""
 
-    revision: int  # another number whenever its tools have changed
+    @property
+    def revision(self) -> int:
+        """Another number whenever its tools have changed."""
 
-    def tools(self, agent_id: str, allows: Callable[[str], bool]) -> Sequence[Tool]:
-        """The agent's tools that `allows` lets pass. May wait, for a server that has to be started first."""
+    def tools(self, agent_id: str, rules: ToolRules, cancel: Cancel | None, *, wait: bool) -> Offer:
+        """The agent's tools; of those whose servers `rules` deny as a whole, no server is started.
+
+        With `wait`, waits a while for servers that have to be started first. Raises the error of `cancel`.
+        """
 
 
 class ToolRegistry:
@@ -73,25 +90,34 @@ class ToolRegistry:
         """The built-in tools, whoever may use them."""
         return self._builtin
 
-    def select(self, selection: Selection) -> Toolbox:
-        """The tools that the selection has with the present settings. May wait for a tool server."""
+    def select(self, selection: Selection, cancel: Cancel | None = None, *, wait: bool = True) -> Toolbox:
+        """The tools that the selection has with the present settings.
+
+        May wait for a tool server to start, unless it must not `wait`: then the server's tools may be missing
+        (`is_complete`). Raises the error of `cancel`.
+        """
         self._forget_old()
         box = self._boxes.get(selection)
         if box is None:
-            box = self._build(selection)
-            if len(self._boxes) >= MAX_TOOLBOXES:
-                self._boxes.clear()
-            self._boxes[selection] = box
+            settings, revisions = self._settings_then, self._revisions_then
+            box = self._build(selection, cancel, wait)
+            if box.is_complete and settings is self._settings() and revisions == self._revisions():
+                if len(self._boxes) >= MAX_TOOLBOXES:
+                    self._boxes.clear()
+                self._boxes[selection] = box
         return box
 
-    def find(self, selection: Selection, name: str) -> Tool | None:
+    def find(self, selection: Selection, name: str, cancel: Cancel | None = None) -> Tool | None:
         """The tool of that name, if the selection has it now."""
-        return self.select(selection).tools.get(name)
+        return self.select(selection, cancel).tools.get(name)
 
-    def check(self, selection: Selection) -> Toolbox:
-        """`select`. Raises NoToolsAllowed if a non-empty `allow` leaves nothing."""
-        box = self.select(selection)
-        if not box.tools and box.allowed:
+    def check(self, selection: Selection, cancel: Cancel | None = None) -> Toolbox:
+        """`select`, without waiting unless there is a `cancel`.
+
+        Raises NoToolsAllowed if a non-empty `allow` leaves nothing.
+        """
+        box = self.select(selection, cancel, wait=cancel is not None)
+        if not box.tools and box.allowed and box.is_complete:
             raise NoToolsAllowed(
                 f"No tool is left of those that are allowed: {', '.join(box.allowed)}. Check the spelling, "
                 "and which of them the policies deny (`python -m app agent --explain`)."
@@ -112,12 +138,15 @@ class ToolRegistry:
         )
 
     def _forget_old(self) -> None:
-        settings, revisions = self._settings(), [source.revision for source in self._sources]
+        settings, revisions = self._settings(), self._revisions()
         if settings is not self._settings_then or revisions != self._revisions_then:
             self._boxes.clear()
             self._settings_then, self._revisions_then = settings, revisions
 
-    def _build(self, selection: Selection) -> Toolbox:
+    def _revisions(self) -> list[int]:
+        return [source.revision for source in self._sources]
+
+    def _build(self, selection: Selection, cancel: Cancel | None, wait: bool) -> Toolbox:
         settings, rules = self._settings(), self.rules(selection)
         agent: AgentSettings = settings.agent(selection.agent_id) or settings.default_agent
         tools: dict[str, Tool] = {}
@@ -128,11 +157,18 @@ class ToolRegistry:
                 tools[tool.name] = tool
             else:
                 absent[tool.name] = why
+        is_complete = True
         for source in self._sources:
-            for tool in source.tools(agent.id, rules.allows):
-                tools.setdefault(tool.name, tool)
+            offer = source.tools(agent.id, rules, cancel, wait=wait)
+            absent.update(offer.absent)
+            is_complete = is_complete and offer.is_complete
+            for tool in offer.tools:
+                if (why := rules.why_not(tool.name)) is None:
+                    tools.setdefault(tool.name, tool)
+                else:
+                    absent[tool.name] = why
         specs = tuple(tool.spec for tool in tools.values())
-        return Toolbox(tools, absent, specs, tuple(rules.allowed_names))
+        return Toolbox(tools, absent, specs, tuple(rules.allowed_names), is_complete)
 
 
 def _place(tool: Tool) -> int:

@@ -128,6 +128,18 @@ def base_url(text: str) -> str:
     return parts._replace(path=path).geturl()
 
 
+def mcp_url(text: str) -> str:
+    """The URL of an MCP server, as it is: its query may have a key, and is never shown."""
+    parts = _split(text.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or _NOT_IN_URLS.search(text.strip()):
+        raise ValidationError('must be an http or https URL such as "https://mcp.example.com/mcp"')
+    if "@" in parts.netloc:
+        raise ValidationError("must not contain a user or password; use `headers`")
+    _host_name(parts)
+    _port(parts)
+    return parts._replace(fragment="").geturl()
+
+
 def proxy(text: str) -> str:
     """The URL of an HTTP proxy, with or without `http://` and a user and password, or `direct`."""
     written = text.strip()

@@ -10,6 +10,7 @@ from app.config.agent_settings import AgentSettings
 from app.config.schema.root import RootSchema
 from app.config.schema.walk import SchemaKey, matches, section_of, walk
 from app.config.settings import GatewaySettings, ProviderSettings, Settings
+from app.config.tool_settings import McpServerSettings
 
 APP = Path(__file__).parents[3] / "app"
 KEYS = [key for key in walk(RootSchema()) if key.settings and not section_of(key.field)]
@@ -22,31 +23,23 @@ DERIVED = {
     (ProviderSettings, "name"),
     (ProviderSettings, "default_model"),
     (ProviderSettings, "trusted_ca_files"),
+    (McpServerSettings, "proxy"),
+    (McpServerSettings, "trusted_ca_files"),
     *((Settings, name) for name in ("state_dir", "config_path", "providers", "notes", "sources", "limits")),
 }
 # Keys that become another attribute, or are only checked.
-WITHOUT_ATTRIBUTE = {"env", "timeoutMs", "timeoutSeconds", "api"}
+WITHOUT_ATTRIBUTE = {"env", "timeoutMs", "timeoutSeconds", "api", "type", "workingDirectory"}
 # Nothing reads them yet: each goes from here with the tool that does.
 BEING_BUILT = {
     "allow_agents",
     "approval_timeout_seconds",
     "archive_after_minutes",
     "ask",
-    "command",
-    "connection_timeout_seconds",
-    "cwd",
-    "excluded",
-    "included",
     "max_children_per_agent",
-    "request_timeout_seconds",
     "run_timeout_seconds",
     "safe_bin_trusted_dirs",
     "safe_bins",
     "security",
-    "servers",
-    "ssl_verify",
-    "supports_parallel_tool_calls",
-    "transport",
     "visibility",
 }
 # They are worked into `host`.

@@ -1,0 +1,42 @@
+"""How long a server that fails is left alone: each time longer, and paused when it keeps failing."""
+
+from __future__ import annotations
+
+import time
+
+PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds after the first failure, the second and so on
+PAUSE_SECONDS = 300.0  # after more failures than that in a row
+STABLE_SECONDS = 30.0  # a server that has worked that long begins anew
+MIN_SECONDS = 1.0  # one that ends sooner has failed to start
+
+
+class BackOff:
+    """`why` is the last failure, "" when the last start has worked."""
+
+    def __init__(self) -> None:
+        self.why = ""
+        self._failures = 0
+        self._retry_at = 0.0
+
+    @property
+    def left(self) -> float:
+        """The seconds until it may be tried again; 0 or less: now."""
+        return self._retry_at - time.monotonic()
+
+    def failed(self, why: str) -> None:
+        self.why = why
+        pause = PAUSES[self._failures] if self._failures < len(PAUSES) else PAUSE_SECONDS
+        self._failures += 1
+        self._retry_at = time.monotonic() + pause
+
+    def started(self) -> None:
+        self.why = ""
+
+    def ended(self, why: str, worked_seconds: float) -> None:
+        """It has ended by itself. One that has worked may be started again at once, if not too often."""
+        if worked_seconds >= STABLE_SECONDS:
+            self._failures = 0
+        if self._failures or worked_seconds < MIN_SECONDS:
+            self.failed(why)
+        else:
+            self._failures = 1
