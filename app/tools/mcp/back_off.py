@@ -6,8 +6,7 @@ import time
 
 PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)  # seconds after the first failure, the second and so on
 PAUSE_SECONDS = 300.0  # after more failures than that in a row
-STABLE_SECONDS = 30.0  # a server that has worked that long begins anew
-MIN_SECONDS = 1.0  # one that ends sooner has failed to start
+STABLE_SECONDS = 30.0  # a server that has worked that long has no past failures
 
 
 class BackOff:
@@ -32,11 +31,11 @@ class BackOff:
     def started(self) -> None:
         self.why = ""
 
-    def ended(self, why: str, worked_seconds: float) -> None:
-        """It has ended by itself. One that has worked may be started again at once, if not too often."""
+    def ended(self, why: str, worked_seconds: float, has_answered: bool) -> None:
+        """It has ended by itself. One that was of use may be started again at once, if not too often."""
         if worked_seconds >= STABLE_SECONDS:
             self._failures = 0
-        if self._failures or worked_seconds < MIN_SECONDS:
+        if self._failures or not has_answered:
             self.failed(why)
         else:
             self._failures = 1

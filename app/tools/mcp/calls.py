@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from app.cancel import Cancel
 from app.logs.lines import log_event
 from app.tools.base import Invocation, ToolError, ToolOutput
+from app.tools.call import failed
 from app.tools.mcp import results
 from app.tools.mcp.listing import MAX_LISTED, ServerTool, countdown, read_pages
 from app.tools.mcp.protocol import McpError, RequestFailed
@@ -22,12 +24,13 @@ logger = logging.getLogger("app.tools.mcp")
 MAX_UPDATES = 100  # about the progress of one call
 MIN_UPDATE_SECONDS = 0.2  # between two of them
 MAX_UPDATE_CHARS = 500
+MAX_ERROR_CHARS = 8000  # of a result that is an error
 
 
 def run_tool(server: McpServer, tool: ServerTool, call: Invocation, arguments: dict[str, Any]) -> ToolOutput:
     """The result of a call. Raises ToolError, and the error of the call's `cancel`."""
     try:
-        return call_server(server, tool, arguments, call.cancel, call.update)
+        output = call_server(server, tool, arguments, call.cancel, call.update)
     except McpError as error:
         how = "refuses the call" if isinstance(error, RequestFailed) else "does not work"
         if not isinstance(error, RequestFailed):
@@ -35,6 +38,9 @@ def run_tool(server: McpServer, tool: ServerTool, call: Invocation, arguments: d
                 logger, logging.WARNING, "mcp call failed", server=server.name, tool=tool.name, why=str(error)
             )
         raise ToolError(f"The MCP server {server.name} {how}: {error}.") from None
+    if not output.is_error:
+        return output
+    return replace(failed(tool.spec.name, output.text[:MAX_ERROR_CHARS]), details=output.details)
 
 
 def call_server(

@@ -54,15 +54,14 @@ class HttpChannel:
             self._post(message, None, seconds)
         except FAILURES as error:
             raise as_mcp_error(error) from None
+        spawn(self._listen)
 
     def forget(self, request_id: int) -> None:
         if (connection := self._active.pop(request_id, None)) is not None:
             connection.abort()
 
-    def agreed(self, revision: str, listens: bool) -> None:
+    def agreed(self, revision: str) -> None:
         self._revision = revision
-        if listens:
-            spawn(self._listen)
 
     def close(self) -> None:
         if self._closed.is_set():
@@ -124,7 +123,8 @@ class HttpChannel:
         if exchange.kind == EVENTS:
             self._read_events(exchange, request_id)
         elif exchange.kind == "application/json":
-            self._peer.receive(exchange.read_all())
+            if body := exchange.read_all().strip():
+                self._peer.receive(body)
         else:
             exchange.read_all()
         if request_id is not None and self._peer.waits_for(request_id):

@@ -53,7 +53,7 @@ class SseChannel:
     def forget(self, request_id: int) -> None:
         """Its answer is ignored when it comes."""
 
-    def agreed(self, revision: str, listens: bool) -> None:  # noqa: ARG002 - the stream is there anyway
+    def agreed(self, revision: str) -> None:
         self._revision = revision
 
     def close(self) -> None:

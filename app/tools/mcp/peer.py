@@ -43,8 +43,8 @@ class Channel(Protocol):
     def forget(self, request_id: int) -> None:
         """Nobody waits for the answer any more."""
 
-    def agreed(self, revision: str, listens: bool) -> None:
-        """The revision that the server has chosen; `listens`: it says when its tools change."""
+    def agreed(self, revision: str) -> None:
+        """The revision that the server has chosen."""
 
     def close(self) -> None:
         """End the connection, and the process at its other end."""

@@ -61,6 +61,7 @@ class McpServer:
         self._ready_at = 0.0
         self._back_off = BackOff()
         self._timeouts = 0
+        self._has_answered = False  # to a call, since its last start
         self._refreshing = False
         self._closed = False
 
@@ -115,7 +116,7 @@ class McpServer:
                 peer.lost(ServerUnavailable("it does not answer any more"))
                 peer.close()
             raise
-        self._timeouts = 0
+        self._timeouts, self._has_answered = 0, True
         return result
 
     def close(self) -> None:
@@ -141,6 +142,7 @@ class McpServer:
             if not closed:
                 changed, self.tools = self.tools not in (None, tools) or bool(self._back_off.why), tools
                 self._peer, self._ready_at, self._timeouts = peer, time.monotonic(), 0
+                self._has_answered = False
                 self._back_off.started()
         if closed:
             peer.close()
@@ -166,10 +168,10 @@ class McpServer:
             channel.open(peer, left())
             hello = peer.request("initialize", protocol.initialize_params(), left())
             revision = protocol.revision_of(hello)
-            capabilities = _object(hello.get("capabilities"))
-            channel.agreed(revision, bool(_object(capabilities.get("tools")).get("listChanged")))
+            channel.agreed(revision)
             channel.send_first(protocol.notification("notifications/initialized"), left())
-            tools = read_tools(peer, capabilities, self.prefix, self._filter, left)
+            peer.capabilities = _object(hello.get("capabilities"))
+            tools = read_tools(peer, peer.capabilities, self.prefix, self._filter, left)
         except BadStatus as error:
             peer.close()
             if error.status in OLDER and transport is None:
@@ -178,7 +180,6 @@ class McpServer:
         except BaseException:
             peer.close()
             raise
-        peer.capabilities = capabilities
         return peer, tools, {"revision": revision}
 
     def _failed(self, start: Start, why: str) -> None:
@@ -200,7 +201,7 @@ class McpServer:
             self._peer = None
             why = self._secrets.remove_from(str(error))
             if not isinstance(error, SessionEnded):
-                self._back_off.ended(why, time.monotonic() - self._ready_at)
+                self._back_off.ended(why, time.monotonic() - self._ready_at, self._has_answered)
         self._log(logging.WARNING, "mcp server ended", why=why)
         spawn(peer.close)
 

@@ -26,7 +26,10 @@ class SseReader:
         self._after_cr = False
 
     def feed(self, piece: bytes) -> list[SseEvent]:
-        """The events that `piece` completes; those without data are left out. Raises McpError: too large."""
+        """The events that `piece` completes, but those without data, with which some servers begin.
+
+        Raises McpError for one that is too large.
+        """
         if self._after_cr and piece[:1] == b"\n":
             piece = piece[1:]
         self._after_cr = piece.endswith(b"\r") if piece else self._after_cr
@@ -46,7 +49,8 @@ class SseReader:
         if not line:
             name, data = self._name, self._data
             self._name, self._data, self._size = "message", [], 0
-            return SseEvent(name, b"\n".join(data)) if data else None
+            joined = b"\n".join(data)
+            return SseEvent(name, joined) if joined.strip() else None
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":

@@ -112,7 +112,7 @@ class StdioChannel:
     def forget(self, request_id: int) -> None:
         """Its answer is ignored when it comes."""
 
-    def agreed(self, revision: str, listens: bool) -> None:
+    def agreed(self, revision: str) -> None:
         """It is the same for all revisions."""
 
     def close(self) -> None:
