@@ -1,8 +1,9 @@
 """A server on standard input and output that does what it is told, also what no server should.
 
 Its tools: see `TOOLS`. Started with `--silent`, `--die`, `--garbage`, `--huge` or `--flood`, it does that
-
-
+instead of answering; with `--stay` it ignores the end of its input and SIGTERM; `--revision` is that of its
+answer.
+"""
 
 from __future__ import annotations
 
