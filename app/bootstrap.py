@@ -47,7 +47,7 @@ from app.sessions.store import SqlSessionStore
 from app.start import check_settings, check_whole_start
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
-from app.tools.build import build_tools
+from app.tools.build import Tools, build_tools
 from app.tools.registry import ToolRegistry
 
 
@@ -71,7 +71,7 @@ def build_gateway(
     worker = WorkerLock(database.directory)
     store = SqlSessionStore(database, worker)
     providers, metrics = build_providers(watch), Metrics()
-    tools = build_tools(current)
+    tools = tools_of(watch)
     runs = build_runs(watch, store.runs, providers, tools.registry, metrics)
     models = Models(current, providers, weights.installed())
     sessions = Sessions(current, store, runs, models)
@@ -94,7 +94,6 @@ def build_gateway(
         background=(maintenance.run, watch.run, tools.exec.commands.end_leftovers, tools.mcp.end_leftovers),
         resources=(tools, providers, database, worker),
     )
-    watch.add_listener(tools.update)
     watch.add_listener(gateway.settings_changed)
     return gateway
 
@@ -110,6 +109,13 @@ def build_config(
     watch = ConfigWatch(lambda: thread.call(load), settings, check=check_settings, stale=stale)
     check = partial(check_file, load_file, running=watch.current)
     return watch, ConfigFile(watch.current, check, thread)
+
+
+def tools_of(watch: ConfigWatch) -> Tools:
+    """The tools, with each change of the configuration taken over."""
+    tools = build_tools(lambda: watch.settings)
+    watch.add_listener(tools.update)
+    return tools
 
 
 def build_runs(
