@@ -121,7 +121,7 @@ class _Compiled:
         if self._allow is not None and not self._allow.may_have(start):
             return f"{self.where}.allow"
         if self._profile and not (
-            _in_profile(self._profile, f"{start}{_ANY_REST}") or self._also.may_have(start)
+            in_profile(self._profile, f"{start}{_ANY_REST}") or self._also.may_have(start)
         ):
             return f"{self.where}.profile ({self._profile})"
         return None
