@@ -45,7 +45,13 @@ class AgentTools(msgspec.Struct, frozen=True):
                     left.remove(call)
         finally:
             for call in left:
-                keep(call, as_message(call, ToolOutput("Aborted before it had a result.", is_error=True)))
+                keep(call, as_message(call, ToolOutput(self._aborted(), is_error=True)))
+
+    def _aborted(self) -> str:
+        """What the model is told of a call that a cancelled run leaves behind."""
+        error = self.context.cancel.error
+        why = "" if error is None else f" {error.message}"
+        return f"Aborted before it had a result.{why} It may or may not have taken effect."
 
     def _groups(self, calls: Sequence[ToolCall]) -> Iterator[list[ToolCall]]:
         def is_parallel(call: ToolCall) -> bool:

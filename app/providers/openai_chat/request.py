@@ -9,6 +9,7 @@ from app.config.settings import ModelSettings
 from app.messages import ImagePart, Message, PlainMessage, PlainMessages, TextPart, ToolCall, ToolSpec
 from app.providers.base import PARAMS, ModelCall
 
+IMAGES_OF = "Images that came with the result of"
 PROCESSED = PlainMessage("assistant", "I have processed the tool results.")  # in OpenClaw's words
 
 
@@ -47,7 +48,32 @@ def build_body(
 def _messages(messages: Sequence[Message], provider: str) -> Sequence[PlainMessage | dict[str, Any]]:
     if isinstance(messages, PlainMessages):
         return messages.wire  # they are stored in the wire format
-    return [_message(message, provider) for message in messages]
+    return [_message(message, provider) for message in _with_shown_images(messages)]
+
+
+def _with_shown_images(messages: Sequence[Message]) -> Sequence[Message]:
+    """The messages with the images of tools in a message of the user behind the results: the API has no
+    place for them in a tool's message.
+    """
+    if not any(message.role == "tool" and message.images for message in messages):
+        return messages
+    shown: list[Message] = []
+    waiting: list[TextPart | ImagePart] = []
+    for message in messages:
+        if message.role != "tool" and waiting:
+            if message.role == "user":  # roles have to take turns
+                rest = message.content
+                message = message._replace(
+                    content=(*waiting, *((TextPart(rest),) if isinstance(rest, str) else rest))
+                )
+            else:
+                shown.append(Message("user", tuple(waiting)))
+            waiting = []
+        if message.role == "tool" and message.images:
+            waiting += [TextPart(f"{IMAGES_OF} {message.name or message.tool_call_id}:"), *message.images]
+            message = message._replace(content=message.text)
+        shown.append(message)
+    return [*shown, Message("user", tuple(waiting))] if waiting else shown
 
 
 def _with_answered_results(messages: Sequence[Any]) -> Sequence[Any]:

@@ -1,0 +1,199 @@
+"""The loop from model to tools and back: its bounds, its order, and what a caller's leaving does to it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.test_tool_sessions import APP, calls, roles
+from tests.support.gateway import GatewayProcess, agent_config
+from tests.support.provider import says, wait_for, wait_until
+from tests.support.strict_provider import StrictProvider
+
+HI = {"role": "user", "content": "Do it"}
+
+
+@pytest.fixture(scope="module")
+def _strict() -> Iterator[StrictProvider]:
+    with StrictProvider() as strict:
+        yield strict
+
+
+@pytest.fixture
+def provider(_strict: StrictProvider) -> StrictProvider:
+    _strict.reset()
+    return _strict
+
+
+@pytest.fixture(scope="module")
+def shared(_strict: StrictProvider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    config = agent_config(_strict.url)
+    config["agents"]["list"] += [
+        {"id": "hasty", "timeoutSeconds": 1},
+        {"id": "brief", "maxTurns": 2},
+        {"id": "free", "tools": {"loopDetection": {"enabled": False}}},
+    ]
+    config["gateway"]["http"]["endpoints"]["chatCompletions"]["tools"] = {"deny": ["count"]}
+    gateway = GatewayProcess(tmp_path_factory.mktemp("loop"), config, app=APP)
+    yield gateway.start()
+    assert gateway.stop() == 0, gateway.log
+
+
+@pytest.fixture
+def gateway(shared: GatewayProcess, provider: StrictProvider) -> GatewayProcess:
+    return shared
+
+
+def results(provider: StrictProvider, number: int = -1) -> list[str]:
+    """What the tools returned, as one request has it."""
+    return [one["content"] for one in provider.requests[number]["messages"] if one["role"] == "tool"]
+
+
+def test_an_agent_in_a_loop_is_warned_and_stopped(gateway: GatewayProcess, provider: StrictProvider) -> None:
+    provider.always(calls(("c1", "say", {"text": "no"}), before="Again."))
+    answer = gateway.ask("Go on")
+    assert (answer.status, answer.json["choices"][0]["finish_reason"]) == (200, "length")
+    assert answer.text == "\n\n".join(["Again."] * 20)
+    assert len(provider.requests) == 20
+    noted = [number for number, text in enumerate(results(provider), start=1) if text != "no"]
+    assert noted == [10]
+    provider.always(calls(("c1", "say", {"text": "no"})))
+    answer = gateway.ask("Go on")
+    assert (answer.status, answer.error["code"]) == (500, "tool_loop")
+    assert "same arguments" in answer.error["message"]
+    assert gateway.ask("Go on", model="openclaw:free").error["code"] == "max_turns"
+
+
+def test_calls_of_one_turn_run_beside_each_other_and_come_back_in_order(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    together = [(f"c{number}", "meet", {"count": 3, "name": f"n{number}"}) for number in range(3)]
+    provider.plays(calls(*together, ("c3", "say", {"text": "last"})), says("Done."))
+    assert gateway.ask("Go").text == "Done."
+    assert results(provider) == ["n0 was not alone", "n1 was not alone", "n2 was not alone", "last"]
+    ids = [one["id"] for one in provider.requests[-1]["messages"][-5]["tool_calls"]]
+    assert ids == ["c0", "c1", "c2", "c3"]
+
+
+@pytest.mark.parametrize("tool", ["wait", "deaf"])
+def test_a_runs_time_passes_inside_a_tool(
+    gateway: GatewayProcess, provider: StrictProvider, tool: str
+) -> None:
+    provider.plays(calls(("c1", tool, {})), says("Still here."))
+    answer = gateway.ask("Go", model="openclaw:hasty", user=tool)
+    assert (answer.status, answer.error["code"]) == (504, "timeout")
+    assert gateway.ask("And?", model="openclaw:hasty", user=tool).text == "Still here."
+    assert roles(provider.requests[-1]["messages"]) == "UCTU"
+    (result,) = results(provider)
+    assert result.startswith("Aborted")
+    assert "did not end within 1 s" in result
+
+
+def test_a_tools_own_time_is_limited(gateway: GatewayProcess, provider: StrictProvider) -> None:
+    provider.plays(calls(("c1", "short", {})), says("Too slow."))
+    assert gateway.ask("Go").text == "Too slow."
+    assert "did not end within 0.2 seconds" in results(provider)[0]
+
+
+@pytest.mark.parametrize("tool", ["wait", "deaf"])
+def test_a_client_that_leaves_ends_its_tools(
+    gateway: GatewayProcess, provider: StrictProvider, tool: str
+) -> None:
+    provider.plays(calls(("c1", tool, {}), before="At once."), says("Where were we?"))
+    user = f"leaves-{tool}"
+    with gateway.stream("Go", user=user) as stream:
+        read = b""
+        while b"At once." not in read:
+            read += stream.read1()
+    left_at = time.monotonic()
+    wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 30, "the end of the run")
+    assert time.monotonic() - left_at < 10  # a second, on a machine that does nothing else
+    assert gateway.ask("And?", user=user).text == "Where were we?"
+    assert roles(provider.requests[-1]["messages"]) == "UCTU"
+
+
+def test_results_are_capped(gateway: GatewayProcess, provider: StrictProvider) -> None:
+    provider.plays(calls(("c1", "say", {"text": "x", "times": 1_000_000})), says("Long."))
+    assert gateway.ask("Go").text == "Long."
+    (result,) = results(provider)
+    assert len(result) < 61_000
+    assert "more characters were left out" in result
+
+
+def test_images_of_tools_are_shown_in_a_message_of_the_user(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    both = calls(("c1", "picture", {}), ("c2", "say", {"text": "and"}))
+    provider.plays(both, says("A dot."), says("Grey."))
+    assert gateway.ask("Look", user="painter").text == "A dot."
+    sent = provider.requests[-1]["messages"]
+    assert roles(sent) == "UCTTU"
+    assert [one["content"] for one in sent[-3:-1]] == ["A picture.", "and"]
+    kinds = [part["type"] for part in sent[-1]["content"]]
+    assert kinds == ["text", "image_url"]
+    assert gateway.ask("Colour?", user="painter").text == "Grey."
+    assert roles(provider.requests[-1]["messages"]) == "UCTTUAU"
+
+
+def test_usage_is_that_of_all_turns(gateway: GatewayProcess, provider: StrictProvider) -> None:
+    provider.plays(calls(("c1", "say", {"text": "1"})), calls(("c2", "say", {"text": "2"})), says("3"))
+    used = gateway.ask("Go").json["usage"]
+    assert used["prompt_tokens"] == 10 + 10 + 7
+
+
+def test_the_agents_own_tool_can_be_demanded_for_the_first_turn(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    choice = {"type": "function", "function": {"name": "say"}}
+    provider.plays(calls(("c1", "say", {"text": "1"})), says("Said."))
+    assert gateway.ask("Go", tool_choice=choice).text == "Said."
+    assert [one.get("tool_choice") for one in provider.requests] == [choice, "auto"]
+    wrong = {"type": "function", "function": {"name": "count"}}  # denied for HTTP
+    answer = gateway.ask("Go", tool_choice=wrong)
+    assert (answer.status, answer.error["param"]) == (400, "tool_choice")
+
+
+def test_a_tool_that_is_denied_where_the_run_came_from_is_not_called(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    provider.plays(calls(("c1", "count", {})), says("No."))
+    assert gateway.ask("Go").text == "No."
+    assert "count" not in [one["function"]["name"] for one in provider.requests[0]["tools"]]
+    assert results(provider) == ["Tool count not found"]
+    assert "tool not available" in gateway.log
+
+
+def test_a_tool_that_is_denied_while_a_run_goes_on_is_not_called(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    before = json.loads(gateway.config_path.read_text())
+    changed = threading.Event()
+    provider.plays(
+        calls(("c1", "say", {"text": "1"}), before="First."),
+        [wait_for(changed), *calls(("c2", "say", {"text": "2"}))],
+        says("Denied."),
+    )
+    with gateway.stream("Go") as stream:
+        read = b""
+        while b"First." not in read:
+            read += stream.read1()
+        gateway.write_config({**before, "tools": {"deny": ["say"]}})
+        wait_until(lambda: "changed configuration in force" in gateway.log, 30, "the reload")
+        changed.set()
+        read += stream.read()
+    assert b"Denied." in read
+    assert results(provider) == ["1", "Tool say not found"]
+    gateway.write_config(before)
+    wait_until(lambda: gateway.log.count("changed configuration in force") == 2, 30, "the reload")
+
+
+def test_a_client_tool_may_not_have_the_name_of_the_agents(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    answer = gateway.ask("Go", tools=[{"type": "function", "function": {"name": "say"}}])
+    assert (answer.status, answer.error["param"]) == (400, "tools")
+    assert provider.requests == []
