@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import urllib.request
+from contextlib import closing
 from typing import Any
 
 import psutil
@@ -112,3 +114,22 @@ def test_the_models_process_ends_with_the_gateway(gateway: GatewayProcess) -> No
     assert gateway.stop() == 0, gateway.log
     assert not model.is_running()
     assert not os.path.exists(gateway.state / "local-model.json")
+
+
+def test_a_forced_call_reaches_a_real_tool_and_comes_back(gateway: GatewayProcess):
+    """The small model is offered the agent's tools only if one has to be called."""
+    choice = {"type": "function", "function": {"name": "ls"}}
+    folder = gateway.state / "workspace"
+    folder.mkdir(exist_ok=True)
+    (folder / "colours.txt").write_text("red\n")
+    answer = ask(gateway, tool_choice=choice, user="ann", max_tokens=60, **PARAMS)
+    assert answer.status == 200, answer.body
+    assert answer.json["choices"][0]["finish_reason"] in ("stop", "length")
+    with closing(sqlite3.connect(gateway.state / "gateway.sqlite")) as database:
+        query = "SELECT role, content FROM messages ORDER BY position"
+        said = [(role, json.loads(content)) for role, content in database.execute(query)]
+    assert [role for role, _ in said] == ["user", "assistant", "tool", "assistant"]
+    (call,) = said[1][1]["tool_calls"]
+    assert call[1] == "ls"
+    assert isinstance(json.loads(call[2]), dict)
+    assert said[2][1]["name"] == "ls"

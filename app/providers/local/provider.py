@@ -11,6 +11,7 @@ from app.config.settings import ProviderSettings
 from app.errors import InvalidRequest
 from app.events.types import ModelEvent
 from app.providers.base import ModelCall, Provider
+from app.providers.local.forced_call import force_call, is_forced
 from app.providers.local.supervisor import Address, LocalModel
 
 
@@ -37,7 +38,8 @@ class LocalProvider:
         self._client: Provider | None = None
 
     def stream(self, call: ModelCall, cancel: Cancel) -> Iterator[ModelEvent]:
-        """The answer. Starts the model's process first if it is not running, and waits for it.
+        """The answer. Starts the model's process first if it is not running, and waits for it. A tool is
+        called only if the call demands it.
 
         Raises InvalidRequest if the conversation has images, UpstreamUnavailable if the process does not
         start, and what the client raises.
@@ -45,7 +47,10 @@ class LocalProvider:
         if any(message.images for message in call.messages):
             raise InvalidRequest("The small local model cannot see images. Choose another model.")
         client = self._client_for(self._model.address(cancel.sleep))
-        yield from client.stream(call, cancel)
+        if is_forced(call):
+            yield from force_call(call, lambda asked: client.stream(asked, cancel))
+        else:
+            yield from client.stream(call, cancel)
 
     def close(self) -> None:
         """End the model's process if this worker started it."""

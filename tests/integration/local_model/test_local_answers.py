@@ -15,8 +15,8 @@ import pytest
 
 from app.cancel import Cancel
 from app.errors import ContextLengthExceeded, RunAborted
-from app.events.types import ModelEvent, ModelFinished, TextDelta
-from app.messages import Message
+from app.events.types import ModelEvent, ModelFinished, TextDelta, ToolCallDelta
+from app.messages import Message, ToolSpec
 from app.providers.base import ModelCall
 from app.providers.local.provider import LocalProvider
 from app.providers.local.supervisor import LocalModel
@@ -127,3 +127,21 @@ def test_the_server_asks_for_a_key_that_only_our_user_can_read(
     with pytest.raises(urllib.error.HTTPError, match="401") as refused:
         urllib.request.urlopen(f"{address.base_url}/chat/completions", data=b"{}")
     refused.value.close()
+
+
+@pytest.mark.slow
+def test_it_calls_a_tool_if_it_has_to(lasting_provider: LocalProvider):
+    path = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+    call = ModelCall(
+        "smollm2",
+        (Message("user", "Read the file notes.txt, please."),),
+        {"temperature": 0, "seed": 1, "max_tokens": 60},
+        (ToolSpec("read", "Read a file.", path),),
+        "required",
+    )
+    delta, end = lasting_provider.stream(call, Cancel())
+    assert isinstance(delta, ToolCallDelta)
+    assert delta.name == "read"
+    assert list(json.loads(delta.arguments)) == ["path"]
+    assert isinstance(end, ModelFinished)
+    assert end.reason == "tool_calls"
