@@ -18,6 +18,7 @@ from app.config.loader import load_settings
 from app.config.settings import ProviderSettings, Settings
 from app.config.source.parsed_file import ParsedFile
 from app.config.watch import ConfigWatch, merged_into
+from app.control.approvals import Approvals
 from app.control.commands import Commands
 from app.control.models import Models
 from app.control.sessions import Sessions
@@ -47,6 +48,8 @@ from app.sessions.store import SqlSessionStore
 from app.start import check_settings, check_whole_start
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
+from app.storage.url import sqlite_file
+from app.tools.approvals.store import SqlApprovalStore, SqlDocumentStore
 from app.tools.build import Tools, build_tools
 from app.tools.registry import ToolRegistry
 
@@ -67,15 +70,14 @@ def build_gateway(
     """
     watch, config_file = build_config(settings, load, load_file, stale)
     current = watch.current
-    database = SqliteDatabase(settings.storage_url)
-    worker = WorkerLock(database.directory)
+    database, worker = build_database(settings)
     store = SqlSessionStore(database, worker)
     providers, metrics = build_providers(watch), Metrics()
-    tools = tools_of(watch)
+    tools = tools_of(watch, database, worker, metrics)
     runs = build_runs(watch, store.runs, providers, tools.registry, metrics)
     models = Models(current, providers, weights.installed())
     sessions = Sessions(current, store, runs, models)
-    maintenance = Maintenance(current, runs, store.maintenance, worker.remove_stale, metrics)
+    maintenance = Maintenance(current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics)
     gateway = Gateway(
         config=watch,
         config_file=config_file,
@@ -86,6 +88,7 @@ def build_gateway(
         tool_calls=ToolCalls(current, tools.registry, lambda key: store.index.describe(key) is not None),
         models=models,
         sessions=sessions,
+        approvals=Approvals(current, tools.approvals, tools.approvals_document),
         commands=Commands(current, store, sessions, models),
         status=Status(runs, store, lambda: watch.stale is not None, lambda: tools.exec.sandbox.state),
         metrics=metrics,
@@ -111,10 +114,14 @@ def build_config(
     return watch, ConfigFile(watch.current, check, thread)
 
 
-def tools_of(watch: ConfigWatch) -> Tools:
-    """The tools, with each change of the configuration taken over."""
-    tools = build_tools(lambda: watch.settings)
+def tools_of(watch: ConfigWatch, database: SqliteDatabase, worker: WorkerLock, metrics: Metrics) -> Tools:
+    """The tools, with what they keep in the database, and each change of the configuration taken over."""
+    file = str(sqlite_file(watch.settings.storage_url))
+    approvals, document = SqlApprovalStore(database, worker), SqlDocumentStore(database, file)
+    tools = build_tools(watch.current, approvals, document)
     watch.add_listener(tools.update)
+    service = tools.approvals
+    metrics.watch("openclaw_approvals_pending", "Calls that wait for approval.", lambda: service.waiting)
     return tools
 
 
@@ -133,6 +140,12 @@ def build_runs(
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)
     return runs
+
+
+def build_database(settings: Settings) -> tuple[SqliteDatabase, WorkerLock]:
+    """The database, and this process as one that uses it."""
+    database = SqliteDatabase(settings.storage_url)
+    return database, WorkerLock(database.directory)
 
 
 def build_providers(watch: ConfigWatch) -> ProviderRegistry:

@@ -5,16 +5,12 @@ status: each transport has one table from code to status (`app/http/errors.py`),
 
     GatewayError
     ├── InvalidRequest                  the caller can correct it
-    │   ├── InvalidJson
-    │   ├── MissingMessage
-    │   ├── UnknownAgent
-    │   ├── InvalidSessionKey
-    │   ├── UnsupportedValue
-    │   ├── ContextLengthExceeded
-    │   ├── BodyTooLarge · BodyTimeout · UnsupportedMediaType
-    │   ├── NotFound · ModelNotFound · EndpointDisabled
-    │   ├── MethodNotAllowed
+    │   ├── InvalidJson · MissingMessage · UnsupportedValue
+    │   ├── UnknownAgent · InvalidSessionKey
+    │   ├── ContextLengthExceeded · BodyTooLarge · BodyTimeout · UnsupportedMediaType
+    │   ├── NotFound · ModelNotFound · EndpointDisabled · MethodNotAllowed
     │   ├── NoToolsAllowed
+    │   ├── ApprovalResolved · ApprovalOver     decided otherwise before; expired or cancelled
     │   └── IdempotencyKeyReused
     ├── Unauthorized
     ├── Forbidden
@@ -108,6 +104,14 @@ class MethodNotAllowed(InvalidRequest):
 
 class NoToolsAllowed(InvalidRequest):
     code = "no_tools_allowed"
+
+
+class ApprovalResolved(InvalidRequest):
+    code = "approval_already_resolved"
+
+
+class ApprovalOver(InvalidRequest):
+    code = "approval_expired"
 
 
 class IdempotencyKeyReused(InvalidRequest):

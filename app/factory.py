@@ -6,7 +6,7 @@ from flask import Flask
 
 from app.exchange import GatewayApp, GatewayResponse, current_request
 from app.gateway import Gateway
-from app.http import health, metrics, models
+from app.http import approvals, health, metrics, models
 from app.http.chat_completions import routes as chat_completions
 from app.http.cors import add_cors_headers
 from app.http.errors import register_error_handlers
@@ -28,7 +28,15 @@ def create_app(gateway: Gateway) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # exact paths: a double slash is another address
     app.extensions[EXTENSION] = gateway
-    for blueprint in (health.bp, metrics.bp, openapi.bp, models.bp, chat_completions.bp, tools.bp):
+    for blueprint in (
+        health.bp,
+        metrics.bp,
+        openapi.bp,
+        models.bp,
+        approvals.bp,
+        chat_completions.bp,
+        tools.bp,
+    ):
         app.register_blueprint(blueprint)
     app.before_request(Gate(gateway, app).check)
     app.after_request(_finish)

@@ -15,6 +15,7 @@ from app.auth.authenticate import AttemptCounter
 from app.concurrency.background import spawn
 from app.config.edit import ConfigFile
 from app.config.settings import Settings
+from app.control.approvals import Approvals
 from app.control.commands import Commands
 from app.control.models import Models
 from app.control.sessions import Sessions
@@ -63,6 +64,7 @@ class Gateway:
     tool_calls: ToolCalls
     models: Models
     sessions: Sessions
+    approvals: Approvals
     commands: Commands
     status: Status
     metrics: Metrics

@@ -1,5 +1,5 @@
-"""What happens by itself while the gateway runs: pruning sessions, stopping overdue runs, marking the runs
-that a dead worker left, measuring the event loop's lag."""
+"""What happens by itself while the gateway runs: pruning sessions, stopping overdue runs, ending overdue
+approvals, marking the runs that a dead worker left, measuring the event loop's lag."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.logs.lines import log_event
 from app.metrics import Metrics
 from app.runs.service import RunService
 from app.sessions.base import Maintenance as StoreMaintenance
+from app.tools.approvals.service import ApprovalService
 
 logger = logging.getLogger("app.maintenance")
 
@@ -35,6 +36,7 @@ class Maintenance:
         settings: Callable[[], Settings],
         runs: RunService,
         store: StoreMaintenance,
+        approvals: ApprovalService,
         remove_dead_workers: Callable[[], object],
         metrics: Metrics,
     ) -> None:
@@ -43,6 +45,7 @@ class Maintenance:
         self._store = store
         self._remove_dead_workers = remove_dead_workers
         self._metrics = metrics
+        self._approvals = approvals
 
     def run(self, stop: Stop) -> None:
         """Work until `stop` is set. For a greenlet of its own."""
@@ -57,6 +60,7 @@ class Maintenance:
             # The event loop wakes this greenlet as late as it lets all others wait.
             self._metrics.record_lag(time.monotonic() - slept_from - CHECK_SECONDS)
             self._runs.stop_overdue()
+            self._approvals.sweep()
 
     def tidy_sessions(self) -> None:
         """Mark the runs of dead workers as interrupted, and delete sessions that are too old or too many."""
@@ -67,6 +71,7 @@ class Maintenance:
                 log_event(
                     logger, logging.WARNING, "runs of an earlier process were interrupted", runs=interrupted
                 )
+            self._approvals.tidy()
             self._remove_dead_workers()
             self._store.prune(time.time(), limits.prune_after_seconds, limits.max_entries)
         except StorageUnavailable as error:

@@ -12,7 +12,9 @@ from app.auth.scopes import ADMIN, APPROVALS, PAIRING, QUESTIONS, READ, WRITE
 
 # What concerns the whole gateway, other people's doings included: a user whom a trusted proxy names needs
 # `operator.admin` for it.
-FOR_OPERATORS = frozenset({"config.get", "logs.tail"})
+FOR_OPERATORS = frozenset(
+    {"config.get", "logs.tail", "exec.approval.grants.list", "exec.approval.grants.revoke"}
+)
 
 # None: any connected operator may call it.
 METHOD_SCOPES: Mapping[str, str | None] = {
@@ -20,6 +22,9 @@ METHOD_SCOPES: Mapping[str, str | None] = {
     "agent.identity.get": READ,
     "agent.wait": READ,
     "agents.list": READ,
+    "approval.get": APPROVALS,
+    "approval.history": APPROVALS,
+    "approval.resolve": APPROVALS,
     "channels.status": READ,
     "chat.abort": WRITE,
     "chat.history": READ,
@@ -38,8 +43,17 @@ METHOD_SCOPES: Mapping[str, str | None] = {
     "cron.runs": READ,
     "cron.status": READ,
     "device.pair.list": PAIRING,
+    "exec.approval.get": APPROVALS,
+    "exec.approval.grants.list": APPROVALS,
+    "exec.approval.grants.revoke": APPROVALS,
     "exec.approval.list": APPROVALS,
+    "exec.approval.request": APPROVALS,
+    "exec.approval.resolve": APPROVALS,
+    "exec.approval.waitDecision": APPROVALS,
     "exec.approvals.get": ADMIN,
+    "exec.approvals.node.get": ADMIN,
+    "exec.approvals.node.set": ADMIN,
+    "exec.approvals.set": ADMIN,
     "health": None,
     "last-heartbeat": READ,
     "logs.tail": READ,
@@ -47,6 +61,9 @@ METHOD_SCOPES: Mapping[str, str | None] = {
     "models.list": READ,
     "node.list": READ,
     "plugin.approval.list": APPROVALS,
+    "plugin.approval.request": APPROVALS,
+    "plugin.approval.resolve": APPROVALS,
+    "plugin.approval.waitDecision": APPROVALS,
     "question.list": QUESTIONS,
     "sessions.compact": ADMIN,
     "sessions.create": WRITE,

@@ -46,6 +46,8 @@ HTTP_ERRORS: dict[str, HttpError] = {
     "endpoint_disabled": HttpError(404, REQUEST_ERROR, "endpoint_disabled"),
     "method_not_allowed": HttpError(405, REQUEST_ERROR, "method_not_allowed"),
     "no_tools_allowed": HttpError(400, REQUEST_ERROR, "no_tools_allowed"),
+    "approval_already_resolved": HttpError(409, REQUEST_ERROR, "approval_already_resolved"),
+    "approval_expired": HttpError(410, REQUEST_ERROR, "approval_expired"),
     "idempotency_key_reused": HttpError(409, "idempotency_error", "idempotency_key_reused"),
     "unauthorized": HttpError(401, "unauthorized", None),
     "forbidden": HttpError(403, "forbidden", None),

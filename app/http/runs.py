@@ -6,10 +6,11 @@ An endpoint gives its own wire format: a function that dumps a whole answer, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
+from app.errors import UnsupportedValue
 from app.exchange import GatewayRequest, GatewayResponse, json_answer
 from app.http.client_tools import ClientTools
 from app.http.connection import ClientWatch, client_left
@@ -19,6 +20,7 @@ from app.messages import Message
 from app.runs.intake import RunInput
 from app.runs.request import RunRequest
 from app.runs.run import Run, RunResult
+from app.tools.base import ApprovalMode
 
 
 def load_run_request(
@@ -55,8 +57,22 @@ def load_run_request(
             tool_choice=tools.choice,
             request_id=request.id,
             id_prefix=id_prefix,
+            approvals=load_approval_mode(request),
             log_finish=False,  # the line of the answered request is the run's last line, too
         )
+    )
+
+
+def load_approval_mode(request: GatewayRequest) -> ApprovalMode | None:
+    """What the caller wants done with calls that need an approval. Raises UnsupportedValue."""
+    word = openclaw_header(request, "approvals")
+    if word is None:
+        return None
+    for mode in get_args(ApprovalMode):
+        if word.strip().lower() == mode:
+            return mode  # type: ignore[no-any-return]
+    raise UnsupportedValue(
+        "`x-openclaw-approvals` must be one of: deny, wait, fail.", param="x-openclaw-approvals"
     )
 
 

@@ -79,3 +79,33 @@ messages = Table(
     Index("ix_messages_session_turn_position", "session", "run_number", "position"),
     Index("ix_messages_run_id", "run_id"),
 )
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("worker", String(36), nullable=False),  # whose run waits for it
+    Column("agent_id", String(64), nullable=False),
+    Column("session_key", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("request", Text, nullable=False),  # JSON, without secrets
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("resolved_at", BigInteger),
+    Column("decision", String(16)),
+    Column("reason", String(32)),
+    Column("resolver_kind", String(16)),
+    Column("resolver", Text),
+    Index("ix_approvals_pending", "worker", sqlite_where=text("state = 'pending'")),
+    Index("ix_approvals_resolved_at", "resolved_at"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("content", Text, nullable=False),  # JSON
+    Column("updated_at", BigInteger, nullable=False),
+)

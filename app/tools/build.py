@@ -8,6 +8,8 @@ import msgspec
 
 from app.concurrency.native_thread import NativeThread
 from app.config.settings import Settings
+from app.tools.approvals.base import ApprovalStore, DocumentStore
+from app.tools.approvals.service import ApprovalService
 from app.tools.builtin.apply_patch import apply_patch
 from app.tools.builtin.edit import edit
 from app.tools.builtin.exec import exec_tool
@@ -20,7 +22,7 @@ from app.tools.builtin.view_image import view_image
 from app.tools.builtin.web_fetch import WebFetchTool
 from app.tools.builtin.web_search import WebSearchTool
 from app.tools.builtin.write import write
-from app.tools.exec.gate import ModeGate
+from app.tools.exec.approval_gate import ApprovalGate
 from app.tools.exec.room import ExecRoom
 from app.tools.mcp.source import McpSource
 from app.tools.registry import ToolRegistry
@@ -36,6 +38,8 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     registry: ToolRegistry
     exec: ExecRoom
     mcp: McpSource
+    approvals: ApprovalService
+    approvals_document: DocumentStore
     closing: Sequence[Callable[[], object]] = ()
 
     def update(self, settings: Settings) -> None:
@@ -48,15 +52,24 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             close()
 
 
-def build_tools(settings: Callable[[], Settings]) -> Tools:
-    """`settings` gives the present settings. Building opens nothing."""
+def build_tools(settings: Callable[[], Settings], approvals: ApprovalStore, document: DocumentStore) -> Tools:
+    """`settings` gives the present settings; approvals and their document are kept in the stores. Building
+    opens nothing.
+    """
+    service = ApprovalService(approvals)
     mcp = McpSource(settings)
     registry = ToolRegistry(settings, [mcp])
     registry.add(read(), write(), edit(), ls(), apply_patch(), view_image(), progress_card())
     registry.add(WebFetchTool().tool(), WebSearchTool().tool())
     memory_thread = NativeThread()  # of its own: the database's must not wait for notes to be read
     registry.add(*MemoryTools(memory_thread).tools())
-    room = ExecRoom(settings, ModeGate())
+    room = ExecRoom(settings, ApprovalGate(service, document))
     registry.add(exec_tool(room), process_tool(room.background))
-    closing = [mcp.close, room.close, memory_thread.close]
-    return Tools(registry=registry, exec=room, mcp=mcp, closing=closing)
+    return Tools(
+        registry=registry,
+        exec=room,
+        mcp=mcp,
+        approvals=service,
+        approvals_document=document,
+        closing=[mcp.close, room.close, memory_thread.close],
+    )

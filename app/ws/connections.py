@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from app.auth.grants import is_granted
-from app.auth.scopes import READ
+from app.auth.scopes import APPROVALS, READ
 from app.clock import now_ms
 from app.concurrency.background import spawn
 from app.sessions.keys import space_name, space_of
@@ -81,6 +81,17 @@ class Connections:
             for one, own_space in self._readers.values()
             if own_space in (None, space)
             and (one.id == starter or session_key in one.watched or (everybody and one.role == "operator"))
+        ]
+
+    def approvers(self, session_key: str) -> Sequence[Listener]:
+        """The connections of those who may approve what the session's runs do."""
+        space = space_of(session_key)
+        return [
+            one
+            for one in self._open.values()
+            if one.role == "operator"
+            and is_granted(one.principal, APPROVALS)
+            and (one.principal.owner is None or space_name(one.principal.owner) == space)
         ]
 
     def announce_stop(self) -> None:

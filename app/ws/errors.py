@@ -24,6 +24,8 @@ WS_CODES: dict[str, str] = {
     "endpoint_disabled": INVALID_REQUEST,
     "method_not_allowed": INVALID_REQUEST,
     "no_tools_allowed": INVALID_REQUEST,
+    "approval_already_resolved": INVALID_REQUEST,
+    "approval_expired": INVALID_REQUEST,
     "idempotency_key_reused": INVALID_REQUEST,
     "unauthorized": INVALID_REQUEST,
     "forbidden": FORBIDDEN,

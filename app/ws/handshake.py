@@ -224,4 +224,7 @@ def build_hello(
 
 # Without it the newest command line does not ask for models.
 CAPABILITIES = ("published-model-catalog",)
-EVENTS = ("connect.challenge", "agent", "chat", "tick", "shutdown")
+EVENTS = (
+    *("connect.challenge", "agent", "chat", "tick", "shutdown", "exec.approval.requested"),
+    *("exec.approval.resolved", "plugin.approval.requested", "plugin.approval.resolved"),
+)

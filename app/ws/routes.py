@@ -19,6 +19,7 @@ from app.config.settings import Settings
 from app.errors import InvalidRequest
 from app.exchange import current_request
 from app.gateway import Gateway
+from app.ws.approval_feed import ApprovalFeed
 from app.ws.buffered_socket import BufferedSocket
 from app.ws.connection import Connection
 from app.ws.connections import RESTART, ROTATED, Connections
@@ -43,6 +44,7 @@ class ProtocolServer:
         self.connections = Connections()
         self.unauthenticated = UnauthenticatedConnections()
         feed = Feed(self.connections, gateway.runs)
+        ApprovalFeed(self.connections, gateway.tools.approvals)
         gateway.on_stopping.append(self.connections.announce_stop)
         gateway.on_drained.append(self._end)
         gateway.on_settings.append(self._check_credentials)

@@ -45,6 +45,20 @@ class FakeRuns:
         self.checks += 1
 
 
+class FakeApprovals:
+    """The approvals, of which only the calls are kept, the sweeps counted."""
+
+    def __init__(self, calls: list[Any]) -> None:
+        self.calls = calls
+        self.sweeps = 0
+
+    def sweep(self) -> None:
+        self.sweeps += 1
+
+    def tidy(self) -> None:
+        self.calls.append("approvals")
+
+
 class StopAfter:
     """As an event that is set in the middle of the given turn. Never waits."""
 
@@ -70,7 +84,8 @@ Build = Callable[[FakeStore, FakeRuns], Maintenance]
 def build(settings: Settings) -> Build:
     def made(store: FakeStore, runs: FakeRuns) -> Maintenance:
         remove = lambda: store.calls.append("remove")  # noqa: E731
-        return Maintenance(lambda: settings, runs, store, remove, Metrics())  # type: ignore[arg-type]
+        approvals = FakeApprovals(store.calls)
+        return Maintenance(lambda: settings, runs, store, approvals, remove, Metrics())  # type: ignore[arg-type]
 
     return made
 
@@ -78,7 +93,7 @@ def build(settings: Settings) -> Build:
 def test_sessions_are_tidied_at_once_and_runs_are_checked_each_second(build: Build):
     store, runs = FakeStore(), FakeRuns()
     build(store, runs).run(StopAfter(3))
-    assert store.calls == ["interrupt", "remove", ("prune", 60.0, 7)]
+    assert store.calls == ["interrupt", "approvals", "remove", ("prune", 60.0, 7)]
     assert runs.checks == 3
 
 

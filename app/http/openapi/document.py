@@ -14,17 +14,18 @@ from marshmallow import fields
 from app import VERSION
 from app.http.errors import HTTP_ERRORS
 from app.http.fields import MAX_INTEGER
-from app.http.openapi import answer_schemas, message_schemas, request_schemas
+from app.http.openapi import answer_schemas, approval_schemas, message_schemas, request_schemas
 from app.http.openapi.headers import RUN_HEADERS, answer_headers, request_headers
 from app.http.openapi.message_schemas import ref
 from app.metrics import CONTENT_TYPE
 
 COMMON = (401, 403, 404, 405, 429, 500)
 CHAT = (400, 401, 402, 403, 404, 405, 408, 413, 415, 429, 500, 502, 503, 504)
+DECIDE = (400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 429, 500, 503)
 OPEN = (403, 405, 500)  # errors of routes that need no secret
 
 DESCRIPTION = """\
-Agents behind the OpenAI API. The endpoints under `/v1` are there when \
+Agents behind the OpenAI API. The endpoints under `/v1`, but for `/v1/approvals`, are there when \
 `gateway.http.endpoints.chatCompletions.enabled` is true. Every error has the same envelope. With \
 `gateway.auth.mode` `none` or `trusted-proxy` no bearer secret is needed."""
 
@@ -73,7 +74,7 @@ def _add_components(spec: APISpec) -> None:
         components.header(name, header)
     for name, parameter in request_headers().items():
         components.parameter(name, "header", parameter)
-    for schema in (*request_schemas.COMPONENTS, *answer_schemas.COMPONENTS):
+    for schema in (*request_schemas.COMPONENTS, *answer_schemas.COMPONENTS, *approval_schemas.COMPONENTS):
         if schema.__name__ not in components.schemas:  # a nested one was added with its parent
             components.schema(schema.__name__, schema=schema)
     components.schema("StreamEvent", answer_schemas.STREAM_EVENT)
@@ -106,6 +107,7 @@ def _add_operations(spec: APISpec) -> None:
     one = {**_get("One of them, by any of its names", "getModel", "Model", COMMON), "parameters": [name]}
     spec.path("/v1/models/{id}", operations={"get": one})
     _add_tool_operation(spec)
+    _add_approvals(spec)
     _add_open_operations(spec)
 
 
@@ -138,6 +140,18 @@ def _add_tool_operation(spec: APISpec) -> None:
         },
     }
     spec.path("/tools/invoke", operations={"post": invoke})
+
+
+def _add_approvals(spec: APISpec) -> None:
+    listing = _get("The calls that wait for approval, oldest first", "listApprovals", "ApprovalList", COMMON)
+    spec.path("/v1/approvals", operations={"get": listing})
+    approval = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    one = _get("One of them, also when it is over", "getApproval", "Approval", COMMON)
+    one["parameters"] = [approval]
+    decide = _get("Decide it; the first answer counts", "resolveApproval", "Approval", DECIDE)
+    decide["parameters"] = [approval]
+    decide["requestBody"] = {"required": True, "content": _json("ApprovalDecision")}
+    spec.path("/v1/approvals/{id}", operations={"get": one, "post": decide})
 
 
 def _add_open_operations(spec: APISpec) -> None:

@@ -46,6 +46,10 @@ _REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         "The session, whatever `user` says: a name of your own, a full `agent:<agent id>:<name>`, or `main`.",
         {"type": "string", "maxLength": 512},
     ),
+    "approvals": (
+        "What becomes of calls that need an approval. By default `wait` while an approver is connected.",
+        {"type": "string", "enum": ["deny", "wait", "fail"]},
+    ),
     "model": ("`provider/model` in place of the agent's own model.", TEXT),
 }
 

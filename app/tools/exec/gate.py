@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from app.tools.base import Invocation, ToolError
+from app.tools.base import Invocation
 
 
 class ExecRequest(msgspec.Struct, frozen=True):
@@ -28,12 +28,3 @@ class ExecGate(Protocol):
 
         Raises ToolError, with what the model should know, if it may not.
         """
-
-
-class ModeGate:
-    """Lets everything pass where `tools.exec` is `full`, and nothing elsewhere."""
-
-    def permit(self, call: Invocation, request: ExecRequest) -> None:  # noqa: ARG002
-        security, ask = call.run.agent.tools.exec.rule
-        if (security, ask) != ("full", "off"):
-            raise ToolError(f"exec denied: host=gateway security={security}")

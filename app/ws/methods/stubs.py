@@ -61,7 +61,6 @@ def _no_page(call: Call) -> dict[str, Any]:
     return {"total": 0, "offset": offset, "limit": limit, "hasMore": False, "nextOffset": None}
 
 
-_NO_APPROVALS = {"version": 1, "defaults": {}, "agents": {}}
 _NO_CRON = {"enabled": False, "storePath": "", "jobs": 0, "nextWakeAtMs": None}
 
 STUBS: dict[str, Handler] = {
@@ -72,9 +71,6 @@ STUBS: dict[str, Handler] = {
     "skills.status": skills_status,
     "node.list": node_list,
     "device.pair.list": _always({"pending": [], "paired": []}),
-    "exec.approvals.get": _always({"path": "", "exists": False, "hash": "", "file": _NO_APPROVALS}),
-    "exec.approval.list": _always([]),
-    "plugin.approval.list": _always([]),
     "question.list": _always({"questions": []}),
     "update.status": _always({"sentinel": None, "updateAvailable": None}),
 }

@@ -8,6 +8,8 @@ from __future__ import annotations
 from app.ws.call import Handler
 from app.ws.feed import Feed
 from app.ws.methods.agent import AgentMethods
+from app.ws.methods.approval_rules import APPROVAL_RULES
+from app.ws.methods.approvals import APPROVALS
 from app.ws.methods.chat import ChatMethods
 from app.ws.methods.config import CONFIG
 from app.ws.methods.logs import LOGS
@@ -24,6 +26,8 @@ def build_table(feed: Feed) -> dict[str, Handler]:
     return {
         **AgentMethods(feed).table(),
         **ChatMethods(feed).table(),
+        **APPROVALS,
+        **APPROVAL_RULES,
         **CONFIG,
         **STUBS,
         **LOGS,

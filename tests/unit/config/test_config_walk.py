@@ -32,14 +32,9 @@ WITHOUT_ATTRIBUTE = {"env", "timeoutMs", "timeoutSeconds", "api", "type", "worki
 # Nothing reads them yet: each goes from here with the tool that does.
 BEING_BUILT = {
     "allow_agents",
-    "approval_timeout_seconds",
     "archive_after_minutes",
-    "ask",
     "max_children_per_agent",
     "run_timeout_seconds",
-    "safe_bin_trusted_dirs",
-    "safe_bins",
-    "security",
     "visibility",
 }
 # They are worked into `host`.

@@ -23,6 +23,8 @@ from app.routing.resolve import Route
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.ws.call import Call, Client, Handler
+from app.ws.methods.approval_rules import APPROVAL_RULES
+from app.ws.methods.approvals import APPROVALS
 from app.ws.methods.config import CONFIG
 from app.ws.methods.logs import LOGS
 from app.ws.methods.models import MODELS
@@ -32,7 +34,17 @@ from app.ws.methods.stubs import STUBS
 from app.ws.methods.usage import USAGE
 from app.ws.params import Params
 
-METHODS: Mapping[str, Handler] = {**CONFIG, **STUBS, **LOGS, **MODELS, **SESSIONS, **STATUS, **USAGE}
+METHODS: Mapping[str, Handler] = {
+    **APPROVALS,
+    **APPROVAL_RULES,
+    **CONFIG,
+    **STUBS,
+    **LOGS,
+    **MODELS,
+    **SESSIONS,
+    **STATUS,
+    **USAGE,
+}
 
 TOKEN = "canary-token-0123456789"
 WRITTEN = """{
