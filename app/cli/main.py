@@ -23,6 +23,7 @@ COMMANDS = {
     "call": "Call a method of the Gateway protocol and print its answer",
     "config": "Check or show the configuration",
     "models": "List the models that agents can use",
+    "mcp": "List MCP servers and their tools, and call these",
 }
 
 

@@ -65,7 +65,7 @@ class ToolCalls:
         or has to be named, NotFound (there is no such tool, or it is not allowed); and the error of `cancel`.
         """
         agent_id, key = self._resolve(wanted)
-        tool = self._find(wanted, agent_id)
+        tool = self._find(wanted, agent_id, cancel)
         if tool is None:
             raise NotFound(f"Tool not available: {wanted.name[:200]}")
         arguments = dict(wanted.arguments)
@@ -88,7 +88,7 @@ class ToolCalls:
         if not self._exists(key):
             raise NotFound(f"unknown session key {session_key[:200]!r}")
         agent = find_agent(agent_of_key(key, settings), settings)
-        box = self._registry.select(Selection(agent.id, agent.model, "ws"))
+        box = self._registry.select(Selection(agent.id, agent.model, "ws"), wait=False)
         profile = agent.tools.profile or settings.tools.profile or "full"
         return {
             "agentId": agent.id,
@@ -112,7 +112,7 @@ class ToolCalls:
         check_same_agent(named, of_session, "tools.invoke")
         return find_agent(of_session, settings).id, key
 
-    def _find(self, wanted: ToolRequest, agent_id: str) -> Tool | None:
+    def _find(self, wanted: ToolRequest, agent_id: str, cancel: Cancel) -> Tool | None:
         lists = self._settings().gateway.tools
         allowed = lists.allow if wanted.principal.owner is None else ()  # only an operator gets more
         is_denied = Names(lists.deny).have(wanted.name.lower())
@@ -120,7 +120,7 @@ class ToolCalls:
             return None
         agent = self._settings().agent(agent_id)
         model = agent.model if agent is not None else None
-        return self._registry.find(Selection(agent_id, model, SURFACE), wanted.name)
+        return self._registry.find(Selection(agent_id, model, SURFACE), wanted.name, cancel)
 
     def _context(self, wanted: ToolRequest, agent_id: str, key: str, cancel: Cancel) -> RunContext:
         return RunContext(

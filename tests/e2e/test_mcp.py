@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.gateway import Answer, GatewayProcess
-from tests.support.mcp_peers import scripted, sdk, sdk_over_http, with_servers
+from tests.support.mcp_peers import is_running, scripted, sdk, sdk_over_http, until, with_servers
 from tests.support.provider import ScriptedProvider, done, finish, says, tool_call, usage
 
 if TYPE_CHECKING:
@@ -51,21 +50,6 @@ def call_tool(gateway: GatewayProcess, provider: ScriptedProvider, name: str, **
 
 def offered(provider: ScriptedProvider) -> list[str]:
     return [one["function"]["name"] for one in provider.requests[-1].get("tools", [])]
-
-
-def until(holds: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := holds()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-    return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +125,8 @@ def test_a_server_that_ends_in_a_call_is_an_error_and_the_run_goes_on(
     failed = json.loads(call_tool(scripted_gateway, provider, "docs__die"))
     assert failed["status"] == "error"
     assert "code 3" in failed["error"]
+    assert "canary" not in json.dumps(provider.requests)
+    assert "I give up" in scripted_gateway.log
 
 
 def test_a_leftover_of_a_killed_gateway_is_ended_at_the_next_start(

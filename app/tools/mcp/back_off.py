@@ -10,10 +10,10 @@ STABLE_SECONDS = 30.0  # a server that has worked that long has no past failures
 
 
 class BackOff:
-    """`why` is the last failure, "" when the last start has worked."""
+    """`why` is the last failure, "" when the last start has worked; `said` what the server said then."""
 
     def __init__(self) -> None:
-        self.why = ""
+        self.why = self.said = ""
         self._failures = 0
         self._retry_at = 0.0
 
@@ -22,20 +22,20 @@ class BackOff:
         """The seconds until it may be tried again; 0 or less: now."""
         return self._retry_at - time.monotonic()
 
-    def failed(self, why: str) -> None:
-        self.why = why
+    def failed(self, why: str, said: str) -> None:
+        self.why, self.said = why, said
         pause = PAUSES[self._failures] if self._failures < len(PAUSES) else PAUSE_SECONDS
         self._failures += 1
         self._retry_at = time.monotonic() + pause
 
     def started(self) -> None:
-        self.why = ""
+        self.why = self.said = ""
 
-    def ended(self, why: str, worked_seconds: float, has_answered: bool) -> None:
+    def ended(self, why: str, said: str, worked_seconds: float, has_answered: bool) -> None:
         """It has ended by itself. One that was of use may be started again at once, if not too often."""
         if worked_seconds >= STABLE_SECONDS:
             self._failures = 0
         if self._failures or not has_answered:
-            self.failed(why)
+            self.failed(why, said)
         else:
             self._failures = 1

@@ -91,7 +91,7 @@ def _pattern(glob: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, re.split(r"\*+", glob))), re.DOTALL)
 
 
-def reachable(prefix_of: Mapping[str, str], name: str) -> str | None:
-    """The server that a tool of that name would be of."""
+def server_of(prefix_of: Mapping[str, str], name: str) -> str | None:
+    """The server that a tool of that name would be of, None if there is none."""
     prefix = name.partition(MCP_SEPARATOR)[0].lower()
     return next((server for server, one in prefix_of.items() if one.lower() == prefix), None)

@@ -27,7 +27,12 @@ class McpError(Exception):
 
 
 class ServerUnavailable(McpError):
-    """The server is not there: not started, ended, not reached, or paused after failures."""
+    """The server is not there: not started, ended, not reached, or paused after failures.
+
+    `said` is what it has said last, for operators alone.
+    """
+
+    said = ""
 
 
 class RequestFailed(McpError):
@@ -60,6 +65,12 @@ def revision_of(hello: Mapping[str, Any]) -> str:
     if revision not in REVISIONS:
         raise McpError(f"it speaks revision {str(revision)[:40]!r} of MCP, which we do not")
     return str(revision)
+
+
+def capabilities_of(hello: Mapping[str, Any]) -> dict[str, Any]:
+    """What the server says that it can do."""
+    given = hello.get("capabilities")
+    return given if isinstance(given, dict) else {}
 
 
 def answer_to(message: Message) -> bytes:

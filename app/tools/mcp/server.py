@@ -67,8 +67,9 @@ class McpServer:
 
     @property
     def failure(self) -> str | None:
-        """Why it is not there, None if it is, or has not been asked for yet."""
-        return self._back_off.why or None
+        """Why it is not there, for operators; None if it is, or has not been asked for yet."""
+        why, said = self._back_off.why, self._back_off.said
+        return f"{why}. It said last: {said}" if said else why or None
 
     def ready(self, cancel: Cancel | None = None, *, wait: bool = True) -> Peer:
         """The connection to it; started first if it has to be. Raises ServerUnavailable, at once if it has
@@ -87,6 +88,14 @@ class McpServer:
         if not wait:
             raise ServerUnavailable("it is being started")
         return start.wait(self.settings.connection_timeout_seconds + 1, cancel)
+
+    def begin(self) -> bool:
+        """Start it without waiting, unless it has failed shortly before. Whether it is there already."""
+        try:
+            self.ready(wait=False)
+        except ServerUnavailable:
+            return False
+        return True
 
     def request(
         self,
@@ -135,7 +144,7 @@ class McpServer:
         try:
             peer, tools, about = self._connect(start, self.settings.transport)
         except McpError as error:
-            self._failed(start, self._secrets.remove_from(str(error)))
+            self._failed(start, self._secrets.remove_from(str(error)), getattr(error, "said", ""))
             return
         with self._lock:
             closed, self._starting = self._closed, None
@@ -170,7 +179,7 @@ class McpServer:
             revision = protocol.revision_of(hello)
             channel.agreed(revision)
             channel.send_first(protocol.notification("notifications/initialized"), left())
-            peer.capabilities = _object(hello.get("capabilities"))
+            peer.capabilities = protocol.capabilities_of(hello)
             tools = read_tools(peer, peer.capabilities, self.prefix, self._filter, left)
         except BadStatus as error:
             peer.close()
@@ -182,13 +191,19 @@ class McpServer:
             raise
         return peer, tools, {"revision": revision}
 
-    def _failed(self, start: Start, why: str) -> None:
+    def _failed(self, start: Start, why: str, said: str) -> None:
         with self._lock:
             self._starting = None
-            self._back_off.failed(why)
+            self._back_off.failed(why, said)
             closed, pause = self._closed, self._back_off.left
         if not closed:
-            self._log(logging.WARNING, "mcp server not available", why=why, next_try_seconds=round(pause))
+            self._log(
+                logging.WARNING,
+                "mcp server not available",
+                why=why,
+                said=said or None,
+                next_try_seconds=round(pause),
+            )
             if self.tools is None:
                 call_later(max(0.0, pause) + 0.05, self._on_change)
         start.failed(ServerUnavailable(why))
@@ -199,9 +214,10 @@ class McpServer:
             if self._peer is not peer:
                 return  # while it was being started: that fails, and says so
             self._peer = None
-            why = self._secrets.remove_from(str(error))
+            why, said = self._secrets.remove_from(str(error)), getattr(error, "said", "")
             if not isinstance(error, SessionEnded):
-                self._back_off.ended(why, time.monotonic() - self._ready_at, self._has_answered)
+                worked = time.monotonic() - self._ready_at
+                self._back_off.ended(why, said, worked, self._has_answered)
         self._log(logging.WARNING, "mcp server ended", why=why)
         spawn(peer.close)
 
@@ -231,7 +247,3 @@ class McpServer:
 
     def _log(self, level: int, message: str, **fields: Any) -> None:
         log_event(logger, level, message, server=self.name, agent=self.agent_id or None, **fields)
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

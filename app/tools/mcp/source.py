@@ -163,13 +163,9 @@ def _begin(servers: list[McpServer], cancel: Cancel | None, wait: bool) -> bool:
 
     True unless one may still be there soon.
     """
-    started = []
-    for server in servers:
-        try:
-            server.ready(wait=False)
-        except ServerUnavailable:
-            if server.tools is None and server.failure is None:
-                started.append(server)
+    started = [
+        server for server in servers if not server.begin() and server.tools is None and server.failure is None
+    ]
     if not wait:
         return not started
     for server in started:

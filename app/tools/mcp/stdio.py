@@ -147,6 +147,7 @@ class StdioChannel:
             for line in _lines(stream, MAX_MESSAGE_BYTES):
                 self._take(line)
             why = ServerUnavailable(self._end())
+            why.said = self._log.tail()
         except McpError as error:
             why = error if isinstance(error, ServerUnavailable) else ServerUnavailable(str(error))
         self._peer.lost(why)
@@ -170,9 +171,7 @@ class StdioChannel:
         code = _wait(process, END_SECONDS)
         if code is None:
             return "it has closed its standard output"
-        said = self._log.tail()
-        how = f"signal {-code}" if code < 0 else f"code {code}"
-        return f"its process ended with {how}" + (f". It said last: {said}" if said else "")
+        return f"its process ended with {f'signal {-code}' if code < 0 else f'code {code}'}"
 
     def _read_log(self, stream: IO[bytes]) -> None:
         with suppress(McpError):
