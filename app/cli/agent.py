@@ -22,7 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "exit codes: 0 answered, 1 the run failed, 2 wrong use, 75 try again later, 78 configuration or "
         "secret, 130 interrupted"
     )
-    parser.add_argument("--message", "-m", required=True, help="the message; - reads standard input")
+    parser.add_argument("--message", "-m", help="the message; - reads standard input")
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="ask nobody: show the prompt and the tools of the agent, and why",
+    )
     parser.add_argument("--agent", help="the agent's id (default: the default agent)")
     parser.add_argument(
         "--session-key", help="the session to continue (default: the agent's main one; with --local none)"
@@ -39,17 +44,22 @@ def run(args: argparse.Namespace) -> int:
     """Raises ConfigError."""
     try:
         text = _message(args)
-        if args.local:
+        if args.local or args.explain:
             _refuse_target(args)
     except WrongUse as error:
         print_error(args, error.code, error.message)
         return exit_code(error)
-    answer = import_module(f"app.cli.agent_{'local' if args.local else 'remote'}")
+    kind = "explain" if args.explain else "local" if args.local else "remote"
+    answer = import_module(f"app.cli.agent_{kind}")
     code: int = answer.run(args, text)
     return code
 
 
 def _message(args: argparse.Namespace) -> str:
+    if args.message is None:
+        if args.explain:
+            return ""
+        raise WrongUse("The message is missing: give it with --message.")
     try:
         text: str = sys.stdin.read() if args.message == "-" else args.message
         text.encode()  # an argument's invalid bytes are lone surrogates here, which no later step accepts
@@ -63,4 +73,5 @@ def _message(args: argparse.Namespace) -> str:
 def _refuse_target(args: argparse.Namespace) -> None:
     given = [f"--{name}" for name in TARGET_OPTIONS if getattr(args, name)]
     if given:
-        raise WrongUse(f"--local asks no gateway: it does not go with {', '.join(given)}.")
+        option = "--explain" if args.explain else "--local"
+        raise WrongUse(f"{option} asks no gateway: it does not go with {', '.join(given)}.")

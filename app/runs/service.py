@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from app.agents.answer import Answer
+from app.config.agent_settings import AgentSettings
 from app.config.settings import Settings
 from app.errors import (
     Draining,
@@ -21,6 +22,7 @@ from app.errors import (
 from app.events.bus import EventBus
 from app.events.types import RunFailed, RunFinished, RunStarted
 from app.runs.drive import RunSlots, drive, new_messages
+from app.runs.explain import Explanation
 from app.runs.ledger import RunLedger
 from app.runs.log_lines import log_end, log_start
 from app.runs.request import RunRequest
@@ -81,6 +83,13 @@ class RunService:
     def in_session(self, session_key: str) -> Sequence[Run]:
         """The active runs of a session, in the order they were started."""
         return [run for run in self._active.values() if run.session_key == session_key]
+
+    def explain(self, request: RunRequest, *, wait: bool = False) -> Explanation:
+        """What a run would be given, and why. `wait`: for servers of tools that have to be started first.
+
+        Raises UnknownAgent and InvalidRequest (unknown model).
+        """
+        return self._tasks.explain(request, self._agent(request), wait=wait)
 
     def start(self, request: RunRequest) -> Run:
         """Accept a run and drive it in the background. All that can be refused is refused here.
@@ -148,13 +157,17 @@ class RunService:
                 "The gateway is at its limit of runs (gateway.http.maxRuns). Try again.",
                 retry_after=FULL_RETRY_SECONDS,
             )
-        agent = settings.agent(request.route.agent_id)
-        if agent is None:
-            raise UnknownAgent(f"Unknown agent {request.route.agent_id!r}.")
+        agent = self._agent(request)
         if (other := self._active.get(request.run_id or "")) is not None:
             raise IdempotencyKeyReused(f"A run with the id {other.shown_id!r} is going on.")
         plan = self._tasks.plan(request, agent)
         return Run(request, plan, Answer(settings.limits.answer_bytes))
+
+    def _agent(self, request: RunRequest) -> AgentSettings:
+        agent = self._settings().agent(request.route.agent_id)
+        if agent is None:
+            raise UnknownAgent(f"Unknown agent {request.route.agent_id!r}.")
+        return agent
 
     def _accept(self, run: Run) -> RunSlots:
         """Take the run's place in its session's lane, and store its new messages."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from app.agents.fallback import ObserveFailure
 from app.agents.loop import AgentTask
@@ -15,12 +16,13 @@ from app.errors import InvalidRequest
 from app.messages import Message, ToolSpec, with_system
 from app.providers.base import ModelCall
 from app.providers.registry import ProviderRegistry
+from app.runs.explain import Explanation, explain
 from app.runs.plan import RunPlan
 from app.runs.prompts import SystemPrompts
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.tools.base import RunContext
-from app.tools.registry import Selection, ToolRegistry
+from app.tools.registry import Selection, Toolbox, ToolRegistry
 
 BuildTask = Callable[[Run, Sequence[Message]], AgentTask]
 
@@ -47,20 +49,33 @@ class TaskBuilder:
 
         Waits for servers of tools that have to be started first if there is a `cancel`, and raises its error.
         """
+        plan = self._plan(request, agent, partial(self._tools.check, cancel=cancel))
+        if request.tools or request.tool_choice is not None:
+            check_client_tools(request, plan)
+        return plan
+
+    def explain(self, request: RunRequest, agent: AgentSettings, *, wait: bool) -> Explanation:
+        """What a run would be given, and why. `wait`: for servers of tools that have to be started first.
+
+        Raises InvalidRequest: there is no such model.
+        """
+        plan = self._plan(request, agent, partial(self._tools.select, wait=wait))
+        return explain(plan, self._tools, self.prompts)
+
+    def _plan(
+        self, request: RunRequest, agent: AgentSettings, select: Callable[[Selection], Toolbox]
+    ) -> RunPlan:
         names = [request.model] if request.model is not None else self._models(agent)
         candidates = [self._providers.resolve(name) for name in names]
         first = candidates[0]
         chosen = Selection(agent.id, first.name, request.source, request.spawn_depth)
-        toolbox = self._tools.check(chosen, cancel)
+        toolbox = select(chosen)
         is_small = self._providers.is_small(first.provider.name)
         choice = request.tool_choice
         offers = bool(toolbox.tools)
         if choice is not None or is_small:
             offers = offers and choice != "none" and not (is_small and choice in (None, "auto"))
-        plan = RunPlan(self._settings(), agent, candidates, chosen, toolbox, is_small, offers)
-        if request.tools or choice is not None:
-            check_client_tools(request, plan)
-        return plan
+        return RunPlan(self._settings(), agent, candidates, chosen, toolbox, is_small, offers)
 
     def build(self, run: Run, messages: Sequence[Message]) -> AgentTask:
         request, plan = run.request, run.plan

@@ -81,6 +81,12 @@ class ToolRules:
                 return why
         return None
 
+    def why(self, name: str) -> str:
+        """The settings that name a tool which may be used, or its group."""
+        lowered = name.lower()
+        naming = [where for step in self._steps if (where := step.why(lowered)) is not None]
+        return ", ".join(naming) or "no policy excludes it"
+
     def allows(self, name: str) -> bool:
         return self.why_not(name) is None
 
@@ -125,6 +131,14 @@ class _Compiled:
         ):
             return f"{self.where}.profile ({self._profile})"
         return None
+
+    def why(self, name: str) -> str | None:
+        """The list that names a tool which this policy lets pass."""
+        if self._allow is not None and self._allow.have(name):
+            return f"{self.where}.allow"
+        if self._profile and in_profile(self._profile, name):
+            return f"{self.where}.profile ({self._profile})"
+        return "alsoAllow" if self._profile and self._also.have(name) else None
 
 
 class Names:

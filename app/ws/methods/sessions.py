@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from app.clock import now_ms
-from app.errors import InvalidRequest
-from app.sessions.rows import SessionFilter
+from app.errors import Forbidden, InvalidRequest
+from app.routing.resolve import Route
+from app.runs.request import RunRequest
+from app.sessions.rows import SessionFilter, StoredSession
 from app.ws.call import Call, Handler
 from app.ws.methods.history import dump_page, load_page
 from app.ws.methods.session_changes import compact, create, delete, patch, reset
@@ -52,12 +54,27 @@ def list_sessions(call: Call) -> Any:
 
 
 def describe(call: Call) -> Any:
-    """One session's row; null if there is none."""
-    session = call.gateway.store.index.describe(named_key(call))
+    """One session's row, null if there is none; with `explain`, what its agent is given for a run, too."""
+    params, session = call.params, call.gateway.store.index.describe(named_key(call))
     if session is None:
         return {"session": None}
-    title, preview = call.params.flag("includeDerivedTitles"), call.params.flag("includeLastMessage")
-    return {"session": dump_titled(session, call.gateway, title, preview)}
+    title, preview = params.flag("includeDerivedTitles"), params.flag("includeLastMessage")
+    answer = {"session": dump_titled(session, call.gateway, title, preview)}
+    return {**answer, "agent": _explain(call, session)} if params.flag("explain") else answer
+
+
+def _explain(call: Call, session: StoredSession) -> Any:
+    """Prompt and tools of the session's agent. Raises Forbidden: files of its workspace are in the prompt."""
+    if call.owner is not None:
+        raise Forbidden("Only operators may see the system prompt of an agent.")
+    request = RunRequest(
+        route=Route(session.agent_id, session.key, "key"),
+        messages=(),
+        source="ws",
+        model=session.settings.get("model"),
+        principal=call.peer.principal,
+    )
+    return call.gateway.runs.explain(request).dump()
 
 
 def resolve(call: Call) -> Any:
