@@ -89,9 +89,11 @@ class Metrics:
             "openclaw_queue_wait_seconds",
             "How long runs waited for the earlier ones of their session or agent.",
         )
-        for one in (self.requests, self.runs, self.tokens, self.provider_errors):
+        self.tool_calls = Counter("openclaw_tool_calls", "Calls of agents' tools ended.", "tool", "outcome")
+        self.tool_seconds = Histogram("openclaw_tool_duration_seconds", "Calls of agents' tools.", "tool")
+        for one in (self.requests, self.runs, self.tokens, self.provider_errors, self.tool_calls):
             registry.register(one)
-        for other in (self.first_token, self.run_seconds, self.queue_seconds):
+        for other in (self.first_token, self.run_seconds, self.queue_seconds, self.tool_seconds):
             registry.register(other)
         self.active_streams = Gauge(
             "openclaw_active_streams", "Answers being streamed over HTTP.", registry=registry

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from app.events.types import RunFailed, RunFinished
 from app.logs.lines import log_event
-from app.runs.run import Run
+from app.runs.run import Run, ToolUse
 
 logger = logging.getLogger("app.runs")
+
+MAX_TOOLS = 30  # calls that a line names
 
 
 def log_start(run: Run) -> None:
@@ -56,7 +59,16 @@ def describe_end(run: Run) -> dict[str, Any]:
     elif isinstance(end, RunFailed):
         fields["code"] = end.code
         fields["error"] = end.message
+    if run.tools_used:
+        fields["tools"] = describe_tools(run.tools_used)
     return fields
+
+
+def describe_tools(used: Sequence[ToolUse]) -> str:
+    """Such as `read 12 ms, exec 3400 ms (failed)`, in the order in which the calls ended."""
+    told = [f"{one.name} {one.seconds * 1000:.0f} ms{' (failed)' if one.failed else ''}" for one in used]
+    more = len(told) - MAX_TOOLS
+    return ", ".join([*told[:MAX_TOOLS], f"{more} more"] if more > 0 else told)
 
 
 def _since(run: Run, moment: float | None) -> float | None:

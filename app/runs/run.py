@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -12,7 +12,7 @@ from app.agents.answer import Answer
 from app.cancel import Cancel
 from app.errors import GatewayError
 from app.events.log import EventLog
-from app.events.types import Event, FinishReason, RunFailed
+from app.events.types import Event, FinishReason, RunFailed, ToolReturned
 from app.ids import new_run_id
 from app.messages import Extra, ToolCall, Usage
 from app.runs.plan import RunPlan
@@ -29,6 +29,14 @@ class RunResult(msgspec.Struct, frozen=True):
     tool_calls: tuple[ToolCall, ...]
     refusal: str | None = None
     extra: Extra | None = None
+
+
+class ToolUse(NamedTuple):
+    """One call of a tool that has ended."""
+
+    name: str
+    seconds: float
+    failed: bool
 
 
 class InSession(Protocol):
@@ -102,6 +110,7 @@ class Run:
         self.ended_at: float | None = None
         self.model: str | None = None  # `provider/model` that answered, once that is known
         self.log_finish = request.log_finish
+        self.tools_used: list[ToolUse] = []
         self._clock = PausedClock()
         self._clean_ups: list[Callable[[], object]] = []
 
@@ -124,8 +133,11 @@ class Run:
 
     def publish(self, event: Event) -> None:
         """Add an event to the log; one that comes after the run's end is of no interest any more."""
-        if not self.ended:
-            self.log.append(event)
+        if self.ended:
+            return
+        self.log.append(event)
+        if isinstance(event, ToolReturned):
+            self.tools_used.append(ToolUse(event.name, event.seconds, event.is_error))
 
     def pause(self) -> Callable[[], None]:
         """Stop the run's clock. Returns a function that starts it again."""

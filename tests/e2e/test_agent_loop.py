@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.test_tool_sessions import APP, calls, roles
-from tests.support.gateway import GatewayProcess, agent_config
+from tests.support.gateway import TOKEN, GatewayProcess, agent_config
 from tests.support.provider import says, wait_for, wait_until
 from tests.support.strict_provider import StrictProvider
 
@@ -197,3 +198,16 @@ def test_a_client_tool_may_not_have_the_name_of_the_agents(
     answer = gateway.ask("Go", tools=[{"type": "function", "function": {"name": "say"}}])
     assert (answer.status, answer.error["param"]) == (400, "tools")
     assert provider.requests == []
+
+
+def test_operators_see_which_tools_a_run_used(gateway: GatewayProcess, provider: StrictProvider) -> None:
+    before = gateway.metric('openclaw_tool_calls_total{outcome="failed",tool="short"}')
+    provider.plays(
+        calls(("c1", "say", {"text": "1"})), calls(("c2", "short", {}), ("c3", "nobody", {})), says("3")
+    )
+    assert gateway.ask("Go").text == "3"
+    assert gateway.metric('openclaw_tool_calls_total{outcome="failed",tool="short"}') == before + 1
+    assert gateway.metric('openclaw_tool_duration_seconds_count{tool="short"}') == before + 1
+    page = gateway.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).body
+    assert b"nobody" not in page
+    wait_until(lambda: re.search(r"say \d+ ms, short \d+ ms \(failed\)", gateway.log), 30, "the log line")
