@@ -37,11 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--local", action="store_true", help="answer in this process instead of asking a gateway"
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="with --local: log to standard error")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, wrong_use=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Raises ConfigError."""
+    if args.message is None and not args.explain:
+        args.wrong_use("the following arguments are required: --message/-m")
     try:
         text = _message(args)
         if args.local or args.explain:
@@ -56,10 +58,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _message(args: argparse.Namespace) -> str:
-    if args.message is None:
-        if args.explain:
-            return ""
-        raise WrongUse("The message is missing: give it with --message.")
+    if args.explain:
+        return ""
     try:
         text: str = sys.stdin.read() if args.message == "-" else args.message
         text.encode()  # an argument's invalid bytes are lone surrogates here, which no later step accepts
