@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.loads import BURST, LONG, PACED, PLAIN, USER, Load
+from bench.loads import BURST, LONG, PACED, PLAIN, READS, USER, Load
 
 GATEWAY, BARE, UPSTREAM = "this gateway", "bare stack", "upstream alone"
 LITELLM, OPENCLAW = "LiteLLM proxy", "openclaw"
@@ -19,6 +19,7 @@ AT_MOST = (
     ("plain with user (SQLite), sessions of 10 turns, against plain", USER, PLAIN, 4.0),
     ("400 messages", LONG, LONG, 1.5),
 )
+OWN_AT_MOST = (("an agent's turn with one `read`, against plain", READS, PLAIN, 2.2),)
 PEERS_AT_LEAST = (
     ("LiteLLM's proxy, plain", LITELLM, PLAIN, 10.0),
     ("LiteLLM's proxy, burst stream", LITELLM, BURST, 25.0),
@@ -53,6 +54,11 @@ def check_bounds(document: dict[str, Any]) -> list[dict[str, Any]]:
             Bound(f"CPU, {name}", ratio, limit, "x bare stack")
             for name, load, floor, limit in AT_MOST
             if (ratio := _ratio_to_floor(rows, GATEWAY, load, BARE, floor)) is not None
+        ),
+        *(
+            Bound(f"CPU, {name}", ratio, limit, "x plain")
+            for name, load, floor, limit in OWN_AT_MOST
+            if (ratio := _ratio_to_floor(rows, GATEWAY, load, GATEWAY, floor)) is not None
         ),
         *_peers(rows, document["idle"]),
         *_first_token(rows),

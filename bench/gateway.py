@@ -6,13 +6,18 @@ import json
 from pathlib import Path
 
 from bench.processes import ROOT, Process, clean_environment, free_port, gunicorn
+from bench.upstream import READS
 
 TOKEN = "a-token-for-the-benchmark-0123456789"
 START_COMMAND = gunicorn("-c", "gunicorn.conf.py", "wsgi:app")
 
 
-def configuration(port: int, upstream: str, models: tuple[str, ...]) -> dict[str, object]:
-    """One agent for each model of the upstream, under the model's name."""
+def configuration(
+    port: int, upstream: str, models: tuple[str, ...], workspace: Path | None = None
+) -> dict[str, object]:
+    """One agent for each model of the upstream, under the model's name. That of the model which reads has the
+    tool for it, and a prompt.
+    """
     return {
         "gateway": {
             "port": port,
@@ -22,7 +27,13 @@ def configuration(port: int, upstream: str, models: tuple[str, ...]) -> dict[str
         "agents": {  # without tools and prompt: the upstream is sent what the client sent
             "defaults": {"tools": {"deny": ["*"]}, "systemPrompt": ""},
             "list": [
-                {"id": model, "model": f"upstream/{model}", "default": model == models[0]} for model in models
+                {
+                    "id": model,
+                    "model": f"upstream/{model}",
+                    "default": model == models[0],
+                    **(_with_read(workspace) if model == READS else {}),
+                }
+                for model in models
             ],
         },
         "models": {
@@ -30,6 +41,14 @@ def configuration(port: int, upstream: str, models: tuple[str, ...]) -> dict[str
                 "upstream": {"baseUrl": upstream, "apiKey": "a-key", "api": "openai-completions"},
             }
         },
+    }
+
+
+def _with_read(workspace: Path | None) -> dict[str, object]:
+    return {
+        "tools": {"deny": [], "allow": ["read"]},
+        "systemPrompt": {"mode": "append", "text": ""},
+        **({"workspace": str(workspace)} if workspace is not None else {}),
     }
 
 
@@ -46,7 +65,10 @@ def environment(folder: Path) -> dict[str, str]:
 def write_configuration(folder: Path, port: int, upstream: str, models: tuple[str, ...]) -> None:
     """The configuration file that `environment` names."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "openclaw.json").write_text(json.dumps(configuration(port, upstream, models)))
+    workspace = folder / "workspace"
+    workspace.mkdir(exist_ok=True)
+    (workspace / "note.txt").write_text("Two plus two is four.\n")
+    (folder / "openclaw.json").write_text(json.dumps(configuration(port, upstream, models, workspace)))
 
 
 def spawn_gateway(folder: Path, upstream: str, models: tuple[str, ...]) -> Process:

@@ -37,7 +37,9 @@ USER = Load("plain, user", "plain", (32,), user=True)
 PIECES = Load("plain, 20 pieces", "burst", (32,))
 # Up to 64 connections receive the events of every run; of more, each only those of the runs it follows.
 CHAT = Load("chat.send", "plain", (1, 32, 128), user=True, websocket=True)
-LOADS = (PLAIN, USER, BURST, PACED, LONG, PIECES, CHAT)  # USER is compared with PLAIN
+# One call of the agent's tool `read` in between: two answers of the model. Who has no tools gives one.
+READS = Load("agent, one read", "reads", (1, 32))
+LOADS = (PLAIN, USER, BURST, PACED, LONG, PIECES, CHAT, READS)  # USER and READS are compared with PLAIN
 IDLE_CONNECTIONS = 1000  # connections over WebSocket without requests
 MANY_STREAMS = Load("1,000 paced streams", "slow", (1000,), stream=True)
 

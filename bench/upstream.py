@@ -39,7 +39,9 @@ MODELS = {
     "burst": Model(20),
     "paced": Model(200, 0.010),
     "slow": Model(200, 0.050),
+    "reads": Model(1),
 }
+READS = "reads"  # calls the tool `read` first, if it is offered tools
 USAGE = {"prompt_tokens": 12, "completion_tokens": 20, "total_tokens": 32}
 NAMES = {"id": "chatcmpl-benchmark-0000000000", "created": 1700000000, "model": "benchmark"}
 
@@ -63,6 +65,18 @@ BEGIN = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encodin
 PIECE = _chunk(_choice({"content": BLANK_STAMP.decode()}))
 PIECE_HEAD, PIECE_TAIL = PIECE.split(BLANK_STAMP)
 END = _chunk(_choice({}, "stop")) + _chunk([], usage=USAGE) + _http_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+
+
+_READ = {"name": "read", "arguments": '{"path": "note.txt"}'}
+_CALL = {"index": 0, "id": "call_benchmark", "type": "function", "function": _READ}
+CALL_OF_READ = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    + _chunk([{"index": 0, "delta": {"role": "assistant", "content": None, "tool_calls": [_CALL]}}])
+    + _chunk(_choice({}, "tool_calls"))
+    + _chunk([], usage=USAGE)
+    + _http_chunk(b"data: [DONE]\n\n")
+    + b"0\r\n\r\n"
+)
 
 
 def _complete_answer(model: Model) -> bytes:
@@ -165,6 +179,8 @@ class Upstream:
         name = wanted["model"].rpartition("/")[2]
         if not wanted.get("stream"):
             return client.send(COMPLETE[name])
+        if name == READS and "tools" in wanted and wanted["messages"][-1]["role"] != "tool":
+            return client.send(CALL_OF_READ)
         if name in UNPACED:
             return client.send(UNPACED[name])
         model = MODELS[name]
