@@ -21,6 +21,9 @@ from app.tools.parameters import InvalidArguments, parse_arguments
 logger = logging.getLogger("app.tools")
 
 GRACE_SECONDS = 0.8  # that a tool may take to end after it is cancelled; then nobody waits for it any more
+MAX_UPDATE_CHARS = 8_000  # of one update
+MAX_UPDATES_CHARS = 1024 * 1024  # of all updates of one call
+UPDATE_BYTES = 150  # memory that an update takes besides its text
 MAX_SHOWN_ARGUMENTS = 500  # characters of faulty arguments that are shown to the model
 
 
@@ -35,6 +38,7 @@ class StartedCall:
         self._cancel = Cancel()
         self._done = threading.Event()
         self._abandoned = False
+        self._updates_left = MAX_UPDATES_CHARS
         self._output = ToolOutput("Aborted before it had a result.", is_error=True)
         self._started_at = time.monotonic()
         run.publish(ToolCalled(call))
@@ -81,8 +85,11 @@ class StartedCall:
         self._done.set()
 
     def _update(self, text: str) -> None:
-        if not self._abandoned:
-            self._run.publish(ToolUpdated(self._call.id, self._call.name, text))
+        """Tell what there is so far, or its end. Updates are kept as long as the run is: so few of them."""
+        shown = text[-MAX_UPDATE_CHARS:]
+        if not self._abandoned and self._updates_left >= len(shown):
+            self._updates_left -= len(shown) + UPDATE_BYTES
+            self._run.publish(ToolUpdated(self._call.id, self._call.name, shown))
 
 
 def run_tool(tool: Tool, call: ToolCall, run: RunContext, cancel: Cancel, update: object) -> ToolOutput:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import GatewayProcess, agent_config
+from tests.support.operator import operator
 from tests.support.provider import done, finish, hang, says, text, tool_call, usage, wait_until
 from tests.support.strict_provider import StrictProvider
 
@@ -156,3 +157,32 @@ def test_a_killed_gateway_tells_the_next_turn_what_it_was_doing(
     assert roles(sent) == "UCTTU"
     assert sent[-3]["content"] == "12"
     assert "may or may not have taken effect" in sent[-2]["content"]
+
+
+def test_operators_see_calls_and_results_in_their_place(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    provider.plays(calls(("c1", "say", {"text": "12"}), before="Let me look."), says("It is 12."))
+    assert gateway.ask("How much?", user="ann").status == 200
+    with operator(gateway) as client:
+        (row,) = client.call("sessions.list", {"includeDerivedTitles": True, "includeLastMessage": True})[
+            "sessions"
+        ]
+        for method in ("sessions.get", "chat.history"):
+            name = "sessionKey" if method == "chat.history" else "key"
+            shown = client.call(method, {name: row["key"]})["messages"]
+            assert [one["role"] for one in shown] == ["user", "assistant", "toolResult", "assistant"]
+            text, call = shown[1]["content"]
+            assert text == {"type": "text", "text": "Let me look."}
+            expected = {"type": "toolCall", "id": "c1", "name": "say", "arguments": {"text": "12"}}
+            assert {name: call[name] for name in expected} == expected
+            assert (shown[2]["toolCallId"], shown[2]["toolName"]) == ("c1", "say")
+            assert shown[2]["content"] == [{"type": "text", "text": "12"}]
+        assert (row["derivedTitle"], row["lastMessagePreview"]) == ("How much?", "It is 12.")
+        kept = client.call("sessions.compact", {"key": row["key"], "maxLines": 2})
+        assert kept["kept"] == 1
+        shown = client.call("sessions.get", {"key": row["key"]})["messages"]
+        assert [one["role"] for one in shown] == ["assistant"]  # a result does not stay without its call
+    provider.plays(says("Yes."))
+    assert gateway.ask("Sure?", user="ann").text == "Yes."
+    assert roles(provider.requests[-1]["messages"]) == "AU"

@@ -122,6 +122,8 @@ def dump_row(row: TranscriptRow, key: str) -> dict[str, Any]:
         about["runId"] = run_id
     if message.tool_call_id is not None:
         fields["toolCallId"] = message.tool_call_id
+        if message.name is not None:
+            fields["toolName"] = message.name
     if message.role == "assistant" and row.model:
         fields["provider"], fields["model"] = ModelName.parse(row.model)
         fields["stopReason"] = "aborted" if row.state == "partial" else "stop"
