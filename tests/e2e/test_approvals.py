@@ -253,6 +253,42 @@ def test_the_first_answer_of_two_wins(gateway: GatewayProcess, provider: Scripte
         assert ("denied" in result(provider)) == (decided == "deny")
 
 
+def test_a_client_asks_for_a_command_of_its_own(gateway: GatewayProcess):
+    with operator(gateway, scopes=["operator.approvals"]) as asking, operator(gateway) as approver:
+        request = asking.request("exec.approval.request", {"command": "make", "cwd": "/x"})
+        asked = approver.until("exec.approval.requested")
+        waiting = asking.request("exec.approval.waitDecision", {"id": asked["id"]})
+        (_,) = pending(gateway)
+        assert asking.call("exec.approval.list")[0]["id"] == asked["id"]  # answered behind `waitDecision`
+        approver.call("exec.approval.resolve", {"id": asked["id"], "decision": "allow-always"})
+        for one in (request, waiting):
+            answer = asking.response(one)["payload"]
+            assert (answer["id"], answer["decision"]) == (asked["id"], "allow-always")
+        short = asking.call("exec.approval.request", {"command": "make", "timeoutMs": 1})
+        assert (short["decision"], short["terminalReason"]) == (None, "timeout")
+        begun = asking.call("plugin.approval.request", {"title": "T", "description": "D", "twoPhase": True})
+        assert approver.until("plugin.approval.requested")["id"] == begun["id"]
+        asking.call("plugin.approval.resolve", {"id": begun["id"], "decision": "deny"})
+        assert approver.until("plugin.approval.resolved")["decision"] == "deny"
+
+
+def test_without_the_scope_there_is_nothing_to_see(gateway: GatewayProcess, provider: ScriptedProvider):
+    plays(provider, "ls > x")
+    with operator(gateway, scopes=["operator.read", "operator.write"]) as client:
+        start_run(client, "blind", "run-blind")
+        (waiting,) = pending(gateway)
+        for method in ("exec.approval.list", "approval.history"):
+            error = client.refusal(method)
+            assert (error["code"], error["details"]["missingScope"]) == ("FORBIDDEN", "operator.approvals")
+        decide_it = {"id": waiting["id"], "decision": "allow-once"}
+        for method in ("exec.approval.resolve", "approval.resolve"):
+            assert client.refusal(method, decide_it)["details"]["code"] == "MISSING_SCOPE"
+        assert client.refusal("exec.approvals.set", {"file": {"version": 1}})["code"] == "FORBIDDEN"
+        assert decide(gateway, waiting["id"], "deny").status == 200
+        client.until("chat", runId="run-blind", state="final")
+        assert client.events("exec.approval.requested") == client.events("exec.approval.resolved") == []
+
+
 def test_wrong_answers_are_refused(gateway: GatewayProcess, provider: ScriptedProvider):
     assert shown(gateway, "nothing").status == 404
     assert decide(gateway, "nothing", "deny").status == 404

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from app.config.tool_settings import ExecAsk, ExecSecurity
 from app.errors import InvalidRequest
 from app.ids import new_uuid
+from app.tools.approvals.arg_pattern import compiled
 
 MAX_ENTRIES = 1000  # of one agent's allowlist
 MAX_PATTERN = 1024  # characters
@@ -135,9 +136,17 @@ def load_document(value: Any) -> ApprovalsDocument:
     return replace(document, agents=agents)
 
 
+def read_document(content: str) -> ApprovalsDocument:
+    """The document as it is stored. Raises InvalidRequest."""
+    try:
+        return msgspec.json.decode(content, type=ApprovalsDocument)
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"The stored approvals document is damaged: {error}") from error
+
+
 def dump_document(document: ApprovalsDocument) -> dict[str, Any]:
     """The document as a JSON value."""
-    value: dict[str, Any] = msgspec.to_builtins(document)
+    value: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document))
     return value
 
 
@@ -150,6 +159,8 @@ def _check_entry(agent_id: str, entry: AllowlistEntry) -> None:
     for text in (entry.pattern, entry.arg_pattern or ""):
         if len(text) > MAX_PATTERN:
             raise InvalidRequest(f"A pattern of {agent_id!r} is longer than {MAX_PATTERN} characters.")
+    if entry.arg_pattern is not None:
+        compiled(entry.arg_pattern)
     if not entry.pattern.strip():
         raise InvalidRequest(f"An entry of {agent_id!r} has an empty pattern.")
 

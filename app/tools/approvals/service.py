@@ -53,6 +53,7 @@ class _Pending:
         self.approval = approval
         self.over = threading.Event()
         self.then: list[Listener] = []
+        self.unsaved: Outcome | None = None  # how it has ended, while that cannot be stored
 
 
 class ApprovalService:
@@ -146,8 +147,10 @@ class ApprovalService:
         expired, or its run has ended; nothing is revived).
         """
         found = self.get(approval_id)
-        if found.is_pending and found.expires_at <= now_ms():
-            found = self._end(approval_id, EXPIRED)
+        pending = self._pending.get(approval_id)
+        unsaved = None if pending is None else pending.unsaved
+        if found.is_pending and (unsaved or found.expires_at <= now_ms()):
+            found = self._end(approval_id, unsaved or EXPIRED)
         if found.is_pending:
             if decision not in found.request.allowed:
                 raise UnsupportedValue(
@@ -168,16 +171,13 @@ class ApprovalService:
         """End what has expired, and take note of what other processes have decided. About once a second."""
         if not self._pending:
             return
-        now, before = now_ms(), set(self._pending)
-        for pending in list(self._pending.values()):
-            if pending.approval.expires_at <= now:
-                self._end(pending.approval.id, EXPIRED)
-        try:
-            still = self._store.pending_ids()
-        except StorageUnavailable:
-            return
-        for approval_id in before - still:
-            self._ended(approval_id)
+        now, before = now_ms(), dict(self._pending)
+        with suppress(StorageUnavailable):  # the next sweep tries again
+            for approval_id, pending in before.items():
+                if pending.unsaved or pending.approval.expires_at <= now:
+                    self._end(approval_id, pending.unsaved or EXPIRED)
+            for approval_id in before.keys() - self._store.pending_ids():
+                self._ended(approval_id)
 
     def tidy(self) -> None:
         """Cancel what dead workers left, and forget what is long over. Raises StorageUnavailable."""
@@ -189,13 +189,19 @@ class ApprovalService:
 
     def _end(self, approval_id: str, outcome: Outcome) -> Approval:
         """End it that way unless it has ended already; how it has."""
-        self._store.resolve(approval_id, outcome)
+        pending = self._pending.get(approval_id)
+        try:
+            self._store.resolve(approval_id, outcome)
+        except StorageUnavailable:
+            if pending is not None:
+                pending.unsaved = pending.unsaved or outcome
+            raise
         return self._ended(approval_id)
 
     def _ended(self, approval_id: str) -> Approval:
         """It has ended in the database: whoever waits for it here is told, once."""
-        pending = self._pending.pop(approval_id, None)
         approval = self.get(approval_id)
+        pending = self._pending.pop(approval_id, None)
         if pending is not None:
             self._log("approval resolved", approval)
             pending.over.set()

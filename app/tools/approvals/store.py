@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select, tuple_
 from app.clock import now_ms
 from app.storage.base import Database, Worker
 from app.storage.tables import approvals, documents
-from app.tools.approvals.document import EMPTY, ApprovalsDocument, load_document
+from app.tools.approvals.document import EMPTY, ApprovalsDocument, read_document
 from app.tools.approvals.record import Approval, ApprovalRequest, Kind, Outcome, Resolver
 
 DOCUMENT = "exec_approvals_config"  # the name under which OpenClaw keeps it
@@ -147,12 +147,12 @@ class SqlDocumentStore:
 
     def read(self) -> ApprovalsDocument | None:
         rows = self._database.rows(self._read, {})
-        return _load_document(rows[0][0]) if rows else None
+        return read_document(rows[0][0]) if rows else None
 
     def update(self, change: Callable[[ApprovalsDocument], ApprovalsDocument]) -> ApprovalsDocument:
         def work(connection: Connection) -> ApprovalsDocument:
             found = connection.execute(_READ).scalar()
-            changed = change(EMPTY if found is None else _load_document(found))
+            changed = change(EMPTY if found is None else read_document(found))
             values = {"content": msgspec.json.encode(changed).decode(), "updated_at": now_ms()}
             if found is None:
                 connection.execute(documents.insert(), {"name": DOCUMENT, **values})
@@ -187,7 +187,3 @@ def _load(row: Sequence[Any]) -> Approval:
         reason=reason,
         resolver=None if kind is None else Resolver(kind, resolver),
     )
-
-
-def _load_document(content: str) -> ApprovalsDocument:
-    return load_document(msgspec.json.decode(content))

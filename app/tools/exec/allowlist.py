@@ -1,26 +1,16 @@
-"""Does the approvals document allow a command? Pure, but for the time that a regular expression may take."""
+"""Does the approvals document allow a command? Pure."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from app.errors import InvalidRequest
-from app.logs.lines import log_event
+from app.tools.approvals.arg_pattern import are_matched
 from app.tools.approvals.document import AllowlistEntry
 from app.tools.exec.programs import Program
 from app.tools.exec.shell_words import Words
-
-logger = logging.getLogger("app.tools")
-
-MAX_MATCH_SECONDS = 0.01  # for a regular expression; one that takes longer does not match
-MAX_ARGUMENTS = 8192  # characters that one is applied to
 
 
 class Segment(msgspec.Struct, frozen=True):
@@ -65,31 +55,3 @@ def is_path_matched(pattern: str, path: str) -> bool:
         else:
             reached = {at + 1 for at in reached if at < len(names) and fnmatchcase(names[at], one)}
     return len(names) in reached
-
-
-def are_matched(pattern: str, arguments: Sequence[str]) -> bool:
-    """Whether the regular expression is found in the arguments, joined by single blanks."""
-    text = " ".join(arguments)
-    if len(text) > MAX_ARGUMENTS:
-        return False
-    try:
-        return compiled(pattern).search(text, timeout=MAX_MATCH_SECONDS) is not None
-    except TimeoutError:
-        log_event(
-            logger, logging.WARNING, "an argPattern takes too long and matches nothing", pattern=pattern
-        )
-    except InvalidRequest:
-        log_event(logger, logging.WARNING, "an argPattern is no regular expression", pattern=pattern)
-    return False
-
-
-@lru_cache(maxsize=64)
-def compiled(pattern: str) -> Any:
-    """Raises InvalidRequest."""
-    # Only who has an argPattern pays for it. Python's own module knows no time limit.
-    import regex  # noqa: PLC0415
-
-    try:
-        return regex.compile(pattern)
-    except (regex.error, OverflowError, RecursionError) as error:
-        raise InvalidRequest(f"argPattern {pattern[:80]!r} is no regular expression: {error}") from error

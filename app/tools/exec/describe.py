@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from app.config.shown.secrets import redact_text
-from app.logs.redaction import redact_words
+from app.logs.redaction import REDACTED, redact_words
 from app.tools.approvals.record import ApprovalRequest, Decision
 from app.tools.base import Invocation
 from app.tools.exec.gate import ExecRequest
@@ -79,7 +78,9 @@ def digest_of_texts(bound: object) -> str:
 
 def visible(command: str, secrets: Iterable[str]) -> str:
     """The command without secrets; what cannot be seen is written as `\\u{200b}`."""
-    plain = redact_words(redact_text(command, secrets))
+    for secret in secrets:
+        command = command.replace(secret, REDACTED)
+    plain = redact_words(command)
     return _INVISIBLE.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", plain)
 
 
@@ -87,7 +88,7 @@ def warnings(request: ExecRequest, analysis: Analysis, shown: str) -> Iterable[s
     """What somebody should know before approving it."""
     if _INVISIBLE.search(request.command):
         yield "It has invisible characters, which are written as \\u{…} here."
-    if "redacted" in shown and "redacted" not in request.command:
+    if shown.count(REDACTED) > request.command.count(REDACTED):
         yield "A part of it looks like a credential and is not shown."
     if not analysis.segments:
         yield "Only a shell can say what this runs: it redirects, substitutes or expands something."
