@@ -22,6 +22,11 @@ class BackOff:
         """The seconds until it may be tried again; 0 or less: now."""
         return self._retry_at - time.monotonic()
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether it has failed so often in a row that it is not expected to work soon."""
+        return self._failures > len(PAUSES)
+
     def failed(self, why: str, said: str) -> None:
         self.why, self.said = why, said
         pause = PAUSES[self._failures] if self._failures < len(PAUSES) else PAUSE_SECONDS

@@ -120,6 +120,7 @@ class Connector:
         self._proxy = Proxy.parse(proxy_url) if proxy_url else None
         self._ca_files, self._verify = ca_files, verify
         self._idle: list[Connection] = []
+        self._closed = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -149,12 +150,15 @@ class Connector:
         return self.connect(seconds)
 
     def keep(self, connection: Connection) -> None:
+        if self._closed:
+            return connection.hang_up()
         connection.idle_since = time.monotonic()
         if len(self._idle) >= MAX_IDLE:
             self._idle.pop(0).hang_up()
-        self._idle.append(connection)
+        return self._idle.append(connection)
 
     def close(self) -> None:
+        self._closed = True
         while self._idle:
             self._idle.pop().hang_up()
 

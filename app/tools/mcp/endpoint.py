@@ -116,7 +116,7 @@ class Endpoint:
                     continue
                 _require_success(exchange)
                 yield exchange
-                done = exchange.response.isclosed() and not exchange.response.will_close
+                done = exchange.response.isclosed() and not (exchange.response.will_close or fresh)
                 return
             finally:
                 if done:

@@ -104,7 +104,8 @@ class HttpChannel:
                     self._session = session[:MAX_SESSION_ID] if session else self._session
                 self._read(exchange, request_id)
         except BadStatus as error:
-            if error.status == 404 and self._session is not None:
+            if self._session is not None and _names_the_session(error):
+                self._session = None  # there is nothing left to DELETE
                 raise SessionEnded("it has ended the session") from None
             raise
         finally:
@@ -154,9 +155,9 @@ class HttpChannel:
                 ) as got:
                     if got.kind != EVENTS:
                         return
-                    tried = 0
-                    self._listening = got.connection
+                    self._listening, began = got.connection, time.monotonic()
                     self._read_stream(got)
+                    tried = tried if time.monotonic() - began < LISTEN_PAUSES[-1] else 0
             except BadStatus:
                 return  # it has no such stream (405), or no session for it
             except McpError as error:
@@ -179,3 +180,8 @@ class HttpChannel:
                 return
             for event in reader.feed(piece):
                 self._peer.receive(event.data)
+
+
+def _names_the_session(error: BadStatus) -> bool:
+    """Whether the server means that it does not know our session: 404, or 400 from some servers."""
+    return error.status == 404 or (error.status == 400 and "session" in str(error).lower())

@@ -61,6 +61,7 @@ class SseChannel:
         if self._connection is not None:
             self._connection.abort()
         self._messages.connector.close()
+        self._stream.connector.close()
 
     def _try_to_post(self, message: bytes, request_id: int | None, seconds: float) -> None:
         assert self._peer is not None

@@ -25,6 +25,7 @@ from app.tools.mcp.listing import ServerTools, countdown, read_tools
 from app.tools.mcp.names import NameFilter
 from app.tools.mcp.peer import Channel, Peer, Progress, RequestTimedOut
 from app.tools.mcp.protocol import McpError, ServerUnavailable
+from app.tools.mcp.refresh import Seldom
 from app.tools.mcp.start import Start
 
 logger = logging.getLogger("app.tools.mcp")
@@ -62,7 +63,7 @@ class McpServer:
         self._back_off = BackOff()
         self._timeouts = 0
         self._has_answered = False  # to a call, since its last start
-        self._refreshing = False
+        self._refresh = Seldom(REFRESH_SECONDS, self._read_again)
         self._closed = False
 
     @property
@@ -123,7 +124,6 @@ class McpServer:
             self._timeouts += 1
             if self._timeouts >= MAX_TIMEOUTS:
                 peer.lost(ServerUnavailable("it does not answer any more"))
-                peer.close()
             raise
         self._timeouts, self._has_answered = 0, True
         return result
@@ -142,30 +142,41 @@ class McpServer:
     def _start(self, start: Start) -> None:
         began = time.monotonic()
         try:
-            peer, tools, about = self._connect(start, self.settings.transport)
+            peer, tools, revision = self._connect(start, self.settings.transport)
+        except RequestTimedOut:
+            why = f"it was not ready within {self.settings.connection_timeout_seconds:g} s"
+            self._failed(start, ServerUnavailable(why))
         except McpError as error:
-            self._failed(start, self._secrets.remove_from(str(error)), getattr(error, "said", ""))
-            return
+            self._failed(start, error)
+        except Exception:
+            logger.exception("mcp server %s: its start failed on a fault of the gateway", self.name)
+            self._failed(start, McpError("its start failed on a fault of the gateway"))
+        else:
+            self._started(start, peer, tools)
+            seconds = round(time.monotonic() - began, 3)
+            self._log(
+                logging.INFO, "mcp server started", tools=len(tools.tools), seconds=seconds, revision=revision
+            )
+
+    def _started(self, start: Start, peer: Peer, tools: ServerTools) -> None:
         with self._lock:
-            closed, self._starting = self._closed, None
-            if not closed:
-                changed, self.tools = self.tools not in (None, tools) or bool(self._back_off.why), tools
-                self._peer, self._ready_at, self._timeouts = peer, time.monotonic(), 0
-                self._has_answered = False
+            is_closed, self._starting = self._closed, None
+            changed = self.tools not in (None, tools) or bool(self._back_off.why)
+            if not is_closed:
+                self.tools, self._peer, self._ready_at = tools, peer, time.monotonic()
+                self._timeouts, self._has_answered = 0, False
                 self._back_off.started()
-        if closed:
+        if is_closed:
             peer.close()
             start.failed(ServerUnavailable("it is no longer configured"))
             return
-        seconds = round(time.monotonic() - began, 3)
-        self._log(logging.INFO, "mcp server started", tools=len(tools.tools), seconds=seconds, **about)
         if peer.is_lost:  # in between
             self._lost(peer, ServerUnavailable("it ended right after its start"))
         start.succeeded(peer)
         if changed:
             self._on_change()
 
-    def _connect(self, start: Start, transport: str | None) -> tuple[Peer, ServerTools, dict[str, Any]]:
+    def _connect(self, start: Start, transport: str | None) -> tuple[Peer, ServerTools, str]:
         """The connection, once the server has said what it offers. Raises McpError."""
         left = countdown(self.settings.connection_timeout_seconds)
         channel = self._open_channel(transport)
@@ -182,28 +193,27 @@ class McpServer:
             peer.capabilities = protocol.capabilities_of(hello)
             tools = read_tools(peer, peer.capabilities, self.prefix, self._filter, left)
         except BadStatus as error:
-            peer.close()
+            spawn(peer.close)
             if error.status in OLDER and transport is None:
                 return self._connect(start, "sse")
             raise
         except BaseException:
-            peer.close()
+            spawn(peer.close)  # a process may take a while to end, and nobody has to wait for that
             raise
-        return peer, tools, {"revision": revision}
+        return peer, tools, revision
 
-    def _failed(self, start: Start, why: str, said: str) -> None:
+    def _failed(self, start: Start, error: McpError) -> None:
+        why, said = self._secrets.remove_from(str(error)), getattr(error, "said", "")
         with self._lock:
             self._starting = None
             self._back_off.failed(why, said)
-            closed, pause = self._closed, self._back_off.left
-        if not closed:
-            self._log(
-                logging.WARNING,
-                "mcp server not available",
-                why=why,
-                said=said or None,
-                next_try_seconds=round(pause),
-            )
+            is_closed, pause = self._closed, self._back_off.left
+            if self._back_off.is_paused and self.tools is not None:
+                self.tools = None  # from now on they are not offered
+                call_later(0, self._on_change)
+        if not is_closed:
+            what = "mcp server not available"
+            self._log(logging.WARNING, what, why=why, said=said or None, next_try_seconds=round(pause))
             if self.tools is None:
                 call_later(max(0.0, pause) + 0.05, self._on_change)
         start.failed(ServerUnavailable(why))
@@ -222,25 +232,17 @@ class McpServer:
         spawn(peer.close)
 
     def _notified(self, peer: Peer, method: str) -> None:
-        if method != "notifications/tools/list_changed":
-            return
-        with self._lock:
-            if self._refreshing or self._peer is not peer:
-                return
-            self._refreshing = True
-        spawn(self._refresh, peer)
+        if method == "notifications/tools/list_changed" and self._peer is peer:
+            self._refresh.ask(peer)
 
-    def _refresh(self, peer: Peer) -> None:
-        """Ask for the tools again. Those that are said to change meanwhile are asked for once more."""
-        time.sleep(REFRESH_SECONDS)
-        self._refreshing = False
+    def _read_again(self, peer: Peer) -> None:
         left = countdown(self.settings.request_timeout_seconds)
         try:
             tools = read_tools(peer, peer.capabilities, self.prefix, self._filter, left)
         except McpError as error:
             self._log(logging.WARNING, "mcp tools not read", why=self._secrets.remove_from(str(error)))
             return
-        if tools != self.tools:
+        if tools != self.tools and self._peer is peer:
             self.tools = tools
             self._log(logging.INFO, "mcp tools changed", tools=len(tools.tools))
             self._on_change()

@@ -1,0 +1,281 @@
+"""Servers over HTTP that do what they should not; what goes right is tested with the SDK's server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from app.cancel import Cancel
+from app.errors import RunAborted
+from app.tools.mcp.protocol import REVISIONS, McpError, ServerUnavailable
+from tests.support.mcp_http_server import Handle, Request, mcp_http_server
+from tests.unit.tools.mcp.servers import call, server_with
+
+QUICK = {"connection_timeout_seconds": 20.0, "request_timeout_seconds": 20.0}
+
+
+def when_called(handle: Handle) -> Handle:
+    """Greets as it should, and does `handle` when a tool is called."""
+
+    def with_greeting(request: Request) -> None:
+        if request.message.get("method") == "tools/call":
+            handle(request)
+        else:
+            request.hello()
+
+    return with_greeting
+
+
+def text(request: Request, said: str) -> None:
+    request.result({"content": [{"type": "text", "text": said}]})
+
+
+def test_the_headers_of_requests(tmp_path: Path):
+    def handle(request: Request) -> None:
+        if request.message.get("method") == "tools/call":
+            text(request, "hi")
+        else:
+            request.hello(Mcp_Session_Id="s-1")
+
+    with mcp_http_server(handle) as (url, seen):
+        headers = {"authorization": "Bearer canary-token", "x-name": "grüße"}
+        with server_with(tmp_path, url=url, headers=headers, **QUICK) as server:
+            assert call(server, "echo").text == "hi"
+        posts = [one for one in seen if one.method == "POST"]
+        first, *others = posts
+        assert first.headers["Mcp-Session-Id"] is None
+        assert first.headers["MCP-Protocol-Version"] is None
+        assert {one.headers["Mcp-Session-Id"] for one in others} == {"s-1"}
+        assert {one.headers["MCP-Protocol-Version"] for one in others} == {REVISIONS[0]}
+        assert {one.headers["Authorization"] for one in seen} == {"Bearer canary-token"}
+        assert {one.headers["Accept"] for one in posts} == {"application/json, text/event-stream"}
+        assert [one.headers["Mcp-Session-Id"] for one in seen if one.method == "DELETE"] == ["s-1"]
+        assert [one.message.get("method") for one in posts[:3]] == [
+            "initialize",
+            "notifications/initialized",
+            "tools/list",
+        ]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_older_revisions_are_spoken(tmp_path: Path, revision: str):
+    with mcp_http_server(lambda request: request.hello(revision)) as (url, seen):
+        with server_with(tmp_path, url=url, **QUICK) as server:
+            server.ready()
+        assert seen[-1].headers["MCP-Protocol-Version"] == revision
+
+
+def test_another_revision_is_not(tmp_path: Path):
+    with (
+        mcp_http_server(lambda request: request.hello("1999-01-01")) as (url, _),
+        server_with(tmp_path, url=url, **QUICK) as server,
+        pytest.raises(ServerUnavailable, match="1999-01-01"),
+    ):
+        server.ready()
+
+
+def test_a_redirect_to_another_server_is_not_followed(tmp_path: Path):
+    with (
+        mcp_http_server(lambda request: request.hello()) as (other, seen),
+        mcp_http_server(lambda request: request.answer(307, Location=other)) as (url, _),
+        server_with(tmp_path, url=url, headers={"authorization": "canary"}, **QUICK) as server,
+        pytest.raises(ServerUnavailable, match="another server"),
+    ):
+        server.ready()
+    assert seen == []
+
+
+def test_a_redirect_within_the_server_is_followed(tmp_path: Path):
+    def handle(request: Request) -> None:
+        if request.path == "/mcp":
+            request.answer(307, Location="/mcp/")
+        elif request.message.get("method") == "tools/call":
+            text(request, request.path)
+        else:
+            request.hello()
+
+    with mcp_http_server(handle) as (url, _), server_with(tmp_path, url=url, **QUICK) as server:
+        assert call(server, "echo").text == "/mcp/"
+
+
+def test_redirects_in_a_circle_end(tmp_path: Path):
+    with (
+        mcp_http_server(lambda request: request.answer(307, Location="/mcp")) as (url, seen),
+        server_with(tmp_path, url=url, **QUICK) as server,
+        pytest.raises(ServerUnavailable, match="redirects more than"),
+    ):
+        server.ready()
+    assert len(seen) < 8
+
+
+def test_a_call_in_a_session_that_has_ended_is_made_in_a_new_one(tmp_path: Path):
+    sessions = iter(["old", "new"])
+
+    def handle(request: Request) -> None:
+        if request.message.get("method") == "initialize":
+            request.hello(Mcp_Session_Id=next(sessions))
+        elif request.message.get("method") != "tools/call":
+            request.hello()
+        elif request.headers["Mcp-Session-Id"] == "old":
+            request.answer(404)
+        else:
+            text(request, "in the new one")
+
+    with mcp_http_server(handle) as (url, _), server_with(tmp_path, url=url, **QUICK) as server:
+        assert call(server, "echo").text == "in the new one"
+
+
+def slowly(request: Request) -> None:
+    """A stream of events that never has the answer."""
+    request.handler.send_response(200)
+    request.handler.send_header("Content-Type", "text/event-stream")
+    request.handler.send_header("Connection", "close")
+    request.handler.end_headers()
+    request.handler.close_connection = True
+    for _ in range(1000):
+        request.handler.wfile.write(b": still here\n\n")
+        time.sleep(0.02)
+
+
+def huge(request: Request) -> None:
+    request.handler.send_response(200)
+    request.handler.send_header("Content-Type", "text/event-stream")
+    request.handler.send_header("Connection", "close")
+    request.handler.end_headers()
+    request.handler.close_connection = True
+    while True:
+        request.handler.wfile.write(b"data: " + b"x" * 100_000)
+
+
+def cut_short(request: Request) -> None:
+    request.handler.wfile.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+    )
+    request.handler.close_connection = True
+
+
+def many_headers(request: Request) -> None:
+    request.handler.wfile.write(
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(5000)) + b"\r\n"
+    )
+    request.handler.close_connection = True
+
+
+def hang_up(request: Request) -> None:
+    request.handler.close_connection = True
+
+
+@pytest.mark.parametrize(
+    ("handle", "says"),
+    [
+        (lambda request: request.answer(500, b"oops " * 100_000), "status 500"),
+        (lambda request: request.answer(400, b'{"error": {"message": "bad canary-token"}}'), "bad [key]"),
+        (lambda request: request.answer(401), "refuses the credentials"),
+        (lambda request: request.answer(200, b"<html>"), "not JSON"),
+        (lambda request: request.answer(200, b"<html>", "text/html"), "does not answer the request"),
+        (lambda request: request.answer(200, b"{}"), "does not answer the request"),
+        (lambda request: request.answer(202), "does not answer the request"),
+        (lambda request: request.answer(200, b"x", Content_Encoding="gzip"), "compresses"),
+        (lambda request: request.answer(200, b"data: {}\n\n", "text/event-stream"), "does not answer"),
+        (lambda request: request.answer(200, b"data: {\n\n", "text/event-stream"), "not JSON"),
+        (lambda request: request.result([]), "no result"),
+        (cut_short, "cut short"),
+        (hang_up, "without an answer"),
+        (many_headers, "not HTTP"),
+        (huge, "more than 12 MiB"),
+        (slowly, "within 1 s"),
+    ],
+    ids=str,
+)
+def test_a_wrong_answer_is_an_error_and_the_next_call_works(tmp_path: Path, handle: Handle, says: str):
+    wrong = True
+
+    def once(request: Request) -> None:
+        if wrong:
+            handle(request)
+        else:
+            text(request, "fine")
+
+    seconds = 1.0 if handle is slowly else 20.0
+    with mcp_http_server(when_called(once)) as (url, _):
+        settings = {**QUICK, "request_timeout_seconds": seconds}
+        with server_with(tmp_path, url=url, headers={"authorization": "canary-token"}, **settings) as server:
+            with pytest.raises(McpError) as caught:
+                call(server, "echo")
+            assert says in str(caught.value)
+            assert "canary" not in str(caught.value)
+            wrong = False
+            assert call(server, "echo").text == "fine"
+
+
+def test_a_cancelled_call_ends_at_once_and_the_server_is_told(tmp_path: Path):
+    begun, cancel = threading.Event(), Cancel()
+
+    def handle(request: Request) -> None:
+        begun.set()
+        slowly(request)
+
+    def stop() -> None:
+        begun.wait(20)
+        cancel.cancel(RunAborted("stop"))
+
+    with (
+        mcp_http_server(when_called(handle)) as (url, seen),
+        server_with(tmp_path, url=url, **QUICK) as server,
+    ):
+        server.ready()
+        threading.Thread(target=stop).start()
+        before = time.monotonic()
+        with pytest.raises(RunAborted):
+            server.request("tools/call", {"name": "echo", "arguments": {}}, cancel)
+        assert time.monotonic() - before < 15
+        deadline = time.monotonic() + 20
+        while not any(one.message.get("method") == "notifications/cancelled" for one in seen):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_the_older_transport_must_not_lead_to_another_server(tmp_path: Path):
+    def handle(request: Request) -> None:
+        body = b"event: endpoint\ndata: https://evil.example.com/take\n\n"
+        request.answer(200, body, "text/event-stream")
+
+    with (
+        mcp_http_server(handle) as (url, _),
+        server_with(tmp_path, url=url, transport="sse", **QUICK) as server,
+        pytest.raises(ServerUnavailable, match="another server"),
+    ):
+        server.ready()
+
+
+def test_a_server_that_knows_the_older_transport_alone_is_found(tmp_path: Path):
+    asked: list[str] = []
+
+    def handle(request: Request) -> None:
+        asked.append(request.method)
+        if request.method == "POST":
+            request.answer(405)
+        else:
+            request.answer(200, b"event: endpoint\ndata: /messages\n\n", "text/event-stream")
+
+    with (
+        mcp_http_server(handle) as (url, _),
+        server_with(tmp_path, url=url, **QUICK) as server,
+        pytest.raises(ServerUnavailable, match="ended its stream"),
+    ):
+        server.ready()
+    assert asked[:2] == ["POST", "GET"]
+
+
+def test_what_is_no_http_server_is_named(tmp_path: Path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/mcp?key=canary"
+        with server_with(tmp_path, url=url, **QUICK) as server, pytest.raises(ServerUnavailable) as caught:
+            server.ready()
+    assert "127.0.0.1" in str(caught.value)
+    assert "canary" not in str(caught.value)
