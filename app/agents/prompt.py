@@ -14,7 +14,7 @@ import msgspec
 
 from app.config.agent_settings import AgentSettings
 from app.tools.base import Tool
-from app.tools.catalogue import SECTION_OF
+from app.tools.catalogue import MCP_SEPARATOR, SECTION_OF, is_mcp
 
 MANNERS = (
     "People and programs talk to you through it. Answer in the language that you are asked in, and come to "
@@ -97,11 +97,24 @@ def _about_tools(facts: PromptFacts) -> Iterator[str]:
     tools = facts.tools
     if not tools:
         return
-    yield "# Tools\n\n" + "\n".join(f"- {tool.name}: {tool.summary[:MAX_SUMMARY]}" for tool in tools)
+    yield "# Tools\n\n" + "\n".join(_lines(tools))
     yield f"# How to use them\n\n{USING_TOOLS}"
     yield f"# Safety\n\n{SAFETY}"
     if facts.agent.workspace is not None and _have_workspace([tool.name for tool in tools]):
         yield f"# Workspace\n\nYour files are in {facts.agent.workspace}. Relative paths begin there."
+
+
+def _lines(tools: Sequence[Tool]) -> Iterator[str]:
+    """A line for each tool of ours, and one for all tools of an MCP server, whose words are not ours."""
+    of_servers: dict[str, int] = {}
+    for tool in tools:
+        if is_mcp(tool.name):
+            server = tool.name.partition(MCP_SEPARATOR)[0]
+            of_servers[server] = of_servers.get(server, 0) + 1
+        else:
+            yield f"- {tool.name}: {tool.summary[:MAX_SUMMARY]}"
+    for server, count in of_servers.items():
+        yield f"- {server}{MCP_SEPARATOR}*: {count} {'tool' if count == 1 else 'tools'} of an MCP server"
 
 
 def _have_workspace(names: Collection[str]) -> bool:

@@ -154,9 +154,8 @@ class McpServer:
         else:
             self._started(start, peer, tools)
             seconds = round(time.monotonic() - began, 3)
-            self._log(
-                logging.INFO, "mcp server started", tools=len(tools.tools), seconds=seconds, revision=revision
-            )
+            about = {"tools": len(tools.tools), "seconds": seconds, "revision": revision}
+            self._log(logging.INFO, "mcp server started", **about)
 
     def _started(self, start: Start, peer: Peer, tools: ServerTools) -> None:
         with self._lock:

@@ -97,6 +97,15 @@ def test_the_sections_stand_in_a_fixed_order():
     assert "/home/ann/.openclaw/workspace" in text
 
 
+def test_the_tools_of_an_mcp_server_have_one_line():
+    tools = prompt("read", "docs__search", "docs__get", "other__x").split("# Tools\n\n")[1].split("\n\n")[0]
+    assert tools.splitlines() == [
+        "- read: read",
+        "- docs__*: 2 tools of an MCP server",
+        "- other__*: 1 tool of an MCP server",
+    ]
+
+
 def test_the_workspace_is_named_to_agents_that_can_reach_it():
     assert "Workspace" not in headings(prompt("session_status"))
 
