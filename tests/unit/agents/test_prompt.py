@@ -131,7 +131,9 @@ def test_a_small_model_gets_a_sentence_or_the_agents_own_words():
 def test_it_is_short(profile: Any, most: int):
     agent = replace(AGENT, default=True, tools=ToolSettings(profile=profile))
     settings = Settings(Path("/nowhere"), agents=(agent,))
-    toolbox = build_tools(lambda: settings).registry.select(Selection("main", "openai/gpt-5", "http"))
+    no_store: Any = None  # building opens nothing
+    tools = build_tools(lambda: settings, no_store, no_store)
+    toolbox = tools.registry.select(Selection("main", "openai/gpt-5", "http"))
     assert len(prompt(*toolbox.tools, agent=agent)) <= most
     facts = PromptFacts(agent=agent, tools=[*toolbox.tools.values()], files=(), now=NOW, model="openai/gpt-5")
     assert len(build_own_prompt(facts) or "") <= most
