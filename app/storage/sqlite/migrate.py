@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from app.logs.lines import log_event
-from app.storage.migrate import current_version, known_versions, refuse_newer, run_alembic
+from app.storage.migrate import create_tables, current_version, known_versions, refuse_newer, run_alembic
 from app.storage.sqlite.connect import BUSY_TIMEOUT, connect_reader, connect_writer
 from app.storage.sqlite.file_lock import locked
 
@@ -44,7 +44,10 @@ def _upgrade(path: Path, current: str | None, newest: str) -> None:
     connection = connect_writer(path, foreign_keys=False)
     try:
         with connection.begin():
-            run_alembic(connection, newest)
+            if current is None:
+                create_tables(connection, newest)
+            else:
+                run_alembic(connection, newest)
     finally:
         connection.close()
     log_event(

@@ -9,10 +9,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import inspect
 
 from app.errors import StorageUnavailable
 from app.sessions.store import SqlSessionStore
-from app.storage.migrate import SCRIPTS, current_version, known_versions, run_alembic
+from app.storage.migrate import SCRIPTS, create_tables, current_version, known_versions, run_alembic
 from app.storage.sqlite.connect import connect_writer, make_file
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
@@ -29,12 +30,36 @@ def test_alembic_finds_the_same_versions():
     assert sorted(script.revision for script in scripts.walk_revisions()) == known_versions()
 
 
-def test_the_migrations_create_the_tables_that_the_code_uses(database):
-    differences = database.write(
-        lambda connection: compare_metadata(MigrationContext.configure(connection), metadata)
-    )
-    assert differences == []
-    assert database.read(current_version) == known_versions()[-1]
+def shape_of(connection):
+    """Tables, columns, indexes and constraints, whatever the order of columns, and the version."""
+    found = inspect(connection)
+    return {
+        table: (
+            sorted(f"{one['name']} {one['type']} {one['nullable']}" for one in found.get_columns(table)),
+            sorted(
+                str((one["name"], one["column_names"], one["unique"])) for one in found.get_indexes(table)
+            ),
+            sorted(str(one) for one in found.get_foreign_keys(table)),
+            found.get_pk_constraint(table)["constrained_columns"],
+        )
+        for table in found.get_table_names()
+    } | {"version": current_version(connection)}
+
+
+def test_the_migrations_create_the_tables_that_the_code_uses(tmp_path):
+    """So does a first start, which runs no migrations."""
+    shapes = []
+    for name, make in (("migrated", run_alembic), ("new", create_tables)):
+        path = tmp_path / name
+        make_file(path)
+        connection = connect_writer(path, foreign_keys=False)
+        with connection.begin():
+            make(connection, known_versions()[-1])
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        shapes.append(shape_of(connection))
+        connection.close()
+    assert shapes[0] == shapes[1]
+    assert shapes[0]["version"] == known_versions()[-1]
 
 
 def test_what_is_stored_survives_the_next_start(store, url):
@@ -46,10 +71,18 @@ def test_what_is_stored_survives_the_next_start(store, url):
     again.close()
 
 
-def test_alembic_is_only_imported_when_there_is_something_to_do(tmp_path):
+def test_alembic_is_only_imported_when_there_is_something_to_migrate(tmp_path):
     program = "database.ping(); print('alembic' in sys.modules); database.close()"
-    assert run(program, tmp_path / "gateway.sqlite") == "True\n"
-    assert run(program, tmp_path / "gateway.sqlite") == "False\n"
+    path = tmp_path / "gateway.sqlite"
+    assert run(program, path) == "False\n"
+    assert run(program, path) == "False\n"
+    older = tmp_path / "older.sqlite"
+    make_file(older)
+    connection = connect_writer(older, foreign_keys=False)
+    with connection.begin():
+        run_alembic(connection, "0001")
+    connection.close()
+    assert run(program, older) == "True\n"
 
 
 @pytest.mark.parametrize("patched", [False, True])
