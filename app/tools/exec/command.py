@@ -64,7 +64,13 @@ class Command:
         self.seen = 0  # characters of the output that the model has had
         self._link = link
         self._failure: str | None = None
+        self._is_closed = False
         self._changed = threading.Condition()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its keeper has died before it."""
+        return self.ended is LOST and bool(self.pid) and not self._is_closed
 
     def start(self) -> None:
         """Hand the command to its keeper, and wait until it runs. Raises ToolError if it does not."""
@@ -113,6 +119,7 @@ class Command:
 
     def close(self) -> None:
         """End it and everything it has started; nobody is interested in it any more."""
+        self._is_closed = True
         with suppress(OSError):
             self._link.shutdown(socket.SHUT_RDWR)
 

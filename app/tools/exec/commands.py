@@ -37,15 +37,17 @@ class Commands:
         self._control: socket.socket | None = None
         self._closed = False
         self._running: set[Command] = set()
+        self._marks = 0
 
     @property
     def running(self) -> int:
         return len(self._running)
 
-    def mark(self) -> str:
-        """Whose commands they are, for their environment."""
+    def new_mark(self) -> str:
+        """For the environment of a new command: whose it is, and which."""
+        self._marks += 1
         try:
-            return self._known_leftovers().mark
+            return f"{self._known_leftovers().mark}-{self._marks}"
         except OSError as error:
             raise ToolError(f"The gateway's state directory cannot be written: {error.strerror}.") from None
 
@@ -90,6 +92,20 @@ class Commands:
             command.read()
         finally:
             self._running.discard(command)
+        if command.is_lost and not self._closed:
+            self._end_lost(command)
+
+    def _end_lost(self, command: Command) -> None:
+        """The keeper has died without ending its command."""
+        mark = command.line.env.get(MARK)
+        killed = self._kill_marked([mark]) if mark else 0
+        log_event(
+            logger,
+            logging.WARNING,
+            "the keeper of a command has died",
+            pid=command.pid,
+            ended_processes=killed,
+        )
 
     def _known_leftovers(self) -> Leftovers:
         if self._leftovers is None:
@@ -130,7 +146,7 @@ class Commands:
                         str(theirs.fileno()),
                     ],
                     cwd=PROJECT,
-                    env={"LANG": "C.UTF-8", MARK: self._known_leftovers().mark},
+                    env={"LANG": "C.UTF-8"},
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),

@@ -61,7 +61,7 @@ class ExecRoom:
             argv=argv,
             shown=request.command,
             workdir=request.workdir,
-            env=command_environment(environ, settings, shell, request.env, self.commands.mark()),
+            env=command_environment(environ, settings, shell, request.env, self.commands.new_mark()),
             seconds=seconds,
             pty=pty,
             with_input=with_input,

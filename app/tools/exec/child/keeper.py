@@ -16,8 +16,9 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from app.tools.exec.child.control_groups import ControlGroups
 from app.tools.exec.child.guard import Guard
-from app.tools.exec.child.processes import become_subreaper, descendants, end_all, kill_once, reap
+from app.tools.exec.child.processes import Tree, become_subreaper, descendants, reap
 from app.tools.exec.child.protocol import READ_BYTES, Lines, dump
 from app.tools.exec.child.spawn import Spawned, spawn
 from app.tools.exec.child.text import OutputText
@@ -37,22 +38,26 @@ def keep(request: dict[str, Any], link: socket.socket, rest: bytes) -> None:
     """The command's whole life. Raises ConnectionError if the worker is gone."""
     become_subreaper()
     os.setsid()
+    groups = ControlGroups(str(os.getpid()))
     try:
-        child = spawn(request)
+        child = spawn(request, groups.enter)
     except OSError as error:
+        groups.close()
         link.sendall(dump({"failed": f"{error.strerror}: {error.filename or request['argv'][0]}"}))
         return
-    keeper = _Keeper(child, link, float(request["seconds"]), rest)
+    tree = Tree(child.pid, groups)
     try:
+        keeper = _Keeper(child, tree, link, float(request["seconds"]), rest)
         keeper.send({"started": child.pid})
         keeper.run()
     finally:
-        end_all(os.getpid(), child.pid)
+        tree.end()
+        groups.close()
 
 
 class _Keeper:
-    def __init__(self, child: Spawned, link: socket.socket, seconds: float, rest: bytes) -> None:
-        self._child, self._link = child, link
+    def __init__(self, child: Spawned, tree: Tree, link: socket.socket, seconds: float, rest: bytes) -> None:
+        self._child, self._tree, self._link = child, tree, link
         self._lines = Lines()
         self._window, self._text = Window(WINDOW_BYTES), OutputText()
         self._input = bytearray()
@@ -83,7 +88,7 @@ class _Keeper:
             if now >= self._deadline:
                 self._end("timeout")
             if self._kill_at is not None and now >= self._kill_at:
-                kill_once(os.getpid(), self._child.pid)
+                self._tree.kill()
                 self._kill_at = now + TICK_SECONDS / 4
         left = self._end_rest()
         self._drain()
@@ -161,7 +166,7 @@ class _Keeper:
         while reap():
             if time.monotonic() > until or self._kill_at is not None:
                 left = len(descendants(os.getpid()))
-                end_all(os.getpid(), self._child.pid)
+                self._tree.end()
                 return left if self._kill_at is None else 0
             time.sleep(LEFT_SECONDS / 10)
         return 0

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from app.tools.exec.child.control_groups import ControlGroups
+
 PROC = Path("/proc")
 PR_SET_CHILD_SUBREAPER = 36
 ROUND_SECONDS = 0.01
@@ -42,24 +44,34 @@ def descendants(root: int) -> dict[int, int]:
     return below
 
 
-def end_all(root: int, group: int) -> None:
-    """Kill the processes below `root`, this process, and those of `group`, until there are none."""
-    deadline = time.monotonic() + END_SECONDS
-    while True:
-        kill_once(root, group)
-        if not reap() or time.monotonic() > deadline:
-            return
-        time.sleep(ROUND_SECONDS)
+class Tree:
+    """All that a command has started: what is below this process, the group `group`, and `groups`."""
+
+    def __init__(self, group: int, groups: ControlGroups) -> None:
+        self._group, self._groups = group, groups
+
+    def end(self) -> None:
+        """Kill, until there is nothing left."""
+        deadline = time.monotonic() + END_SECONDS
+        while reap() and time.monotonic() < deadline:
+            self.kill()
+            time.sleep(ROUND_SECONDS)
+
+    def kill(self) -> None:
+        """Kill what there is now: whole groups, each in one step that no fork slips through, and the rest."""
+        _hurry()
+        self._groups.kill()
+        below = descendants(os.getpid())
+        for one in {self._group, *below.values()} - {os.getpgid(0), 0, 1}:
+            _kill_group(one)
+        for pid in below:
+            _kill(pid)
 
 
-def kill_once(root: int, group: int) -> None:
-    """Kill what there is now: whole groups, each in one step that no fork can slip through, and the rest."""
-    below = descendants(root)
-    own = os.getpgid(0)
-    for one in {group, *below.values()} - {own, 0, 1}:
-        _kill_group(one)
-    for pid in below:
-        _kill(pid)
+def _hurry() -> None:
+    """Before all others, if we may: what is killed may be thousands of processes that start others."""
+    with suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
 
 
 def reap() -> bool:
@@ -73,14 +85,14 @@ def reap() -> bool:
 
 
 def kill_marked(marks: Iterable[str]) -> int:
-    """Kill the processes of our user whose environment has one of the marks (`NAME=value`), until none is
-    left; how many there were.
+    """Kill the processes of our user whose environment has one of the marks, until none is left; how many
+    there were. A mark `NAME=a` is also that of `NAME=a-1`.
     """
-    wanted = {mark.encode() for mark in marks}
+    wanted = tuple(mark.encode() for mark in marks)
     killed: set[int] = set()
     deadline = time.monotonic() + END_SECONDS
     while time.monotonic() < deadline:
-        found = {pid for pid in _pids() if pid != os.getpid() and not wanted.isdisjoint(_environment(pid))}
+        found = {pid for pid in _pids() if pid != os.getpid() and _is_marked(pid, wanted)}
         if not found:
             break
         for pid in found:
@@ -113,10 +125,12 @@ def _parent_and_group(pid: int) -> tuple[int, int] | None:
     return None
 
 
-def _environment(pid: int) -> list[bytes]:
+def _is_marked(pid: int, marks: tuple[bytes, ...]) -> bool:
     with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
-        return environ.read().split(b"\0")
-    return []
+        for variable in environ.read().split(b"\0"):
+            if variable.startswith(marks):
+                return any(variable == mark or variable.startswith(mark + b"-") for mark in marks)
+    return False
 
 
 def _kill(pid: int) -> None:

@@ -13,6 +13,7 @@ import socket
 import sys
 from contextlib import suppress
 
+from app.tools.exec.child.control_groups import remove_stale
 from app.tools.exec.child.keeper import keep
 from app.tools.exec.child.processes import kill_marked
 from app.tools.exec.child.protocol import read_line
@@ -24,6 +25,7 @@ def main(control_fd: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for keepers
     os.chdir("/")
     os.umask(0o022)
+    remove_stale()
     os.set_inheritable(control_fd, False)
     with socket.socket(fileno=control_fd) as control:
         serve(control)

@@ -6,8 +6,12 @@ import os
 import resource
 import signal
 import termios
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+
+from app.tools.exec.child.control_groups import MAX_TASKS
+from app.tools.exec.child.processes import threads_of_the_system
 
 NICENESS = 5  # the gateway, which answers others meanwhile, has priority
 OOM_SCORE = 500  # when memory runs out, commands end before the gateway does
@@ -23,11 +27,13 @@ class Spawned:
         self._status: int | None = None
 
     def poll(self) -> int | None:
-        """Its wait status, once it has ended."""
-        if self._status is None:
-            with suppress(ChildProcessError):
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-                if pid:
+        """Its wait status, once it has ended. Takes leave of orphans on the way."""
+        with suppress(ChildProcessError):
+            while self._status is None:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid == self.pid:
                     self._status = status
         return self._status
 
@@ -55,8 +61,8 @@ class Spawned:
         self.input = None
 
 
-def spawn(request: dict[str, Any]) -> Spawned:
-    """Raises OSError: there is no such program or folder."""
+def spawn(request: dict[str, Any], prepare: Callable[[], object]) -> Spawned:
+    """`prepare` is called in the new process. Raises OSError: there is no such program or folder."""
     input_: int | None
     with_terminal, with_input = bool(request["pty"]), bool(request["input"])
     if with_terminal:
@@ -68,6 +74,7 @@ def spawn(request: dict[str, Any]) -> Spawned:
     failure, report = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
+        prepare()
         _become(request, stdin, theirs, report)
     for fd in {stdin, theirs, report}:
         os.close(fd)
@@ -113,7 +120,14 @@ def _limit() -> None:
     with suppress(OSError), open("/proc/self/oom_score_adj", "r+") as score:
         if int(score.read()) < OOM_SCORE:
             score.write(str(OOM_SCORE))
-    for limit, wanted in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, MAX_FILE_BYTES)):
+    # Of all processes of the user, so what there is already comes on top. The kernel spares root.
+    tasks = threads_of_the_system() + MAX_TASKS
+    bounds = (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, MAX_FILE_BYTES),
+        (resource.RLIMIT_NPROC, tasks),
+    )
+    for limit, wanted in bounds:
         _, hard = resource.getrlimit(limit)
         with suppress(OSError, ValueError):
             most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
