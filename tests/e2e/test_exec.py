@@ -45,6 +45,7 @@ def exec_gateway(
     )
     yield gateway.start()
     assert gateway.stop() == 0, gateway.log
+    assert "Traceback" not in gateway.log
 
 
 def result_of(

@@ -27,6 +27,7 @@ def main(control_fd: int) -> None:
     os.umask(0o022)
     remove_stale()
     os.set_inheritable(control_fd, False)
+    os.set_blocking(control_fd, True)  # gevent's sockets do not block
     with socket.socket(fileno=control_fd) as control:
         serve(control)
     with suppress(ChildProcessError):
@@ -52,6 +53,7 @@ def _work(fd: int) -> None:
     code = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.set_blocking(fd, True)
         with socket.socket(fileno=fd) as link:
             request, rest = read_line(link)
             if marks := request.get("marks"):

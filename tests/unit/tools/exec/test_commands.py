@@ -19,6 +19,7 @@ from app.tools.base import ToolError
 from app.tools.exec.command import Command, CommandLine
 from app.tools.exec.commands import Commands
 from app.tools.exec.environment import MARK
+from tests.support.patched import patched
 from tests.support.provider import wait_until
 
 PATIENCE = 30.0
@@ -186,3 +187,31 @@ def test_processes_that_only_fork_are_ended(start: Callable[..., Command]):
     bomb = "import os\nwhile 1:\n  try:\n    os.fork(); os.setsid()\n  except OSError: pass"
     command = start(f"{sys.executable} -S -c '{bomb}'")
     assert end_of(command)[2] == "processes"
+
+
+def test_one_server_starts_all_commands_also_for_greenlets():
+    assert patched(PROGRAM) == "8 commands, 1 server\n"
+
+
+PROGRAM = """
+    import os, tempfile
+    from pathlib import Path
+    from app.tools.exec.command import CommandLine
+    from app.tools.exec.commands import Commands
+
+    folder, servers, ended = Path(tempfile.mkdtemp()), set(), []
+    commands = Commands(lambda: folder)
+
+    def work():
+        argv = ["/bin/sh", "-c", "seq 1 200000; sleep 0.2"]
+        line = CommandLine(argv=argv, shown="", workdir=folder, env={}, seconds=30)
+        command = commands.start(line)
+        servers.add(commands._server.pid)
+        command.wait(lambda: False, 30)
+        ended.append(command.ended.code == 0 and command.output.tail(7) == "200000\\n")
+
+    gevent.joinall([gevent.spawn(work) for _ in range(4)])
+    gevent.joinall([gevent.spawn(work) for _ in range(4)])
+    print(f"{sum(ended)} commands, {len(servers)} server")
+    commands.close()
+"""
