@@ -20,7 +20,7 @@ from app.tools.exec.child.control_groups import ControlGroups
 from app.tools.exec.child.guard import Guard
 from app.tools.exec.child.processes import Tree, become_subreaper, descendants, reap
 from app.tools.exec.child.protocol import READ_BYTES, Lines, dump
-from app.tools.exec.child.spawn import Spawned, spawn
+from app.tools.exec.child.spawn import Spawned, be_nice, spawn
 from app.tools.exec.child.text import OutputText
 from app.tools.exec.child.window import Window
 
@@ -32,12 +32,14 @@ MAX_INPUT_BYTES = 1024 * 1024  # waiting to be read by the command
 TERM_SECONDS = 0.3  # between the request to end and the end
 LEFT_SECONDS = 0.05  # that what a command has started may take to end after it
 DRAIN_SECONDS = 0.5
+NICENESS = 5  # less than the command's own, which comes on top
 
 
 def keep(request: dict[str, Any], link: socket.socket, rest: bytes) -> None:
     """The command's whole life. Raises ConnectionError if the worker is gone."""
     become_subreaper()
     os.setsid()
+    be_nice(NICENESS)
     groups = ControlGroups(str(os.getpid()))
     try:
         child = spawn(request, groups.enter)

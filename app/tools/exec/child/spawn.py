@@ -114,9 +114,16 @@ def _become(request: dict[str, Any], stdin: int, output: int, report: int) -> No
         os._exit(127)
 
 
-def _limit() -> None:
+def be_nice(niceness: int) -> None:
+    """Let others go first. Where sessions are scheduled as groups (sched(7)), the group's niceness counts."""
     with suppress(OSError):
-        os.nice(NICENESS)
+        os.nice(niceness)
+    with suppress(OSError), open("/proc/self/autogroup", "w") as group:
+        group.write(str(os.nice(0)))
+
+
+def _limit() -> None:
+    be_nice(NICENESS)
     with suppress(OSError), open("/proc/self/oom_score_adj", "r+") as score:
         if int(score.read()) < OOM_SCORE:
             score.write(str(OOM_SCORE))
