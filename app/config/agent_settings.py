@@ -44,6 +44,8 @@ class AgentSettings:
     tools: ToolSettings = field(default_factory=ToolSettings)
     subagents: SubagentSettings = field(default_factory=SubagentSettings)
     user_timezone: str | None = None
+    verbose_default: str = "off"
+    reasoning_default: str = "off"
     timeout_seconds: float = 600.0
     max_turns: int = 50
     max_concurrent: int | None = None

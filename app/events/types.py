@@ -26,13 +26,20 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="run_started"):
-    """`starter` is the id of the connection that started the run, if it was a connection."""
+    """`starter` is the id of the connection that started the run, if it was a connection.
+
+    `model` is the `provider/model` that is asked first. `verbose` and `reasoning` say how much of tools and
+    of reasoning is shown in the session (docs/websocket.md#tools-at-work); None: not set.
+    """
 
     run_id: str
     agent_id: str
     session_key: str
     started_at: float  # seconds since 1970
     starter: str | None = None
+    model: str | None = None
+    verbose: str | None = None
+    reasoning: str | None = None
 
 
 class TextDelta(msgspec.Struct, frozen=True, tag="text_delta", gc=False):
@@ -86,7 +93,7 @@ class ToolUpdated(msgspec.Struct, frozen=True, tag="tool_updated", gc=False):
 class ToolReturned(msgspec.Struct, frozen=True, tag="tool_returned"):
     """One of the agent's own tools has answered, or failed (`is_error`).
 
-    `text` is what the model gets, `details` the same for programs, `seconds` how long it took.
+    `text` is what the model gets, `details` the same for programs (both bounded), `seconds` how long it took.
     """
 
     call_id: str

@@ -6,6 +6,7 @@ Headers are sent at once, then each batch of events, and keep-alives while there
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -89,12 +90,15 @@ def _chunks(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
     alive: Callable[[], bytes] = encoder.keepalive if sse.keepalive == "chunk" else lambda: KEEPALIVE
     wake_every = None if sse.keepalive == "off" else sse.keepalive_seconds
     yield encoder.begin()
+    sent_at = time.monotonic()
     try:
         for batch in run.follow(wake_every=wake_every):
-            if not batch:
-                yield alive()
-            else:
-                yield from _slices(encoder.encode(batch))
+            data = encoder.encode(batch) if batch else alive()
+            if not data and wake_every is not None and time.monotonic() - sent_at >= wake_every:
+                data = alive()  # much happens, but nothing that this client gets
+            if data:
+                yield from _slices(data)
+                sent_at = time.monotonic()
     except Exception:
         # The status has been sent, so the failure must be in the stream: a bare end looks like success.
         logger.exception("a stream failed on a fault of the gateway")

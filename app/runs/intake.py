@@ -120,6 +120,8 @@ class Intake:
             starter=given.starter,
             log_finish=given.log_finish,
             approvals=given.approvals,
+            verbose=session.get("verboseLevel"),
+            reasoning=session.get("reasoningLevel"),
         )
 
     def _model_override(self, given: RunInput) -> str | None:

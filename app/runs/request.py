@@ -25,7 +25,8 @@ class RunRequest(msgspec.Struct, frozen=True):
     finished gets a log line of its own; a transport that logs it together with its answer says no.
 
     `approvals` is what the caller wants done with calls that need an approval. `spawn_depth` is 0, or for a
-    run that an agent has started, one more than that agent's own; its `source` is `agent`.
+    run that an agent has started, one more than that agent's own; its `source` is `agent`. `verbose` and
+    `reasoning` are the session's settings `verboseLevel` and `reasoningLevel`, None if it has none.
     """
 
     route: Route
@@ -45,3 +46,5 @@ class RunRequest(msgspec.Struct, frozen=True):
     log_finish: bool = True
     approvals: ApprovalMode | None = None
     spawn_depth: int = 0
+    verbose: str | None = None
+    reasoning: str | None = None

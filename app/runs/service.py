@@ -127,8 +127,7 @@ class RunService:
         except BaseException:
             self._remove(run)
             raise
-        started = RunStarted(run.id, run.agent.id, run.session_key, run.started_at, request.starter)
-        run.log.append(started)
+        run.log.append(_started(run))
         self.bus.publish(run.id, run.log)
         return run, slots
 
@@ -212,3 +211,17 @@ class RunService:
 
     def _stopping(self) -> Draining:
         return Draining("The gateway is stopping. Try again.", retry_after=DRAIN_RETRY_SECONDS)
+
+
+def _started(run: Run) -> RunStarted:
+    request, agent = run.request, run.agent
+    return RunStarted(
+        run.id,
+        agent.id,
+        run.session_key,
+        run.started_at,
+        request.starter,
+        run.plan.candidates[0].name,
+        request.verbose or agent.verbose_default,
+        request.reasoning or agent.reasoning_default,
+    )

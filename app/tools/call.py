@@ -8,22 +8,22 @@ import time
 from typing import Literal
 
 import orjson
+from msgspec.structs import replace
 
 from app.cancel import Cancel
 from app.concurrency.background import call_later, spawn
 from app.errors import GatewayError, ToolTimeout
-from app.events.types import ToolCalled, ToolReturned, ToolUpdated
+from app.events.types import ToolCalled
 from app.logs.lines import log_event, request_id
 from app.messages import ToolCall
 from app.tools.base import Invocation, RunContext, Tool, ToolBlocked, ToolError, ToolOutput
+from app.tools.display import returned, valid
 from app.tools.parameters import InvalidArguments, parse_arguments
+from app.tools.updates import Updates
 
 logger = logging.getLogger("app.tools")
 
 GRACE_SECONDS = 0.8  # that a tool may take to end after it is cancelled; then nobody waits for it any more
-MAX_UPDATE_CHARS = 8_000  # of one update
-MAX_UPDATES_CHARS = 1024 * 1024  # of all updates of one call
-UPDATE_BYTES = 150  # memory that an update takes besides its text
 MAX_SHOWN_ARGUMENTS = 500  # characters of faulty arguments that are shown to the model
 
 
@@ -37,10 +37,10 @@ class StartedCall:
         self._tool, self._call, self._run = tool, call, run
         self._cancel = Cancel()
         self._done = threading.Event()
-        self._abandoned = False
-        self._updates_left = MAX_UPDATES_CHARS
+        self._returned = False
         self._output = ToolOutput("Aborted before it had a result.", is_error=True)
         self._started_at = time.monotonic()
+        self._updates = Updates(call, run.publish)
         run.publish(ToolCalled(call))
         spawn(self._work)
 
@@ -66,30 +66,25 @@ class StartedCall:
 
     def _end(self) -> None:
         """Nobody waits any more. A call that has not ended by now is left to itself."""
-        if not self._done.is_set() and self._cancel.error is not None:
-            self._output = failed(self._tool.name, self._cancel.error.message)
-        self._abandoned = True
-        output = self._output
-        seconds = time.monotonic() - self._started_at
-        self._run.publish(
-            ToolReturned(
-                self._call.id, self._call.name, output.text, output.is_error, dict(output.details), seconds
-            )
-        )
+        output, error = self._output, self._cancel.error
+        if not self._done.is_set() and error is not None:
+            output = failed(self._tool.name, error.message)
+        self._return(output)
 
     def _work(self) -> None:
         request_id.set(self._run.request_id)
-        output = run_tool(self._tool, self._call, self._run, self._cancel, self._update)
-        if not self._abandoned:
-            self._output = output
+        self._return(run_tool(self._tool, self._call, self._run, self._cancel, self._updates))
         self._done.set()
 
-    def _update(self, text: str) -> None:
-        """Tell what there is so far, or its end. Updates are kept as long as the run is: so few of them."""
-        shown = text[-MAX_UPDATE_CHARS:]
-        if not self._abandoned and self._updates_left >= len(shown):
-            self._updates_left -= len(shown) + UPDATE_BYTES
-            self._run.publish(ToolUpdated(self._call.id, self._call.name, shown))
+    def _return(self, output: ToolOutput) -> None:
+        """The first result counts."""
+        if self._returned:
+            return
+        self._returned = True
+        self._output = output
+        self._updates.end()
+        seconds = time.monotonic() - self._started_at
+        self._run.publish(returned(self._call, output, seconds))
 
 
 def run_tool(tool: Tool, call: ToolCall, run: RunContext, cancel: Cancel, update: object) -> ToolOutput:
@@ -130,7 +125,8 @@ def capped(output: ToolOutput, max_chars: int) -> ToolOutput:
     """The result with at most `max_chars` characters of text."""
     text = output.text
     if len(text) <= max_chars:
-        return output
+        fit = valid(text)
+        return output if fit is text else replace(output, text=fit)
     left_out = len(text) - max_chars
     note = f"\n\n[{left_out} more characters were left out. Ask for less, or for the rest in parts.]"
-    return ToolOutput(text[:max_chars] + note, output.details, output.images, output.is_error)
+    return ToolOutput(valid(text[:max_chars]) + note, output.details, output.images, output.is_error)

@@ -13,11 +13,12 @@ from app.events.types import (
     RefusalDelta,
     RunFailed,
     RunFinished,
-    RunStarted,
     TextDelta,
     ToolCalled,
-    ToolReturned,
+    ToolUpdated,
 )
+from app.ws.lifecycle import Lifecycle
+from app.ws.tool_events import StreamData, ToolEvents
 
 MAX_WHOLE_TEXT = 256 * 1024  # characters: up to here, each piece of text comes with all the text before it
 TOOL_EVENTS = "tool-events"
@@ -29,6 +30,7 @@ class OutgoingEvent:
     """An event to send. `droppable`: a later one has the same content, so a slow client may miss this one.
 
     `only_starter_with`: only for the connection that started the run, and only if it has that capability.
+    `brief` takes the payload's place for clients that get no output of tools.
     `text` names the text that the event has a piece of. If its payload leaves out what was sent before, a
     connection that has not got the event before it needs `whole()` in place of the payload.
     """
@@ -37,6 +39,7 @@ class OutgoingEvent:
     payload: Mapping[str, Any]
     droppable: bool = False
     only_starter_with: str | None = None
+    brief: Mapping[str, Any] | None = None
     text: str | None = None
     whole: Callable[[], Mapping[str, Any]] | None = None
 
@@ -64,14 +67,18 @@ class RunEncoder:
     """Encodes one run's events, batch by batch.
 
     Each event with text has what is new in it, and the whole text so far unless that is very long.
+    `shows_reasoning`: the model's reasoning is sent, too.
     """
 
-    def __init__(self, run_id: str, agent_id: str, session_key: str) -> None:
+    def __init__(self, run_id: str, agent_id: str, session_key: str, *, shows_reasoning: bool = True) -> None:
         self._run_id = run_id
         self._agent_id = agent_id
         self._session_key = session_key
         self._seq = 0
         self._ended = False
+        self._shows_reasoning = shows_reasoning
+        self._tools = ToolEvents()
+        self._lifecycle = Lifecycle(run_id)
         self._text = _Text()
         self._thinking = _Text()
         # `chat` events leave out blanks at the end of the text so far: they come with what follows them.
@@ -83,12 +90,17 @@ class RunEncoder:
         """The events to send for a batch. Pieces of text that follow each other become one."""
         texts: list[str] = []
         thoughts: list[str] = []
+        newest = {event.call_id: event for event in batch if isinstance(event, ToolUpdated)}
         for event in batch:
+            if self._lifecycle.asks_model:
+                for phase in self._lifecycle.model(event):
+                    yield self._agent("lifecycle", phase)
             if isinstance(event, _SHOWN):
                 texts.append(event.text)
             elif isinstance(event, ReasoningDelta):
-                thoughts.append(event.text)
-            else:
+                if self._shows_reasoning:
+                    thoughts.append(event.text)
+            elif not isinstance(event, ToolUpdated) or newest[event.call_id] is event:
                 yield from self._grow(texts, thoughts)
                 yield from self._one(event)
         yield from self._grow(texts, thoughts)
@@ -109,32 +121,30 @@ class RunEncoder:
             pieces.clear()
 
     def _one(self, event: Event) -> Iterator[OutgoingEvent]:
-        match event:
-            case RunStarted(started_at=started_at):
-                yield self._agent("lifecycle", {"phase": "start", "startedAt": int(started_at * 1000)})
-            case ToolCalled(call):
-                data = {"phase": "start", "name": call.name, "toolCallId": call.id, "args": call.arguments}
-                yield self._agent("tool", data, only_starter_with=TOOL_EVENTS)
-            case ToolReturned(call_id, name, text, is_error):
-                result = {"phase": "result", "name": name, "toolCallId": call_id}
-                done = {**result, "isError": is_error, "result": text}
-                yield self._agent("tool", done, only_starter_with=TOOL_EVENTS)
-            case RunFinished() | RunFailed():
-                self._ended = True
-                yield from self._end(event)
+        if isinstance(event, ToolCalled):
+            yield from self._chat_delta()  # clients show what was said before a call above it
+        for phase in self._lifecycle.encode(event, self._tools.successful):
+            yield self._agent("lifecycle", phase)
+        for data in self._tools.encode(event):
+            yield self._of_tool(data)
+        if isinstance(event, RunFinished | RunFailed):
+            self._ended = True
+            yield from self._end(event)
+
+    def _of_tool(self, data: StreamData) -> OutgoingEvent:
+        event = self._agent(data.stream, data.data, TOOL_EVENTS if data.is_detail else None)
+        brief = None if data.brief is None else {**event.payload, "data": data.brief}
+        return replace(event, droppable=data.droppable, brief=brief)
 
     def _end(self, event: RunFinished | RunFailed) -> Iterator[OutgoingEvent]:
         match event:
             case RunFinished():
-                yield self._agent("lifecycle", {"phase": "end", "endedAt": now_ms()})
                 yield from self._chat_delta(last=True)
                 yield self._chat("final", stopReason=event.reason, **self._message(self._chat_size))
             case RunFailed(aborted=True):
-                yield self._agent("lifecycle", {"phase": "end", "endedAt": now_ms(), "aborted": True})
                 self._new_chat_text()
                 yield self._chat("aborted", stopReason="rpc", **self._message(self._chat_size))
             case RunFailed(message=message):
-                yield self._agent("lifecycle", {"phase": "error", "error": message, "endedAt": now_ms()})
                 yield from self._chat_delta(last=True)
                 yield self._chat("error", errorMessage=message)
 
@@ -177,7 +187,7 @@ class RunEncoder:
         return {"message": {"role": "assistant", "content": content, "timestamp": now_ms()}}
 
     def _agent(
-        self, stream: str, data: dict[str, Any], only_starter_with: str | None = None
+        self, stream: str, data: Mapping[str, Any], only_starter_with: str | None = None
     ) -> OutgoingEvent:
         self._seq += 1
         payload = {

@@ -16,6 +16,7 @@ from app.ws.connections import Connections, Listener
 from app.ws.encoder import OutgoingEvent, RunEncoder
 from app.ws.frames import EventFrame
 
+BODIES_SINCE = 4  # clients of older protocols get the output of tools if their session says so
 TEXT_SECONDS = 0.15  # the least time between two events with text of a run
 
 
@@ -93,7 +94,8 @@ class _Sender:
         self._run = run
         self._connections = connections
         shown_id = shown_run_id(run.run_id, run.session_key)
-        self._encoder = RunEncoder(shown_id, run.agent_id, run.session_key)
+        shows_reasoning = run.reasoning == "stream"
+        self._encoder = RunEncoder(shown_id, run.agent_id, run.session_key, shows_reasoning=shows_reasoning)
         self._reached: dict[str, set[str]] = {}  # text -> ids of the connections that got its last event
 
     def send(self, batch: Sequence[Event]) -> bool:
@@ -105,17 +107,29 @@ class _Sender:
                 has_text = True
                 self._send_text(event, event.text, audience)
             elif audience:
-                frame = EventFrame(event.event, event.payload)
-                for connection in audience:
-                    connection.notify(frame, droppable=event.droppable)
+                self._send_one(event, audience)
         return has_text
 
     def _audience(self, event: OutgoingEvent) -> list[Listener]:
         audience = self._connections.audience(self._run.session_key, self._run.starter)
         cap = event.only_starter_with
-        return [
-            one for one in audience if cap is None or (one.id == self._run.starter and cap in one.client.caps)
-        ]
+        return [one for one in audience if cap is None or self._may_have_details(one, cap)]
+
+    def _may_have_details(self, listener: Listener, cap: str) -> bool:
+        """Whether it is one that asked for them, or is too old to ask, in a session that shows them."""
+        if cap in listener.client.caps:
+            return listener.id == self._run.starter
+        return self._run.verbose in ("on", "full") and listener.protocol < BODIES_SINCE
+
+    def _send_one(self, event: OutgoingEvent, audience: Sequence[Listener]) -> None:
+        whole = self._run.verbose == "full"
+        frames: dict[bool, EventFrame] = {}  # the ordinary one, and one without the output of tools
+        for connection in audience:
+            is_brief = event.brief is not None and not whole and connection.protocol < BODIES_SINCE
+            if is_brief not in frames:
+                payload = event.brief if is_brief and event.brief is not None else event.payload
+                frames[is_brief] = EventFrame(event.event, payload)
+            connection.notify(frames[is_brief], droppable=event.droppable)
 
     def _send_text(self, event: OutgoingEvent, text: str, audience: Sequence[Listener]) -> None:
         before = self._reached.get(text, set())

@@ -100,6 +100,7 @@ def test_a_very_long_answer_is_sent_to_a_watcher_a_few_times_only(
     whole = "".join(pieces) + ("the end" if stream == "assistant" else "")
     run_id = str(uuid.uuid4())
     with operator(gateway) as watcher, operator(gateway) as starter:
+        starter.call("sessions.patch", {"key": "long", "reasoningLevel": "stream"})
         params = {"sessionKey": "long", "message": "hi", "idempotencyKey": run_id}
         starter.call("chat.send", params)
         watcher.until("chat", timeout=120, runId=run_id, state="final")

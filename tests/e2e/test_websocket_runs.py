@@ -73,7 +73,8 @@ def test_agent(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
             "estimated": False,
         }
         kinds = story(client, run_id)
-        assert kinds[:3] == ["res accepted", "agent lifecycle start", "agent assistant"]
+        phases = ["agent lifecycle start", "agent lifecycle model"]
+        assert kinds[:4] == ["res accepted", *phases, "agent assistant"]
         assert kinds[-4:] == ["agent lifecycle end", "chat delta", "chat final", "res ok"]
         assert no_gaps(client)
         pieces = [e["data"] for e in client.events("agent") if e["stream"] == "assistant"]

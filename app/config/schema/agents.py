@@ -163,6 +163,15 @@ class AgentDefaultsSchema(Section):
     user_timezone = String(
         "The time zone of the date in the system prompt. Not set: the machine's.", check=_time_zone
     )
+    verbose_default = Enum(
+        "What clients of protocol 3 see of tools at work: calls (`on`), results too (`full`). A session "
+        "may say otherwise.",
+        Literal["off", "on", "full"],
+    )
+    reasoning_default = Enum(
+        "With `stream`, clients see the model's reasoning as it arrives. A session may say otherwise.",
+        Literal["off", "on", "stream"],
+    )
     timeout_seconds = Float("The longest that a run may take.", low=0.001, high=86400)
     max_turns = Integer("Model calls one run may make before it is stopped.", low=1, high=1000)
     max_concurrent = Integer("The most runs of this agent at the same time; not limited if not set.", low=1)

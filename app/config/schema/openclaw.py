@@ -39,9 +39,8 @@ AGENTS = _keys("ownership")
 _AGENT = """
     agentRuntime bootstrapMaxChars bootstrapTotalMaxChars contextInjection contextLimits contextTokens
     cwd embeddedAgent embeddedHarness embeddedPi experimental fastModeDefault heartbeat humanDelay memory
-    memorySearch modelPolicy models plugins reasoningDefault sandbox skills skillsLimits
-    thinkingDefault toolProgressDetail tts typingIntervalSeconds typingMode utilityModel verboseDefault
-    voiceModel
+    memorySearch modelPolicy models plugins sandbox skills skillsLimits
+    thinkingDefault toolProgressDetail tts typingIntervalSeconds typingMode utilityModel voiceModel
 """
 AGENT = _keys(_AGENT) | _keys("agentDir description groupChat runtime")
 AGENT_DEFAULTS = _keys(_AGENT) | _keys("""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from app.events.types import (
     Event,
     ExtraDelta,
+    ReasoningDelta,
     RefusalDelta,
     RunFailed,
     RunFinished,
@@ -17,6 +19,7 @@ from app.events.types import (
     ToolCallDelta,
 )
 from app.http.errors import envelope
+from app.http.run_events import WantedEvents, dump_run_event, dump_run_events
 from app.messages import EXTRA_PROVIDER, Extra, ToolCall, Usage
 from app.runs.run import RunResult
 
@@ -53,6 +56,16 @@ def dump_completion(run_id: str, created: int, model: str, result: RunResult) ->
         "choices": [choice],
         "usage": dump_usage(result.usage),
     }
+
+
+def add_run_events(completion: dict[str, Any], events: Sequence[Event], wanted: WantedEvents) -> None:
+    """Add to a `chat.completion` what its caller wants to see of the run besides."""
+    if openclaw := dump_run_events(events, wanted):
+        completion["openclaw"] = openclaw
+    if "reasoning" in wanted:
+        reasoning = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
+        if reasoning:
+            completion["choices"][0]["message"].setdefault("reasoning_content", reasoning)
 
 
 class ChunkEncoder:
@@ -103,6 +116,31 @@ class ChunkEncoder:
         if not self._include_usage:
             return b""
         return self._head + b',"choices":[],"usage":' + orjson.dumps(dump_usage(usage)) + b"}\n\n"
+
+
+class EventChunkEncoder(ChunkEncoder):
+    """The same for a caller who wants to see more of the run: chunks with `openclaw` in place of choices."""
+
+    def __init__(
+        self, run_id: str, created: int, model: str, include_usage: bool, wanted: WantedEvents
+    ) -> None:
+        super().__init__(run_id, created, model, include_usage)
+        self._wanted = wanted
+        self._has_reasoning = False
+
+    def _chunk(self, event: Event) -> bytes:
+        if isinstance(event, ReasoningDelta):
+            if "reasoning" not in self._wanted:
+                return b""
+            self._has_reasoning = True
+            return self._delta + orjson.dumps({"reasoning_content": event.text}) + self._open_end
+        if isinstance(event, ExtraDelta) and self._has_reasoning:
+            # What the provider wants back of it has been sent, piece by piece; clients would join both.
+            rest = {name: one for name, one in event.extra.fields.items() if name != "reasoning_content"}
+            event = ExtraDelta(replace(event.extra, fields=rest))
+        if (openclaw := dump_run_event(event, self._wanted)) is not None:
+            return self._head + b',"choices":[],"openclaw":' + orjson.dumps(openclaw) + self._usage_end
+        return super()._chunk(event)
 
 
 def _fragment(delta: ToolCallDelta) -> dict[str, Any]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from app.exchange import GatewayResponse, current_request
 from app.http.access import require_writer
-from app.http.chat_completions.encoder import ChunkEncoder, dump_completion
+from app.http.chat_completions.encoder import (
+    ChunkEncoder,
+    EventChunkEncoder,
+    add_run_events,
+    dump_completion,
+)
 from app.http.chat_completions.plain import read_plain
 from app.http.chat_completions.schema import load_chat_request
 from app.http.request_body import parse_object, read_body
+from app.http.run_events import load_wanted_events
 from app.http.runs import answer_stream, answer_whole, load_run_request
 from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
+from app.runs.run import Run, RunResult
 
 ID_PREFIX = "chatcmpl_"  # the run's id is also the completion's
 bp = SwitchedBlueprint("chat_completions", __name__, CHAT_COMPLETIONS)
@@ -26,6 +34,7 @@ def create_chat_completion() -> GatewayResponse:
     text = read_body(request, limits.max_body_bytes)
     body = load_chat_request(read_plain(text) or parse_object(text), limits)
     created, model = int(time.time()), str(body.model or "openclaw")
+    events = load_wanted_events(request)
     wanted = load_run_request(
         request,
         model=body.model,
@@ -36,8 +45,17 @@ def create_chat_completion() -> GatewayResponse:
         tools=body.tools,
         id_prefix=ID_PREFIX,
     )
+
+    def encoder(run: Run) -> ChunkEncoder:
+        about = (run.id, created, model, body.include_usage)
+        return EventChunkEncoder(*about, events) if events else ChunkEncoder(*about)
+
+    def dump(run: Run, result: RunResult) -> dict[str, Any]:
+        completion = dump_completion(run.id, created, model, result)
+        if events:
+            add_run_events(completion, list(run.log), events)
+        return completion
+
     if body.stream:
-        return answer_stream(
-            wanted, request, lambda run: ChunkEncoder(run.id, created, model, body.include_usage)
-        )
-    return answer_whole(wanted, request, lambda run, result: dump_completion(run.id, created, model, result))
+        return answer_stream(wanted, request, encoder)
+    return answer_whole(wanted, request, dump)

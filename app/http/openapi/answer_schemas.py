@@ -11,6 +11,7 @@ from marshmallow import Schema, fields
 from marshmallow.validate import Equal, Length, OneOf, Range
 
 from app.http.errors import HTTP_ERRORS
+from app.http.openapi.event_schemas import RunEvent, RunEvents
 from app.http.openapi.message_schemas import WANTED_BACK, WHOSE, ToolCall, ref
 
 REASONS = ("stop", "length", "tool_calls", "content_filter")
@@ -92,6 +93,7 @@ class ChatCompletion(Schema):
     model = text("The request's `model` as it was written.")
     choices = fields.List(fields.Nested(Choice), required=True, validate=Length(equal=1))
     usage = fields.Nested(Usage, required=True)
+    openclaw = fields.Nested(RunEvents)
 
 
 class ToolCallFunctionDelta(Schema):
@@ -136,8 +138,9 @@ class ChatCompletionChunk(Schema):
         fields.Nested(ChunkChoice),
         required=True,
         validate=Length(max=1),
-        metadata={"description": "Empty in the usage chunk."},
+        metadata={"description": "Empty in the usage chunk, and beside `openclaw`."},
     )
+    openclaw = fields.Nested(RunEvent)
     usage = fields.Nested(
         Usage, allow_none=True, metadata={"description": "Only with `stream_options.include_usage`."}
     )

@@ -50,6 +50,10 @@ _REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         "What becomes of calls that need an approval. By default `wait` while an approver is connected.",
         {"type": "string", "enum": ["deny", "wait", "fail"]},
     ),
+    "events": (
+        "What to show of the run besides its answer: a list of `tools`, `approvals` and `reasoning`.",
+        {"type": "string", "examples": ["tools", "tools,approvals,reasoning"]},
+    ),
     "model": ("`provider/model` in place of the agent's own model.", TEXT),
 }
 

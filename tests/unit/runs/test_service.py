@@ -80,7 +80,8 @@ def test_a_run_tells_its_story_in_order(desk: Desk, key: str | None):
     run = desk.start("hi", key)
     assert kinds(run) == FINISHED
     started, *_, end = events(run)
-    assert started == RunStarted(run.id, "main", run.session_key, run.started_at)
+    how = {"model": run.plan.candidates[0].name, "verbose": "off", "reasoning": "off"}
+    assert started == RunStarted(run.id, "main", run.session_key, run.started_at, **how)
     assert end == RunFinished("stop", USED)
     assert run.result().text == "Hello"
     assert run.ended

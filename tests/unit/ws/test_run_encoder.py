@@ -48,9 +48,9 @@ def test_events_of_tools_are_only_for_a_starter_with_the_capability():
         "name": "clock",
         "toolCallId": "c1",
         "isError": False,
-        "result": "noon",
+        "result": {"content": [{"type": "text", "text": "noon"}], "details": {}},
     }
-    assert [one.payload["seq"] for one in sent] == [1, 2, 3]
+    assert [one.payload["seq"] for one in sent] == [1, 2, 3, 4, 5]
 
 
 def test_text_is_sent_whole_and_flushed_before_the_final():
@@ -60,6 +60,7 @@ def test_text_is_sent_whole_and_flushed_before_the_final():
         "agent assistant",
         "chat delta",
         "agent assistant",
+        "agent lifecycle",
         "agent lifecycle",
         "chat delta",
         "chat final",
@@ -108,13 +109,16 @@ def test_pieces_of_a_batch_become_one_event_and_keep_their_place_among_the_other
         "agent lifecycle",
         "agent thinking",
         "agent assistant",
+        "chat delta",
         "agent tool",
+        "agent item",
         "agent assistant",
         "chat delta",
     ]
-    assert [one.payload["data"].get("delta") for one in sent[:5]] == [None, "hm", "ab", None, "c"]
-    assert [one.payload["seq"] for one in sent[:5]] == [1, 2, 3, 4, 5]
-    assert sent[5].payload["deltaText"] == "abc"
+    agent = [one for one in sent if one.event == "agent"]
+    assert [one.payload["data"].get("delta") for one in agent] == [None, "hm", "ab", None, None, "c"]
+    assert [one.payload["seq"] for one in agent] == [1, 2, 3, 4, 5, 6]
+    assert [one.payload["deltaText"] for one in sent if one.event == "chat"] == ["ab", "c"]
 
 
 def test_blanks_at_the_end_of_chat_text_come_with_what_follows():
@@ -157,7 +161,7 @@ def test_the_text_of_an_aborted_run_is_whole_however_long(monkeypatch: pytest.Mo
     sent = encode_batches(
         [TextDelta("half an")], [TextDelta("s"), RunFailed.of(RunAborted("x"), aborted=True)]
     )
-    assert names(sent)[-3:] == ["agent assistant", "agent lifecycle", "chat aborted"]
+    assert names(sent)[-4:] == ["agent assistant", "agent lifecycle", "agent lifecycle", "chat aborted"]
     assert sent[-1].payload["message"]["content"][0]["text"] == "half ans"
 
 
