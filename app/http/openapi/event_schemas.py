@@ -36,9 +36,7 @@ class ToolUse(Schema):
     output = fields.String(required=True, metadata={"description": "What the model got."})
     details = fields.Dict(required=True)
     is_error = fields.Boolean(required=True)
-    duration_ms = fields.Integer(
-        required=True, validate=Range(min=0), metadata={"description": "Its time."}
-    )
+    duration_ms = fields.Integer(required=True, validate=Range(min=0), metadata={"description": "Its time."})
 
 
 class ApprovalEnd(Schema):
