@@ -144,6 +144,7 @@ def _leave_out(calls: Sequence[ToolCall], answer: Answer, why: GatewayError) -> 
 
 def _next_call(first: ModelCall, answer: Answer) -> ModelCall:
     """The first call with what has been said and done since. A tool that was forced has been called."""
-    messages = (*first.messages, *put_in_order(answer.messages).messages)
+    start = 1 if first.messages[0].role == "system" else 0
+    ordered = put_in_order((*first.messages[start:], *answer.messages)).messages
     choice = None if first.tool_choice in (None, "auto") else "auto"
-    return replace(first, messages=messages, tool_choice=choice)
+    return replace(first, messages=(*first.messages[:start], *ordered), tool_choice=choice)

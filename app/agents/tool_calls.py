@@ -12,6 +12,7 @@ from app.tools.base import RunContext, Tool, ToolOutput
 from app.tools.call import StartedCall, not_found
 
 MAX_PARALLEL = 8
+MAX_CALLS = 100  # of one turn; the others are not made
 
 FindTool = Callable[[str], Tool | None]
 
@@ -37,7 +38,7 @@ class AgentTools(msgspec.Struct, frozen=True):
         """
         left = list(calls)
         try:
-            for group in self._groups(calls):
+            for group in self._groups(calls[:MAX_CALLS]):
                 started = [(call, self._start(call)) for call in group]
                 for call, waiting in started:
                     output = waiting if isinstance(waiting, ToolOutput) else waiting.wait()
@@ -45,13 +46,13 @@ class AgentTools(msgspec.Struct, frozen=True):
                     left.remove(call)
         finally:
             for call in left:
-                keep(call, as_message(call, ToolOutput(self._aborted(), is_error=True)))
+                keep(call, as_message(call, ToolOutput(self._why_left(), is_error=True)))
 
-    def _aborted(self) -> str:
-        """What the model is told of a call that a cancelled run leaves behind."""
-        error = self.context.cancel.error
-        why = "" if error is None else f" {error.message}"
-        return f"Aborted before it had a result.{why} It may or may not have taken effect."
+    def _why_left(self) -> str:
+        """What the model is told of a call that has no result."""
+        if (error := self.context.cancel.error) is not None:
+            return f"Aborted before it had a result. {error.message} It may or may not have taken effect."
+        return f"This call was not made: a turn may have at most {MAX_CALLS} calls."
 
     def _groups(self, calls: Sequence[ToolCall]) -> Iterator[list[ToolCall]]:
         def is_parallel(call: ToolCall) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from app.logs.lines import log_event
+from app.tools.files.beneath import open_beneath
 from app.tools.files.files import PROMPT_FILES
 
 logger = logging.getLogger("app.agents")
@@ -22,12 +24,15 @@ Stamp = tuple[int, int, int]
 class Workspace:
     """One folder. A file is read again when its time, size or inode has changed; a missing one is skipped.
 
-    The folder is checked for changes at most once in `check_seconds` seconds.
+    The folder is checked for changes at most once in `check_seconds` seconds. Links that lead out of it are
+    followed only if it `follows_links`: else whoever can write in it, a command of the agent included, could
+    have any file of the machine sent to the model.
     """
 
-    def __init__(self, folder: Path, check_seconds: float = 0.0) -> None:
+    def __init__(self, folder: Path, check_seconds: float = 0.0, *, follows_links: bool = False) -> None:
         self._folder = folder
         self._check_seconds = check_seconds
+        self._follows_links = follows_links
         self._read: dict[str, tuple[Stamp, str]] = {}
         self._next_check = 0.0  # on the monotonic clock
         self._found: list[tuple[str, str]] = []
@@ -41,33 +46,53 @@ class Workspace:
         return self._found
 
     def _read_all(self) -> list[tuple[str, str]]:
-        if not os.path.isdir(self._folder):  # unlike Path.is_dir, False for a folder out of reach
-            return []
-        return [(name, text) for name in PROMPT_FILES if (text := self._text(name)) is not None]
-
-    def _text(self, name: str) -> str | None:
-        path = self._folder / name
         try:
-            stat = os.stat(path)
-            if not S_ISREG(stat.st_mode):  # opening a pipe would wait for ever
-                log_event(logger, logging.WARNING, "workspace file is not a regular file", path=str(path))
+            root = os.open(self._folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except (OSError, ValueError):  # it is no folder, or out of reach
+            return []
+        try:
+            return [(name, text) for name in PROMPT_FILES if (text := self._text(root, name)) is not None]
+        finally:
+            os.close(root)
+
+    def _text(self, root: int, name: str) -> str | None:
+        try:
+            fd = self._open(root, name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            leads_out = error.errno in (errno.EXDEV, errno.ELOOP)
+            self._warn(name, "it is a link that leads out of the workspace" if leads_out else error.strerror)
+            return None
+        try:
+            stat = os.fstat(fd)
+            if not S_ISREG(stat.st_mode):
+                self._warn(name, "it is not a regular file")
                 return None
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             known = self._read.get(name)
             if known is None or known[0] != stamp:
-                known = self._read[name] = (stamp, _load(path))
-        except FileNotFoundError:
-            return None
+                known = self._read[name] = (stamp, _load(fd))
         except OSError as error:
-            log_event(
-                logger, logging.WARNING, "workspace file cannot be read", path=str(path), error=error.strerror
-            )
+            self._warn(name, error.strerror)
             return None
+        finally:
+            os.close(fd)
         return known[1]
 
+    def _open(self, root: int, name: str) -> int:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # opening a pipe would wait for ever
+        if self._follows_links:
+            return os.open(name, flags, dir_fd=root)
+        return open_beneath(root, name, flags)
 
-def _load(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    def _warn(self, name: str, why: str | None) -> None:
+        path = str(self._folder / name)
+        log_event(logger, logging.WARNING, "workspace file is not used", path=path, why=why)
+
+
+def _load(fd: int) -> str:
+    with os.fdopen(fd, encoding="utf-8-sig", errors="replace", closefd=False) as file:
         text = file.read(MAX_CHARS + 1)
     if len(text) > MAX_CHARS:
         return text[:MAX_CHARS] + CUT.format(limit=MAX_CHARS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
@@ -33,7 +34,7 @@ class SystemPrompts:
     """`prompt` gives a run's system prompt, but for what its request adds."""
 
     def __init__(self) -> None:
-        self._workspaces: dict[str, Workspace] = {}
+        self._workspaces: dict[tuple[Path, bool], Workspace] = {}
         self._kept: dict[object, _Kept] = {}
 
     def prompt(self, plan: RunPlan) -> str | None:
@@ -49,10 +50,11 @@ class SystemPrompts:
     def _files(self, agent: AgentSettings) -> Files:
         if agent.workspace is None:
             return ()
-        key = str(agent.workspace)
-        if key not in self._workspaces:
-            self._workspaces[key] = Workspace(agent.workspace, CHECK_SECONDS)
-        return self._workspaces[key].files()
+        key = (agent.workspace, not agent.tools.fs.workspace_only)
+        if (workspace := self._workspaces.get(key)) is None:
+            folder, follows_links = key
+            workspace = self._workspaces[key] = Workspace(folder, CHECK_SECONDS, follows_links=follows_links)
+        return workspace.files()
 
 
 def _build(plan: RunPlan, files: Files, now: float) -> _Kept:

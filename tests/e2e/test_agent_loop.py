@@ -125,6 +125,15 @@ def test_results_are_capped(gateway: GatewayProcess, provider: StrictProvider) -
     assert "more characters were left out" in result
 
 
+def test_a_turn_makes_a_bounded_number_of_calls(gateway: GatewayProcess, provider: StrictProvider) -> None:
+    many = [(f"c{number}", "say", {"text": str(number)}) for number in range(120)]
+    provider.plays(calls(*many), says("Many."))
+    assert gateway.ask("Go").text == "Many."
+    made = [text for text in results(provider) if not text.startswith("This call was not made")]
+    assert made == [str(number) for number in range(100)]
+    assert len(results(provider)) == 120
+
+
 def test_images_of_tools_are_shown_in_a_message_of_the_user(
     gateway: GatewayProcess, provider: StrictProvider
 ) -> None:

@@ -55,8 +55,24 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest
     workspace = Workspace(tmp_path)
     (tmp_path / "SOUL.md").write_text("Be kind.")
     workspace.files()
-    monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr(os, "fdopen", lambda *_, **__: pytest.fail("read again"))
     assert workspace.files() == [("SOUL.md", "Be kind.")]
+
+
+def test_a_link_that_leads_out_of_the_workspace_is_passed_over_unless_all_files_are_open(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    folder, secret = tmp_path / "workspace", tmp_path / "openclaw.json"
+    folder.mkdir()
+    secret.write_text("a token")
+    (folder / "notes.md").write_text("Ann.")
+    (folder / "AGENTS.md").symlink_to(secret)
+    (folder / "SOUL.md").symlink_to("../openclaw.json")
+    (folder / "USER.md").symlink_to("notes.md")
+    assert Workspace(folder).files() == [("USER.md", "Ann.")]
+    assert "leads out of the workspace" in caplog.records[0].fields["why"]
+    everywhere = Workspace(folder, follows_links=True).files()
+    assert everywhere == [("AGENTS.md", "a token"), ("SOUL.md", "a token"), ("USER.md", "Ann.")]
 
 
 @pytest.mark.parametrize(
@@ -96,5 +112,5 @@ def test_a_file_that_may_not_be_read_is_passed_over(tmp_path: Path, monkeypatch:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "fdopen", refuse)
     assert Workspace(tmp_path).files() == []
