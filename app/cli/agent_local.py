@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import logging.config
 import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from app.auth.principal import LOCAL_OPERATOR
 from app.bootstrap import build_gateway
 from app.cli.answer import AnswerPrinter
+from app.cli.approver import ask, is_interactive
 from app.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK, exit_code
 from app.cli.output import print_error
 from app.cli.spinner import Spinner
 from app.config.loader import load_settings
-from app.errors import GatewayError, RunAborted
+from app.errors import GatewayError, InvalidRequest, RunAborted
 from app.events.types import RefusalDelta, RunFailed, RunFinished, TextDelta
 from app.gateway import Gateway
 from app.logs.lines import logging_config
@@ -22,8 +26,11 @@ from app.messages import Message
 from app.runs.intake import RunInput
 from app.runs.request import RunRequest
 from app.runs.run import Run
+from app.tools.approvals.record import Approval, Resolver
+from app.tools.approvals.snapshot import request_of
 
 ABORT_SECONDS = 5.0
+TERMINAL = Resolver("runtime", "terminal")
 
 
 def run(args: argparse.Namespace, text: str) -> int:
@@ -41,11 +48,41 @@ def run(args: argparse.Namespace, text: str) -> int:
         gateway.close()
 
 
+class LocalApprover:
+    """Asks at the terminal, if there is one, about what the runs of this process want to do."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._approvals = gateway.tools.approvals
+        self._asked: deque[Approval] = deque()
+        if is_interactive():
+            self._approvals.approvers.append(lambda _: True)
+            self._approvals.listeners.append(self._asked.append)
+
+    def ask(self, spinner: Spinner) -> None:
+        """Ask about each that waits."""
+        while self._asked:
+            approval = self._asked.popleft()
+            if approval.is_pending and not self._is_over(approval):
+                spinner.stop()
+                self._ask(approval)
+
+    def _ask(self, approval: Approval) -> None:
+        decision = ask(request_of(approval.request), lambda: self._is_over(approval))
+        if decision is not None:
+            with suppress(InvalidRequest):  # it was decided at the same moment
+                self._approvals.resolve(approval.id, decision, TERMINAL)  # type: ignore[arg-type]
+
+    def _is_over(self, approval: Approval) -> bool:
+        self._approvals.sweep()  # in a running gateway its maintenance does it
+        return not self._approvals.get(approval.id).is_pending
+
+
 def _answer(args: argparse.Namespace, gateway: Gateway, text: str) -> int:
+    approver = LocalApprover(gateway)
     started = gateway.runs.start(_request(args, gateway, text))
     try:
         with Spinner("waiting for the answer") as spinner:
-            _show(gateway, started, AnswerPrinter(args, spinner))
+            _show(gateway, started, AnswerPrinter(args, spinner), lambda: approver.ask(spinner))
     except KeyboardInterrupt:
         started.abort(RunAborted("Interrupted."))
         gateway.drain(ABORT_SECONDS)
@@ -67,10 +104,13 @@ def _request(args: argparse.Namespace, gateway: Gateway, text: str) -> RunReques
     )
 
 
-def _show(gateway: Gateway, run: Run, printer: AnswerPrinter) -> None:
-    """Prints the answer, whole or piece by piece. Raises the run's error."""
+def _show(gateway: Gateway, run: Run, printer: AnswerPrinter, ask_for: Callable[[], object]) -> None:
+    """Prints the answer, whole or piece by piece; calls `ask_for` whenever something has happened, and each
+    second. Raises the run's error.
+    """
     for batch in run.follow(wake_every=1.0):
         gateway.runs.stop_overdue()  # in a running gateway its maintenance does it
+        ask_for()
         for event in batch:
             match event:
                 case TextDelta(text) | RefusalDelta(text):

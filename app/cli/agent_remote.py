@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import time
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
 from app.cli.answer import AnswerPrinter
+from app.cli.approver import ask, is_interactive
 from app.cli.errors import RunOverdue
 from app.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK
 from app.cli.remote import over_gateway
@@ -20,6 +22,9 @@ from app.ids import new_uuid
 
 GRACE_SECONDS = 30.0  # beyond the run's own time: it may have waited in its session's queue
 ABORT_SECONDS = 5.0
+COLLECT_SECONDS = 0.01  # what has arrived while somebody is asked
+RESOLVE = "approval.resolve"
+REQUESTED, RESOLVED = ".approval.requested", ".approval.resolved"  # behind `exec` or `plugin`
 
 
 def run(args: argparse.Namespace, text: str) -> int:
@@ -28,7 +33,8 @@ def run(args: argparse.Namespace, text: str) -> int:
     def answer(args: argparse.Namespace, client: GatewayClient) -> int:
         return _answer(args, client, text)
 
-    return over_gateway(answer, "agent", "chat.abort")(args)
+    methods = ["agent", "chat.abort", *([RESOLVE] if is_interactive() else [])]
+    return over_gateway(answer, *methods)(args)
 
 
 class RemoteRun:
@@ -39,12 +45,13 @@ class RemoteRun:
         self.accepted: dict[str, Any] = {}
         self.finish_reason = "stop"
         self._client = client
+        self._unread: deque[Frame] = deque()  # what arrived while somebody was asked
         self._request_id = client.request("agent", self._params(args, text))
 
     def follow(self, printer: AnswerPrinter, deadline: float | None) -> dict[str, Any]:
         """Prints the pieces; the last answer. Raises RequestRefused, RunOverdue and ConnectionLost."""
         while True:
-            frame = self._client.receive(deadline)
+            frame = self._unread.popleft() if self._unread else self._client.receive(deadline)
             if frame is None:
                 raise RunOverdue("The run did not end in time and was stopped.")
             if is_response(frame, self._request_id):
@@ -53,7 +60,27 @@ class RemoteRun:
                     return payload
                 self.accepted = payload
             elif frame.get("type") == "event":
-                self._show_event(frame, printer)
+                if str(frame.get("event")).endswith(REQUESTED):
+                    self._ask(frame.get("payload") or {}, printer)
+                else:
+                    self._show_event(frame, printer)
+
+    def _ask(self, approval: dict[str, Any], printer: AnswerPrinter) -> None:
+        """Asks at the terminal about what the run wants to do; what arrives meanwhile is kept."""
+        request, approval_id = approval.get("request") or {}, approval.get("id")
+        if request.get("runId") != self.id or not is_interactive():
+            return
+
+        def is_over() -> bool:
+            self._unread.extend(self._client.collect(COLLECT_SECONDS))
+            return any(
+                str(one.get("event")).endswith(RESOLVED) and one["payload"].get("id") == approval_id
+                for one in self._unread
+            )
+
+        printer.pause()
+        if (decision := ask(request, is_over)) is not None:
+            self._client.request(RESOLVE, {"id": approval_id, "decision": decision})
 
     def abort_quietly(self) -> None:
         """Stops the run, whether or not it has been accepted yet."""

@@ -34,6 +34,12 @@ class AnswerPrinter:
         else:
             print_text(text, end="")
 
+    def pause(self) -> None:
+        """Something else is printed now: the line of the pieces so far ends."""
+        self._spinner.stop()
+        if self._stream and self._pieces and not self._json:
+            print(flush=True)
+
     def finish(self, document: Mapping[str, Any]) -> None:
         """`document` is what `--json` prints of the run; its `text` is the whole answer."""
         self._spinner.stop()

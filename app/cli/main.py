@@ -20,6 +20,7 @@ COMMANDS = {
     "status": "Show the gateway, its model and its newest sessions",
     "sessions": "List the stored sessions, newest first",
     "logs": "Show the gateway's log",
+    "approvals": "List the calls that wait for approval, and allow or deny them",
     "call": "Call a method of the Gateway protocol and print its answer",
     "config": "Check or show the configuration",
     "models": "List the models that agents can use",

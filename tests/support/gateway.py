@@ -16,6 +16,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.support.terminal import Terminal
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "a-token-for-tests-0123456789"
 
@@ -211,6 +213,10 @@ class GatewayProcess:
 
     def ask(self, text: str, **more: Any) -> Answer:
         return self.chat({"model": "openclaw", "messages": [{"role": "user", "content": text}], **more})
+
+    def at_terminal(self, *arguments: str) -> Terminal:
+        """`python -m app …` at a terminal, in the gateway's environment."""
+        return Terminal([sys.executable, "-m", "app", *arguments], self._environment, ROOT)
 
     def command(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """`python -m app …` in the gateway's environment."""
