@@ -18,11 +18,13 @@ from app.config.loader import load_settings
 from app.config.settings import ProviderSettings, Settings
 from app.config.source.parsed_file import ParsedFile
 from app.config.watch import ConfigWatch, merged_into
+from app.control.agent_runs import AgentRuns
 from app.control.approvals import Approvals
 from app.control.commands import Commands
 from app.control.models import Models
 from app.control.sessions import Sessions
 from app.control.status import Status
+from app.control.subagents import Subagents
 from app.control.tools import ToolCalls
 from app.events.bus import MemoryBus
 from app.gateway import Gateway
@@ -51,7 +53,17 @@ from app.storage.sqlite.worker_lock import WorkerLock
 from app.storage.url import sqlite_file
 from app.tools.approvals.store import SqlApprovalStore, SqlDocumentStore
 from app.tools.build import Tools, build_tools
+from app.tools.builtin.agents_list import AgentsListTool
+from app.tools.builtin.session_status import SessionStatusTool
+from app.tools.builtin.sessions_history import SessionsHistoryTool
+from app.tools.builtin.sessions_list import SessionsListTool
+from app.tools.builtin.sessions_search import SessionsSearchTool
+from app.tools.builtin.sessions_send import SessionsSendTool
+from app.tools.builtin.sessions_spawn import SessionsSpawnTool
+from app.tools.builtin.sessions_yield import SessionsYieldTool
+from app.tools.builtin.subagents import SubagentsTool
 from app.tools.registry import ToolRegistry
+from app.tools.sessions.text import SafeTexts
 
 
 def load_instead(parsed: ParsedFile) -> Settings:
@@ -98,7 +110,7 @@ def build_gateway(
         resources=(tools, providers, database, worker),
     )
     watch.add_listener(gateway.settings_changed)
-    return gateway
+    return add_run_tools(gateway)
 
 
 def build_config(
@@ -146,6 +158,31 @@ def build_database(settings: Settings) -> tuple[SqliteDatabase, WorkerLock]:
     """The database, and this process as one that uses it."""
     database = SqliteDatabase(settings.storage_url)
     return database, WorkerLock(database.directory)
+
+
+def add_run_tools(gateway: Gateway) -> Gateway:
+    """The gateway, with the tools that read sessions, and those that start runs themselves."""
+    runs, store = gateway.runs, gateway.store
+
+    def settings() -> Settings:
+        return gateway.settings
+
+    agent_runs = AgentRuns(runs, gateway.intake, gateway.models)
+    subagents = Subagents(runs, agent_runs, store.index)
+    texts = SafeTexts(settings)
+    for one in (
+        SessionStatusTool(store, agent_runs),
+        SessionsListTool(settings, store, agent_runs, texts),
+        SessionsHistoryTool(store, texts),
+        SessionsSearchTool(store, texts),
+        SessionsSendTool(store, agent_runs),
+        SessionsSpawnTool(subagents),
+        SubagentsTool(subagents),
+        SessionsYieldTool(subagents, agent_runs),
+        AgentsListTool(agent_runs),
+    ):
+        gateway.tools.registry.add(one.tool())
+    return gateway
 
 
 def build_providers(watch: ConfigWatch) -> ProviderRegistry:

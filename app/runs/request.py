@@ -25,8 +25,9 @@ class RunRequest(msgspec.Struct, frozen=True):
     finished gets a log line of its own; a transport that logs it together with its answer says no.
 
     `approvals` is what the caller wants done with calls that need an approval. `spawn_depth` is 0, or for a
-    run that an agent has started, one more than that agent's own; its `source` is `agent`. `verbose` and
-    `reasoning` are the session's settings `verboseLevel` and `reasoningLevel`, None if it has none.
+    run that an agent has started, one more than that agent's own; its `source` is `agent`, and its `surface`
+    that of the agent's run: where all of it was asked for. `verbose` and `reasoning` are the session's settings
+    `verboseLevel` and `reasoningLevel`, None if it has none.
     """
 
     route: Route
@@ -46,5 +47,6 @@ class RunRequest(msgspec.Struct, frozen=True):
     log_finish: bool = True
     approvals: ApprovalMode | None = None
     spawn_depth: int = 0
+    surface: str | None = None  # None: the source
     verbose: str | None = None
     reasoning: str | None = None

@@ -68,7 +68,7 @@ class TaskBuilder:
         names = [request.model] if request.model is not None else self._models(agent)
         candidates = [self._providers.resolve(name) for name in names]
         first = candidates[0]
-        chosen = Selection(agent.id, first.name, request.source, request.spawn_depth)
+        chosen = Selection(agent.id, first.name, request.surface or request.source, request.spawn_depth)
         toolbox = select(chosen)
         is_small = self._providers.is_small(first.provider.name)
         choice = request.tool_choice
@@ -106,6 +106,7 @@ class TaskBuilder:
             is_stored=not request.route.stateless,
             run_id=run.id,
             source=request.source,
+            surface=request.surface or request.source,
             principal=request.principal,
             cancel=run.cancel,
             publish=run.publish,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from app.messages import Message, Usage
 from app.sessions.rows import (
     ANY,
+    FoundMessage,
     MessageCount,
     RunUsage,
     SessionFilter,
@@ -135,6 +136,16 @@ class Transcripts(Protocol):
         """
 
 
+class SessionSearch(Protocol):
+    """Finds messages by their words."""
+
+    def search(self, query: str, where: SessionFilter, most: int) -> list[FoundMessage]:
+        """The best `most` messages of user and assistant with any of the words, best first.
+
+        Looks at the newest messages, up to a bound. Takes its time, while the event loop goes on.
+        """
+
+
 class UsageReader(Protocol):
     """What stored runs have used. Days begin `offset` milliseconds before those of UTC."""
 
@@ -175,6 +186,9 @@ class SessionStore(Protocol):
 
     @property
     def transcripts(self) -> Transcripts: ...
+
+    @property
+    def search(self) -> SessionSearch: ...
 
     @property
     def usage(self) -> UsageReader: ...

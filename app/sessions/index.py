@@ -13,7 +13,7 @@ from app.errors import InvalidRequest
 from app.ids import new_uuid
 from app.messages import Role
 from app.sessions.keys import space_name, space_of
-from app.sessions.rows import ANY, SessionFilter, StoredSession
+from app.sessions.rows import ANY, SPAWNED_BY, SessionFilter, StoredSession
 from app.sessions.statements import SPACE
 from app.storage.base import Database
 from app.storage.message_json import load_message
@@ -121,13 +121,13 @@ class SqlSessionIndex:
         self, limit: int, offset: int = 0, where: SessionFilter = ANY, *, with_texts: bool = False
     ) -> list[StoredSession]:
         """The sessions used last, newest first; with title and preview only if `with_texts`."""
-        statement = _filtered(where, _WITH_TEXTS if with_texts else _SESSIONS)
+        statement = filtered(where, _WITH_TEXTS if with_texts else _SESSIONS)
         statement = statement.order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
         return self._read_sessions(statement.limit(limit).offset(offset))
 
     def count(self, where: SessionFilter = ANY) -> int:
         """How many sessions meet the conditions."""
-        statement = _filtered(where, select(func.count()).select_from(sessions))
+        statement = filtered(where, select(func.count()).select_from(sessions))
         found: int = self._database.read(lambda connection: connection.execute(statement).scalar_one())
         return found
 
@@ -192,7 +192,8 @@ class SqlSessionIndex:
         return [_session(row) for row in rows]
 
 
-def _filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
+def filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
+    """`statement` for those sessions alone that meet the conditions."""
     for column, wanted in (
         (sessions.c.key, where.key),
         (sessions.c.session_id, where.session_id),
@@ -205,6 +206,12 @@ def _filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
         statement = statement.where(sessions.c.updated_at >= where.active_since)
     if where.owner is not None:
         statement = statement.where(SPACE.in_([space_name(where.owner)]))
+    if where.space is not None:
+        statement = statement.where(SPACE.in_([where.space]))
+    if where.spawned_by is not None:
+        statement = statement.where(sessions.c.settings[SPAWNED_BY].as_string() == where.spawned_by)
+    if where.keys is not None:
+        statement = statement.where(sessions.c.key.in_(where.keys))
     if where.search:
         columns = (sessions.c.key, sessions.c.label, sessions.c.session_id)
         word = where.search.lower()

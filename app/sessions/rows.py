@@ -10,6 +10,7 @@ from app.messages import Message
 from app.sessions.stored import MessageState, RunState, StoredMessage
 from app.storage.message_json import load_message
 
+SPAWNED_BY = "spawnedBy"  # the setting of a session that an agent started: the key of that agent's session
 INJECTED = "inject"  # the source of a run that only holds a message added by hand
 
 
@@ -18,7 +19,9 @@ class SessionFilter:
     """The sessions that meet every condition which is not None.
 
     `owner` is the user in whose space they lie (`app.sessions.keys.space_name`); `search` is a part of the
-    key, the label or the session id, in any case; `active_since` a time.
+    key, the label or the session id, in any case; `active_since` a time. `space` is that of the key
+    (`app.sessions.keys.space_of`), empty for the operator's; `spawned_by` the key of the session whose agent
+    started it; `keys` are those that may be found.
     """
 
     key: str | None = None
@@ -28,6 +31,9 @@ class SessionFilter:
     search: str | None = None
     active_since: int | None = None
     owner: str | None = None
+    space: str | None = None
+    spawned_by: str | None = None
+    keys: tuple[str, ...] | None = None
 
 
 ANY = SessionFilter()
@@ -88,6 +94,23 @@ class TranscriptRow:
         if self.source == INJECTED:
             return self.run_id.removeprefix(f"{INJECTED}-")
         return str(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundMessage:
+    """A message that a search has found. `snippet` is the part of it around the words; a better `score` is
+    higher.
+    """
+
+    key: str
+    session_id: str
+    agent_id: str
+    label: str | None
+    number: int
+    role: str
+    created_at: int
+    snippet: str
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.sessions.index import SqlSessionIndex
 from app.sessions.maintenance import SqlMaintenance
 from app.sessions.run_store import SqlRunStore
+from app.sessions.search import SqlSessionSearch
 from app.sessions.transcripts import SqlTranscripts
 from app.sessions.usage import SqlUsageReader
 from app.storage.base import Database, Worker
@@ -17,5 +18,6 @@ class SqlSessionStore:
         self.runs = SqlRunStore(database, worker)
         self.index = SqlSessionIndex(database)
         self.transcripts = SqlTranscripts(database, worker)
+        self.search = SqlSessionSearch(database)
         self.usage = SqlUsageReader(database)
         self.maintenance = SqlMaintenance(database, worker)

@@ -39,8 +39,8 @@ class PreparedStatement(Protocol):
 class Database(Protocol):
     """Transactions and reads. Nothing is opened before the first use, nor after `close` until the next one.
 
-    `write`, `read`, `rows` and `ping` raise StorageUnavailable for what an operator can repair, and let
-    everything else pass unchanged.
+    `write`, `read`, `rows`, `scan` and `ping` raise StorageUnavailable for what an operator can repair, and
+    let everything else pass unchanged.
     """
 
     def prepare(self, statement: ClauseElement) -> PreparedStatement:
@@ -58,6 +58,9 @@ class Database(Protocol):
 
     def read(self, fn: Callable[[Connection], R]) -> R:
         """Run `fn`, which only reads and fetches all rows it wants, and return what it returns."""
+
+    def scan(self, fn: Callable[[Connection], R]) -> R:
+        """The same for a `fn` that may read a lot: it runs in another thread, and the event loop goes on."""
 
     def rows(self, statement: PreparedStatement, values: Mapping[str, Any]) -> list[Row]:
         """The rows of a SELECT that was prepared: the cheapest way to read."""

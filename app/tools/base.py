@@ -53,7 +53,8 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     `settings` gives the present settings. `publish` adds an event to the run's log. `pause` stops the run's
     clock and returns the function that starts it again: while somebody is asked, the run's time does not
     pass. `at_end` keeps a function that is called when the run has ended. `spawn_depth`: 0 for a run that
-    somebody asked for, 1 for one that its agent started, and so on.
+    somebody asked for, 1 for one that its agent started, and so on. `surface` is the source of the run that
+    somebody asked for, whichever of its agents works here.
     """
 
     settings: Callable[[], Settings]
@@ -69,6 +70,7 @@ class RunContext(msgspec.Struct, frozen=True, kw_only=True):
     at_end: Callable[[Callable[[], object]], object] = lambda _clean_up: None
     approvals: ApprovalMode | None = None
     spawn_depth: int = 0
+    surface: str = ""
     request_id: str | None = None
 
     @property

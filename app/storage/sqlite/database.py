@@ -65,6 +65,9 @@ class SqliteDatabase:
         self._nonblocking_writes = 0
         self._reader = ReopeningConnection(self._path, sqlite.connect_reader)
         self._reader_lock = threading.Lock()
+        # Used inside the other native thread alone.
+        self._scan_thread = NativeThread()
+        self._scanner = ReopeningConnection(self._path, sqlite.connect_reader)
 
     @property
     def directory(self) -> Path:
@@ -126,6 +129,12 @@ class SqliteDatabase:
                     raise
         return self.read(partial(statement.all, values=values))
 
+    def scan(self, fn: Callable[[Connection], R]) -> R:
+        """Run `fn`, which only reads, and may read a lot, in a thread of its own: nothing else waits."""
+        with ReportingFailures():
+            file = self._ready_file()
+            return self._scan_thread.call(self._scan, fn, file)
+
     def ping(self) -> None:
         """Raise `StorageUnavailable` unless something can be written now."""
         self.write(lambda connection: sqlite.probe(connection, time.monotonic_ns() // 1000))
@@ -139,6 +148,8 @@ class SqliteDatabase:
                 self._nonblocking_writer.close()
             self._native_thread.call(self._blocking_writer.close)
         self._native_thread.close()
+        self._scan_thread.call(self._scanner.close)
+        self._scan_thread.close()
 
     def _write_nonblocking(self, fn: Callable[[Connection], R]) -> R:
         with (
@@ -158,6 +169,10 @@ class SqliteDatabase:
             _shorter_timeout(connection, time.monotonic() - asked_at),
             connection.begin(),
         ):
+            return fn(connection)
+
+    def _scan(self, fn: Callable[[Connection], R], file: FileId) -> R:
+        with self._scanner.opened(file) as connection:
             return fn(connection)
 
     def _checkpoint(self) -> None:

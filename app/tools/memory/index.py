@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from app.storage.full_text import any_word, spread
 from app.tools.memory.notes import Passage
-
-# Languages written without blanks: each character is a word of its own, and a run of them a phrase.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]+|[^\W_]+", re.UNICODE)
-_NO_BLANKS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uac00-\ud7af]")
-MAX_WORDS = 32  # of a query
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -35,15 +30,14 @@ class MemoryIndex:
         )
         self._database.executemany(
             "insert into passages(rowid, text, path) values (?, ?, ?)",
-            ((number, _spread(one.text), one.path) for number, one in enumerate(self._passages)),
+            ((number, spread(one.text), one.path) for number, one in enumerate(self._passages)),
         )
 
     def search(self, query: str, most: int) -> Sequence[Hit]:
         """The best passages that have any of the query's words, best first."""
-        words = _WORD.findall(query)[:MAX_WORDS]
-        if not words:
+        match = any_word(query)
+        if not match:
             return []
-        match = " OR ".join(f'"{_spread(word).strip()}"' for word in dict.fromkeys(words))
         rows = self._database.execute(
             "select rowid, bm25(passages, 1.0, 0.5) from passages where passages match ? order by 2 limit ?",
             (match, most),
@@ -52,11 +46,6 @@ class MemoryIndex:
 
     def close(self) -> None:
         self._database.close()
-
-
-def _spread(text: str) -> str:
-    """The text with blanks around each character of a language that has none."""
-    return _NO_BLANKS.sub(r" \g<0> ", text)
 
 
 def _score(rank: float) -> float:

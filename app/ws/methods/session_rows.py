@@ -9,7 +9,7 @@ from app.gateway import Gateway
 from app.model_name import ModelName
 from app.routing.operator import resolve_session_key
 from app.sessions.keys import SPECIAL
-from app.sessions.rows import StoredSession
+from app.sessions.rows import SPAWNED_BY, StoredSession
 from app.ws.call import Call
 
 _LEVELS = (
@@ -55,6 +55,7 @@ def dump_session(session: StoredSession, gateway: Gateway) -> dict[str, Any]:
         "updatedAt": session.updated_at,
         "lifecycleRevision": session.revision,
         "label": session.label,
+        "spawnedBy": session.settings.get(SPAWNED_BY),
         **{level: session.settings.get(level) for level in _LEVELS},
         **dump_model(name),
         "contextTokens": known.context_window if known else None,

@@ -33,11 +33,10 @@ def list_sessions(call: Call) -> Any:
         search=(params.optional_text("search") or "").strip() or None,
         active_since=now_ms() - minutes * 60_000 if minutes else None,
         owner=call.owner,
+        spawned_by=params.optional_text("spawnedBy"),
     )
-    # There are no sessions that another session has started.
-    spawned = params.optional_text("spawnedBy") is not None
-    total = 0 if spawned else store.index.count(where)
-    found = [] if spawned else store.index.sessions(limit, offset, where, with_texts=title or preview)
+    total = store.index.count(where)
+    found = store.index.sessions(limit, offset, where, with_texts=title or preview)
     more = offset + len(found) < total
     return {
         "ts": now_ms(),
