@@ -26,8 +26,8 @@ class RunRequest(msgspec.Struct, frozen=True):
 
     `approvals` is what the caller wants done with calls that need an approval. `spawn_depth` is 0, or for a
     run that an agent has started, one more than that agent's own; its `source` is `agent`, and its `surface`
-    that of the agent's run: where all of it was asked for. `verbose` and `reasoning` are the session's settings
-    `verboseLevel` and `reasoningLevel`, None if it has none.
+    that of the agent's run: where all of it was asked for. `verbose` and `reasoning` are the session's
+    settings `verboseLevel` and `reasoningLevel`, None if it has none.
     """
 
     route: Route

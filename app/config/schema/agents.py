@@ -135,11 +135,15 @@ class SubagentsSchema(Section):
 
     defaults = SubagentSettings
     unused = openclaw.SUBAGENTS
-    max_concurrent = Integer("The most runs of sub-agents at the same time.", low=1, high=100)
+    max_concurrent = Integer(
+        "The most sub-agents at work at the same time, of all agents together.", low=1, high=100
+    )
     max_children_per_agent = Integer("The most sub-agents that one session may have at work.", low=1, high=20)
     max_spawn_depth = Integer("How deep sub-agents may start further ones.", low=1, high=5)
     run_timeout_seconds = Float("The longest that one may take; 0: as its agent.", low=0, high=86400)
-    archive_after_minutes = Float("How long the session of an ended one is kept.", low=0)
+    archive_after_minutes = Float(
+        "How long an ended one is listed and its result remembered; 0: without end.", low=0
+    )
     allow_agents = StringList("The agents that may be started as sub-agents, `*` for all; if empty, itself.")
     model = String("The model of sub-agents. Not set: their agent's.", check=_model_name)
 
