@@ -170,7 +170,7 @@ def test_an_aborted_parent_takes_its_children_along(gateway: GatewayProcess, pro
     with operator(gateway) as client:
         run_id = str(uuid.uuid4())
         client.call("chat.send", {"sessionKey": "parent", "message": "Go", "idempotencyKey": run_id})
-        wait_until(lambda: own(provider, CHILD), PATIENCE, "child")
+        provider.wait_for_requests(3)
         client.call("chat.abort", {"sessionKey": "parent", "runId": run_id})
         assert client.events("chat")[-1]["state"] == "aborted"
         provider.wait_for_leaving()
