@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.test_tool_sessions import APP, calls, roles
 from tests.support.gateway import TOKEN, GatewayProcess, agent_config
+from tests.support.operator import operator
 from tests.support.provider import says, wait_for, wait_until
 from tests.support.strict_provider import StrictProvider
 
@@ -220,3 +221,19 @@ def test_operators_see_which_tools_a_run_used(gateway: GatewayProcess, provider:
     page = gateway.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).body
     assert b"nobody" not in page
     wait_until(lambda: re.search(r"say \d+ ms, short \d+ ms \(failed\)", gateway.log), 30, "the log line")
+
+
+def test_the_same_agent_answers_over_websocket_and_on_the_command_line(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    script = (calls(("c1", "count", {}), before="One moment."), says("All ", "done."))
+    provider.plays(*script)
+    with operator(gateway) as client:
+        client.call("chat.send", {"sessionKey": "main", "message": "Go", "idempotencyKey": "one"})
+        final = client.until("chat", state="final")
+    assert final["message"]["content"][0]["text"] == "One moment.\n\nAll done."
+    assert results(provider)[0].isdigit()  # what is denied for HTTP is not for others
+    provider.plays(*script)
+    told = gateway.command("agent", "--message", "Go")
+    assert (told.returncode, told.stdout) == (0, "One moment.\n\nAll done.\n")
+    assert roles(provider.requests[-1]["messages"]) == "UCTAUCT"
