@@ -68,6 +68,14 @@ class Conversation:
             self._add(assistant(answer), state)
         return seen
 
+    def run_to_client_call(self, incoming: Sequence[Message], text: str, call: ToolCall) -> list[Message]:
+        """Answer a request with a turn that calls a tool of the agent and one of its caller."""
+        seen = self.run(incoming, None, "finished")
+        (own, result) = used_tool(self.run_number, text)
+        self._add(own._replace(tool_calls=(*own.tool_calls, call)), "finished", is_step=True)
+        self._add(result, "finished", is_step=True)
+        return seen
+
     def _add(self, message: Message, state: RunState, *, is_step: bool = False) -> None:
         self.last_id += 1
         kept: MessageState = "complete"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.messages import Message
+from app.messages import Message, ToolCall
 from app.sessions.stored import join_texts
 from tests.unit.sessions.conversation import Conversation, assistant, user
 
@@ -171,6 +171,40 @@ def test_a_client_that_sends_a_window_loses_nothing_and_repeats_nothing(script, 
         assert questions_in(seen) == questions_in(client.view)
         assert are_paired(seen)
         client.receive(step, answer)
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["say", "call", "calls", "again"]), min_size=1, max_size=8), st.booleans())
+def test_a_clients_own_tools_beside_the_agents_lose_and_repeat_nothing(script, only_newest):
+    """The client resends everything, or from its last message on: it knows its own calls alone."""
+    talk, view = Conversation(), list[Message]()
+    for number, act in enumerate(script):
+        questions = [place for place, one in enumerate(view) if one.role == "user"]
+        if act == "again" and len(questions) > 1:
+            del view[questions[-1] + 1 :]
+        else:
+            view.append(user(f"question {number}"))
+        for place in range({"say": 0, "call": 1, "calls": 2}.get(act, 0)):
+            call = ToolCall(f"client_{number}_{place}", "lookup", "{}")
+            sent = view[-1:] if only_newest and act != "again" else view
+            seen = talk.run_to_client_call(sent, f"step {number}.{place}", call)
+            assert_nothing_lost(seen, view)
+            view += [Message("assistant", f"step {number}.{place}", (call,))]
+            view += [Message("tool", f"client's {number}.{place}", tool_call_id=call.id)]
+        sent = view[-1:] if only_newest and act != "again" else view
+        seen = talk.run(sent, f"answer {number}", "finished", ["Let me look."])
+        assert_nothing_lost(seen, view)
+        view.append(assistant(f"Let me look.\n\nanswer {number}"))
+
+
+def assert_nothing_lost(seen: Sequence[Message], view: Sequence[Message]) -> None:
+    """The model sees the client's questions and results once, in order, and each call with its result."""
+    for role in ("user", "tool"):
+        texts = [one.text for one in seen if one.role == role and not one.text.startswith("result ")]
+        assert texts == [one.text for one in view if one.role == role]
+    called = [call.id for one in seen for call in one.tool_calls]
+    answered = [one.tool_call_id for one in seen if one.role == "tool"]
+    assert sorted(called) == sorted(map(str, answered))
 
 
 @settings(deadline=None)
