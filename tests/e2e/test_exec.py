@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.test_agent_tools import ask, calls
 from tests.support.gateway import GatewayProcess, agent_config
-from tests.support.provider import ScriptedProvider, says, wait_until
+from tests.support.provider import ScriptedProvider, says, wait_for, wait_until
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import StartGateway
@@ -233,10 +233,13 @@ def test_a_run_without_a_session_takes_its_commands_along(
     exec_gateway: GatewayProcess, provider: ScriptedProvider, workspace: Path
 ):
     arguments = {"command": "echo $$ > gone; exec sleep 600", "background": True}
-    body = {"model": "openclaw", "messages": [{"role": "user", "content": "Do it"}]}
-    provider.plays(calls("exec", arguments), says("Done."))
-    assert exec_gateway.chat(body).text == "Done."
-    pid = pid_in(workspace / "gone")
+    has_begun = threading.Event()
+    provider.plays(calls("exec", arguments), [wait_for(has_begun), *says("Done.")])
+    with exec_gateway.stream("go") as answer:
+        pid = pid_in(workspace / "gone")
+        assert is_alive(pid)
+        has_begun.set()
+        assert b"Done." in answer.read()
     wait_until(lambda: not is_alive(pid), PATIENCE, "the end of the command")
 
 
