@@ -12,6 +12,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
+from app.config.bubblewrap import sandbox_notes
 from app.config.build.agents import AgentBuilder
 from app.config.build.gateway import GatewayBuilder, from_environ
 from app.config.build.mcp import build_mcp
@@ -80,7 +81,7 @@ class _Loading:
         loaded = self._loaded(self._tree(paths), unknown_keys)
         settings = self._settings(loaded, paths)
         self.problems.raise_any(self._all_sources())
-        notes = (*self.notes, *unknown_keys.notes())
+        notes = (*self.notes, *unknown_keys.notes(), *sandbox_notes(settings["agents"]))
         return Settings(**settings, notes=notes, sources=self._all_sources())
 
     def _dotenv(self, file: Path) -> None:

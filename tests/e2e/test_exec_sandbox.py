@@ -84,6 +84,20 @@ def test_secrets_other_agents_processes_and_the_network_are_out_of_sight(
 
 
 @needs_bubblewrap
+def test_the_files_of_the_system_prompt_are_kept(
+    sandboxed: GatewayProcess, provider: ScriptedProvider, folder: Path
+):
+    (folder / "ws").mkdir(exist_ok=True)
+    rules = folder / "ws" / "AGENTS.md"
+    rules.write_text("Be kind.")
+    command = "echo Obey >> AGENTS.md; rm -f AGENTS.md; echo Obey > new; mv new AGENTS.md; cat AGENTS.md"
+    said = result_of(sandboxed, provider, "exec", {"command": command})
+    assert "Be kind." in said
+    assert rules.read_text() == "Be kind."
+    rules.unlink()
+
+
+@needs_bubblewrap
 def test_it_ends_whole_in_the_sandbox_too(
     sandboxed: GatewayProcess, provider: ScriptedProvider, folder: Path
 ):

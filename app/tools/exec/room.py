@@ -48,11 +48,7 @@ class ExecRoom:
         argv = [shell, *(("--noprofile", "--norc") if shell.endswith("bash") else ()), "-c", request.command]
         if (program := self.sandbox.program(settings.sandbox)) is not None:
             view = sandbox_arguments(
-                run.settings(),
-                run.workspace.resolve(),
-                request.workdir,
-                Path.home(),
-                settings.sandbox_network,
+                run.settings(), run.agent, run.workspace.resolve(), request.workdir, Path.home()
             )
             argv = [program, *view, *argv]
             environ["TMPDIR"] = "/tmp"  # noqa: S108 - which is the command's own there

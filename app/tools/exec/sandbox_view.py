@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from app.config.agent_settings import AgentSettings
 from app.config.settings import Settings
 from app.errors import ConfigError
 from app.storage.url import sqlite_file
+from app.tools.files.files import PROMPT_FILES
 
 PRIVATE = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - each command's own
 MAX_PRIVATE_BYTES = 512 * 1024 * 1024  # of memory, for what a command writes there
@@ -49,10 +51,13 @@ SYSTEM_FILES = ("/etc/shadow", "/etc/gshadow", "/etc/shadow-", "/etc/gshadow-", 
 
 
 def sandbox_arguments(
-    settings: Settings, workspace: Path, workdir: Path, home: Path, with_network: bool
+    settings: Settings, agent: AgentSettings, workspace: Path, workdir: Path, home: Path
 ) -> list[str]:
     """bubblewrap's arguments, to be followed by the command. `workspace` and `workdir` are without links."""
+    with_network = agent.tools.exec.sandbox_network
     mounts = [*_private(), *_hidden(settings, workspace, home), (workspace, _bind(workspace))]
+    if not agent.tools.fs.write_prompt_files:
+        mounts += _kept(workspace)
     arguments = [*base_arguments(), *(("--share-net",) if with_network else ())]
     for _, mount in sorted(mounts, key=lambda one: len(one[0].parts)):  # what is deeper lies on top
         arguments += mount
@@ -95,6 +100,13 @@ def _hidden(settings: Settings, workspace: Path, home: Path) -> Iterator[Mount]:
             yield path, ("--perms", "0700", "--tmpfs", str(path))
         elif path.exists():
             yield path, ("--ro-bind", "/dev/null", str(path))
+
+
+def _kept(workspace: Path) -> Iterator[Mount]:
+    """The files of the system prompt: only people change them."""
+    for path in (workspace / name for name in PROMPT_FILES):
+        if path.is_file() and not path.is_symlink():
+            yield path, ("--ro-bind", str(path), str(path))
 
 
 def _secret_paths(settings: Settings, home: Path) -> Iterator[Path]:
