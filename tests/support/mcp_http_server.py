@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 Handle = Callable[["Request"], None]
@@ -55,8 +57,8 @@ class Request:
 
 
 @contextmanager
-def mcp_http_server(handle: Handle) -> Iterator[tuple[str, list[Request]]]:
-    """The server's URL, and the requests that it has got."""
+def mcp_http_server(handle: Handle, certificate: Path | None = None) -> Iterator[tuple[str, list[Request]]]:
+    """The server's URL, and the requests that it has got; with TLS if there is a `certificate`."""
     seen: list[Request] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -77,6 +79,10 @@ def mcp_http_server(handle: Handle) -> Iterator[tuple[str, list[Request]]]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

@@ -28,7 +28,7 @@ def server_with(state_dir: Path, **settings: Any) -> Iterator[McpServer]:
         source.close()
 
 
-def call(server: McpServer, name: str, **arguments: Any) -> ToolOutput:
+def call(server: McpServer, name: str, /, **arguments: Any) -> ToolOutput:
     """The answer of a tool of the server, by its own name of it. Raises McpError."""
     server.ready()
     assert server.tools is not None

@@ -12,6 +12,8 @@ import pytest
 from app.cancel import Cancel
 from app.errors import RunAborted
 from app.tools.mcp.protocol import REVISIONS, McpError, ServerUnavailable
+from tests.support.certificates import NAME, Certificates, make_certificates
+from tests.support.http_proxy import HttpProxy
 from tests.support.mcp_http_server import Handle, Request, mcp_http_server
 from tests.unit.tools.mcp.servers import call, server_with
 
@@ -279,3 +281,49 @@ def test_what_is_no_http_server_is_named(tmp_path: Path):
             server.ready()
     assert "127.0.0.1" in str(caught.value)
     assert "canary" not in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+def test_tls_through_a_tunnel_of_the_proxy(tmp_path: Path, certificates: Certificates):
+    with mcp_http_server(when_called(lambda request: text(request, "safe")), certificates.server) as (
+        url,
+        seen,
+    ):
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        with HttpProxy(port) as proxy:
+            settings = {
+                **QUICK,
+                "url": f"https://{NAME}/mcp",
+                "proxy": f"http://user:pass@{proxy.address}",
+                "trusted_ca_files": (certificates.authority,),
+            }
+            with server_with(tmp_path, **settings) as server:
+                assert [call(server, "echo").text for _ in range(2)] == ["safe", "safe"]
+            assert set(proxy.requests) == {f"CONNECT {NAME}:443 HTTP/1.1"}
+            assert proxy.credentials[0] == "user:pass"
+    assert seen[0].headers["Host"] == NAME
+    assert seen[0].headers["Proxy-Authorization"] is None
+
+
+def test_a_certificate_is_checked_unless_it_is_not_to_be(tmp_path: Path, certificates: Certificates):
+    with mcp_http_server(when_called(lambda request: text(request, "hm")), certificates.server) as (url, _):
+        url = url.replace("http://", "https://")
+        with server_with(tmp_path, url=url, **QUICK) as server, pytest.raises(ServerUnavailable) as caught:
+            server.ready()
+        assert "certificate is not trusted" in str(caught.value)
+        with server_with(tmp_path, url=url, ssl_verify=False, **QUICK) as server:
+            assert call(server, "echo").text == "hm"
+
+
+def test_without_tls_the_proxy_is_asked_for_the_whole_url(tmp_path: Path):
+    with mcp_http_server(when_called(lambda request: text(request, "hi"))) as (url, _):
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        with HttpProxy(port) as proxy:
+            settings = {**QUICK, "url": "http://mcp.example.com/mcp", "proxy": f"http://{proxy.address}"}
+            with server_with(tmp_path, **settings) as server:
+                assert call(server, "echo").text == "hi"
+            assert "POST http://mcp.example.com/mcp HTTP/1.1" in proxy.requests
