@@ -25,6 +25,8 @@ MAX_SESSION_ID = 1000  # characters
 LISTEN_SECONDS = 900.0  # without a word on the stream that we GET; then it is opened again
 LISTEN_PAUSES = (1.0, 5.0, 30.0, 60.0)  # before it is opened again; the last one for ever
 END_SECONDS = 2.0
+TELL_SECONDS = 10.0
+MAX_TELLING = 16  # notifications and answers under way; further ones are left out
 
 FAILURES = (McpError, OSError, http.client.HTTPException, ValueError)
 
@@ -41,13 +43,17 @@ class HttpChannel:
         self._revision: str | None = None
         self._active: dict[int, Connection] = {}
         self._listening: Connection | None = None
+        self._telling = 0
         self._closed = threading.Event()
 
     def open(self, peer: Peer, seconds: float) -> None:  # noqa: ARG002 - the first request connects
         self._peer = peer
 
     def send(self, message: bytes, request_id: int | None = None, seconds: float = 60.0) -> None:
-        spawn(self._try_to_post, message, request_id, seconds)
+        if request_id is not None:
+            spawn(self._try_to_post, message, request_id, seconds)
+        elif self._telling < MAX_TELLING:
+            spawn(self._tell, message)
 
     def send_first(self, message: bytes, seconds: float) -> None:
         try:
@@ -83,6 +89,14 @@ class HttpChannel:
             headers["MCP-Protocol-Version"] = self._revision
         return headers
 
+    def _tell(self, message: bytes) -> None:
+        """Send a notification, or an answer to the server: it may ask for more of them than it takes."""
+        self._telling += 1
+        try:
+            self._try_to_post(message, None, TELL_SECONDS)
+        finally:
+            self._telling -= 1
+
     def _try_to_post(self, message: bytes, request_id: int | None, seconds: float) -> None:
         assert self._peer is not None
         try:
@@ -100,8 +114,9 @@ class HttpChannel:
                 "POST", headers, message, seconds, on_connection=partial(self._begun, request_id)
             ) as exchange:
                 if self._revision is None:
-                    session = exchange.response.headers.get("Mcp-Session-Id")
-                    self._session = session[:MAX_SESSION_ID] if session else self._session
+                    session = exchange.response.headers.get("Mcp-Session-Id") or ""
+                    is_valid = 0 < len(session) <= MAX_SESSION_ID and session.isascii()
+                    self._session = session if is_valid else self._session
                 self._read(exchange, request_id)
         except BadStatus as error:
             if self._session is not None and _names_the_session(error):

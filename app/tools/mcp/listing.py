@@ -144,8 +144,20 @@ def _schema(given: Any) -> dict[str, Any] | None:
             return None
     except TypeError:  # nested too deeply
         return None
-    tidy = {key: _cleaned(value) for key, value in given.items() if key != "$schema"}
-    return {**tidy, "type": "object", "properties": tidy.get("properties", {})}
+    tidy = {key: _cleaned(value) for key, value in given.items() if key not in ("$schema", "required")}
+    tidy["type"], tidy["properties"] = "object", _properties(tidy.get("properties"))
+    required = given.get("required")
+    names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    if known := [name for name in names if name in tidy["properties"]]:
+        tidy["required"] = known
+    return tidy
+
+
+def _properties(given: Any) -> dict[str, Any]:
+    """Those that are schemas. For anything else providers would refuse a request with all of its tools."""
+    if not isinstance(given, dict):
+        return {}
+    return {name: schema for name, schema in given.items() if isinstance(schema, dict | bool)}
 
 
 def _cleaned(value: Any) -> Any:

@@ -8,12 +8,15 @@ from typing import Any
 import orjson
 
 from app import VERSION
+from app.errors import UpstreamError
+from app.providers.http.lenient_json import load_json, without_surrogates
 
 # The revisions we speak, the newest first: that is the one we ask for, and a server may answer with another.
 REVISIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 
 MAX_MESSAGE_BYTES = 12 * 1024 * 1024  # an image of 8 MiB in base64 fits
 MAX_VALUES = 100_000  # of one message; each takes as much memory as a long word
+MAX_LENIENT_BYTES = 1024 * 1024  # of one that is not quite JSON
 MAX_ERROR_CHARS = 2000  # of a server's error message
 
 METHOD_NOT_FOUND = -32601
@@ -92,9 +95,22 @@ def parse(data: bytes) -> list[Message]:
         raise too_large()
     if len(data) > MAX_VALUES and sum(map(data.count, _SEPARATORS)) > MAX_VALUES:
         raise McpError("it sent a message with too many values")
-    value = orjson.loads(data)
+    value = _load(data)
     found = value if isinstance(value, list) else [value]
     return [one for one in found if isinstance(one, dict) and one.get("jsonrpc") == "2.0"]
+
+
+def _load(data: bytes) -> Any:
+    """The value; half characters, as JavaScript's strings may have, become U+FFFD. Raises ValueError."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        if len(data) > MAX_LENIENT_BYTES or b'"jsonrpc"' not in data:
+            raise
+    try:
+        return without_surrogates(load_json(data))
+    except UpstreamError as error:
+        raise ValueError(error.message) from None
 
 
 def too_large() -> McpError:

@@ -149,3 +149,18 @@ def test_all_requests_fail_when_the_connection_is_lost():
 def test_what_is_too_large_or_too_much_is_refused(data: bytes):
     with pytest.raises((McpError, ValueError)):
         peer_of(RecordingChannel()).receive(data)
+
+
+def test_half_a_character_does_not_spoil_an_answer():
+    channel = RecordingChannel()
+    peer = peer_of(channel)
+    threading.Timer(
+        0.05, peer.receive, (b'{"jsonrpc":"2.0","id":1,"result":{"a":"x\\ud83d","b":"\xff"}}',)
+    ).start()
+    assert peer.request("x", {}, 60) == {"a": "x\ufffd", "b": "\ufffd"}
+
+
+@pytest.mark.parametrize("data", [b"hello", b"", b'{"jsonrpc":', b'{"jsonrpc":"2.0","id":NaNNaN}'])
+def test_what_is_no_json_is_said(data: bytes):
+    with pytest.raises(ValueError, match=r"."):
+        peer_of(RecordingChannel()).receive(data)
