@@ -17,7 +17,7 @@ from app.tools.approvals.document import EMPTY, AllowlistEntry, ApprovalsDocumen
 from app.tools.approvals.record import MAX_COMMAND, Approval, ApprovalRequest
 from app.tools.approvals.service import ApprovalService
 from app.tools.base import Invocation, ToolError
-from app.tools.exec.describe import describe, digest_of, is_inside
+from app.tools.exec.describe import describe, digest_of, is_inside, runs_its_input
 from app.tools.exec.gate import ExecRequest
 from app.tools.exec.permission import Analysis, Rules, Verdict, analyse, decide, strictest
 
@@ -88,12 +88,14 @@ class ApprovalGate:
             segment.program is not None and is_inside(segment.program.real_path, folder)
             for segment in analysis.segments
         )
+        is_open = any(runs_its_input(segment) for segment in analysis.segments)
         asked = describe(
             call,
             request,
             analysis,
             secrets_of(call.run.settings()),
-            can_be_remembered=not is_own and decide(judged.rules, request.ask, True) is Verdict.ALLOW,
+            can_be_remembered=not (is_own or is_open)
+            and decide(judged.rules, request.ask, True) is Verdict.ALLOW,
         )
         security, ask = strictest(judged.rules)
         return msgspec.structs.replace(asked, security=security, ask=ask)
@@ -114,6 +116,10 @@ class ApprovalGate:
         if digest_of(request, now.analysis) != over.request.digest:
             raise self._denied(
                 call, request, "exec denied: the program has changed while the approval was waited for."
+            )
+        if request.workdir.resolve() != request.workdir:
+            raise self._denied(
+                call, request, "exec denied: the directory has changed while the approval was waited for."
             )
         if now.verdict is Verdict.DENY:
             raise self._denied(call, request, _why_denied(now))

@@ -11,8 +11,10 @@ from pathlib import Path
 from app.logs.redaction import REDACTED, redact_words
 from app.tools.approvals.record import ApprovalRequest, Decision
 from app.tools.base import Invocation
+from app.tools.exec.allowlist import Segment
 from app.tools.exec.gate import ExecRequest
 from app.tools.exec.permission import Analysis
+from app.tools.exec.safe_bins import NEVER_SAFE
 
 # What a reader does not see: control characters, and those that turn or join the text around them.
 _INVISIBLE = re.compile(
@@ -95,8 +97,21 @@ def warnings(request: ExecRequest, analysis: Analysis, shown: str) -> Iterable[s
     missing = sorted({one.words[0] for one in analysis.segments if one.program is None})
     if missing:
         yield f"There is no such program: {', '.join(missing)}."
+    if any(map(runs_its_input, analysis.segments)):
+        yield "It runs whatever it is given later, which is not asked about."
     if request.env:
         yield f"It sets variables: {', '.join(sorted(request.env))}."
+
+
+def runs_its_input(segment: Segment) -> bool:
+    """Whether it is a shell or the like that is given nothing to run but its input: the agent can write to it
+    as long as it runs.
+    """
+    program = segment.program
+    names = (segment.words[0].rpartition("/")[2], "" if program is None else program.real_path.name)
+    if not any(NEVER_SAFE.fullmatch(name) for name in names):
+        return False
+    return all(word.startswith("-") for word in segment.words[1:])
 
 
 def is_inside(path: Path, folder: Path | None) -> bool:

@@ -139,6 +139,22 @@ def test_another_program_under_the_same_name_is_not_what_was_approved(desk: Desk
     assert "has changed while the approval was waited for" in desk.refusal("./build.sh")
 
 
+def test_a_directory_that_was_replaced_is_not_what_was_approved(desk: Desk, tmp_path: Path):
+    def replace() -> None:
+        desk.work.rename(tmp_path / "elsewhere")
+        desk.work.symlink_to(tmp_path / "elsewhere")
+
+    desk.answer("allow-once", replace)
+    assert "the directory has changed" in desk.refusal("ls > x")
+
+
+def test_a_shell_that_is_given_its_commands_later_comes_with_a_warning(desk: Desk):
+    desk.answer("allow-once")
+    for command, warned in (("bash", True), ("python3 -u", True), ("bash build.sh", False), ("ls", False)):
+        desk.permit(command)
+        assert any("given later" in one for one in desk.asked.request.warnings) is warned, command
+
+
 def test_rules_that_became_stricter_meanwhile_count(desk: Desk):
     desk.answer("allow-once", lambda: desk.set_exec(ExecSettings(mode="deny")))
     assert desk.refusal("ls") == "exec denied: host=gateway security=deny"
@@ -176,6 +192,9 @@ def test_what_was_allowed_for_always_is_asked_about_in_other_company(desk: Desk)
         ("ls", {}, "always"),
         ("./own.sh", {}, None),
         ("nosuchprogram", {}, None),
+        ("bash", {}, None),
+        ("/bin/sh -s", {}, None),
+        ("python3 -i", {}, None),
         ("curl -H 'Authorization: Bearer abcdefgh12345'", {}, None),
         ("curl sk-abcdefgh12345", {}, None),
     ],
