@@ -60,6 +60,7 @@ METHOD_SCOPES: Mapping[str, str | None] = {
     "models.authStatus": READ,
     "models.list": READ,
     "node.list": READ,
+    "openclaw.approval.list": APPROVALS,
     "plugin.approval.list": APPROVALS,
     "plugin.approval.request": APPROVALS,
     "plugin.approval.resolve": APPROVALS,

@@ -194,8 +194,12 @@ def test_always_is_asked_once(gateway: GatewayProcess, provider: ScriptedProvide
         assert grant["commandArgv"] == ["uname", "-s"]
         entry = admin.call("exec.approvals.get")["file"]["agents"]["main"]["allowlist"][0]
         assert (entry["source"], entry["argv"]) == ("allow-always", ["uname", "-s"])
-        assert admin.call("exec.approval.grants.revoke", {"grantId": grant["id"]}) == {"outcome": "revoked"}
-        assert admin.call("exec.approval.grants.revoke", {"grantId": grant["id"]}) == {"outcome": "not-found"}
+        assert admin.call("exec.approval.grants.revoke", {"grantId": grant["grantId"]}) == {
+            "outcome": "revoked"
+        }
+        assert admin.call("exec.approval.grants.revoke", {"grantId": grant["grantId"]}) == {
+            "outcome": "not-found"
+        }
     provider.reset()
     plays(provider, "uname -s")
     assert ask(gateway, x_openclaw_approvals="fail").status == 403

@@ -34,21 +34,27 @@ def of_nodes(_: Call) -> Any:
 
 
 def list_grants(call: Call) -> Any:
-    """What was answered with `allow-always`."""
+    """What was answered with `allow-always`, newest first. It never expires, and how often it was used is not
+    counted.
+    """
     limit = call.params.integer("limit", MAX_GRANTS, 1, MAX_GRANTS)
+    newest_first = sorted(call.gateway.approvals.grants(), key=lambda one: -(one[1].last_used_at or 0))
     return {
         "grants": [
             {
-                "id": entry.id,
                 "grantId": entry.id,
                 "agentId": agent_id,
-                "commandText": entry.command_text,
+                "cronJobId": agent_id,  # clients show it: a job's commands are the only ones they know
+                "command": entry.command_text,
+                "useCount": None,
+                "expiresAtMs": None,
+                "revokedAtMs": None,
                 "commandArgv": list(entry.argv),
                 "cwd": entry.cwd,
                 "resolvedPath": entry.pattern,
                 "createdAtMs": entry.last_used_at,
             }
-            for agent_id, entry in call.gateway.approvals.grants()[-limit:]
+            for agent_id, entry in newest_first[:limit]
         ]
     }
 

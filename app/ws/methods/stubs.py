@@ -71,6 +71,7 @@ STUBS: dict[str, Handler] = {
     "skills.status": skills_status,
     "node.list": node_list,
     "device.pair.list": _always({"pending": [], "paired": []}),
+    "openclaw.approval.list": _always([]),
     "question.list": _always({"questions": []}),
     "update.status": _always({"sentinel": None, "updateAvailable": None}),
 }

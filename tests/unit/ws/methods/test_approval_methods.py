@@ -182,6 +182,34 @@ def test_the_document(office: Office):
     assert office.call("exec.approvals.get")["file"]["agents"] == {}
 
 
+def test_grants_newest_first(office: Office):
+    office.call(
+        "exec.approvals.set",
+        {
+            "file": {
+                "version": 1,
+                "agents": {
+                    "main": {
+                        "allowlist": [
+                            {"pattern": "git"},
+                            {"pattern": "/x", "source": "allow-always", "argv": ["x"], "lastUsedAt": 1},
+                            {"pattern": "/y", "source": "allow-always", "argv": ["y"], "lastUsedAt": 2},
+                        ]
+                    }
+                },
+            }
+        },
+    )
+    grants = office.call("exec.approval.grants.list")["grants"]
+    assert [one["commandArgv"] for one in grants] == [["y"], ["x"]]
+    assert office.call("exec.approval.grants.list", {"limit": 1})["grants"] == grants[:1]
+    assert (
+        office.call("exec.approval.grants.revoke", {"grantId": grants[0]["grantId"]})["outcome"] == "revoked"
+    )
+    assert [one["commandArgv"] for one in office.call("exec.approval.grants.list")["grants"]] == [["x"]]
+    assert len(office.call("exec.approvals.get")["file"]["agents"]["main"]["allowlist"]) == 2
+
+
 def test_a_user_sees_what_concerns_its_own_sessions(office: Office):
     service = office.gateway.tools.approvals
     ids = {}
