@@ -199,6 +199,9 @@ class Readiness(Schema):
     activeRuns = fields.Integer(  # noqa: N815
         validate=Range(min=0), metadata={"description": "With `?verbose`."}
     )
+    execSandbox = fields.String(  # noqa: N815
+        metadata={"description": "With `?verbose`: which sandbox commands run in."}
+    )
 
 
 COMPONENTS: tuple[type[Schema], ...] = (
