@@ -90,6 +90,6 @@ def _key(call: ToolCall) -> Hashable:
     """The same for the same call, in whatever form its arguments are written."""
     try:
         arguments = orjson.dumps(orjson.loads(call.arguments or "{}"), option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONDecodeError:
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # no JSON, or nested too deeply
         arguments = call.arguments.encode("utf-8", "replace")
     return call.name, hash(arguments)

@@ -36,6 +36,7 @@ class Workspace:
         self._read: dict[str, tuple[Stamp, str]] = {}
         self._next_check = 0.0  # on the monotonic clock
         self._found: list[tuple[str, str]] = []
+        self._has_looked = False
 
     def files(self) -> list[tuple[str, str]]:
         """(name, text) of each file there is, in a fixed order, each at most MAX_CHARS long."""
@@ -54,6 +55,7 @@ class Workspace:
             return [(name, text) for name in PROMPT_FILES if (text := self._text(root, name)) is not None]
         finally:
             os.close(root)
+            self._has_looked = True
 
     def _text(self, root: int, name: str) -> str | None:
         try:
@@ -72,6 +74,9 @@ class Workspace:
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             known = self._read.get(name)
             if known is None or known[0] != stamp:
+                if self._has_looked:
+                    path = str(self._folder / name)
+                    log_event(logger, logging.WARNING, "system prompt file has changed", path=path)
                 known = self._read[name] = (stamp, _load(fd))
         except OSError as error:
             self._warn(name, error.strerror)

@@ -17,7 +17,7 @@ from app.events.types import ToolCalled
 from app.logs.lines import log_event, request_id
 from app.messages import ToolCall
 from app.tools.base import Invocation, RunContext, Tool, ToolBlocked, ToolError, ToolOutput
-from app.tools.display import returned, valid
+from app.tools.display import returned, valid, valid_json
 from app.tools.parameters import InvalidArguments, parse_arguments
 from app.tools.updates import Updates
 
@@ -73,8 +73,10 @@ class StartedCall:
 
     def _work(self) -> None:
         request_id.set(self._run.request_id)
-        self._return(run_tool(self._tool, self._call, self._run, self._cancel, self._updates))
-        self._done.set()
+        try:
+            self._return(run_tool(self._tool, self._call, self._run, self._cancel, self._updates))
+        finally:
+            self._done.set()
 
     def _return(self, output: ToolOutput) -> None:
         """The first result counts."""
@@ -92,6 +94,8 @@ def run_tool(tool: Tool, call: ToolCall, run: RunContext, cancel: Cancel, update
     try:
         arguments = parse_arguments(call.arguments)
         output = tool.run(Invocation(run, call.id, cancel, update), arguments)  # type: ignore[arg-type]
+        output = capped(output, tool.max_chars)
+        output = replace(output, details=valid_json(output.details))
     except InvalidArguments as error:
         shown = call.arguments[:MAX_SHOWN_ARGUMENTS]
         message = f'Validation failed for tool "{tool.name}": {error}. Received: {shown}'
@@ -105,11 +109,12 @@ def run_tool(tool: Tool, call: ToolCall, run: RunContext, cancel: Cancel, update
     except Exception:
         logger.exception("tool %s failed on a fault of the gateway", tool.name)
         return failed(tool.name, "The tool failed on a fault of the gateway, which is in its log.", "fault")
-    return capped(output, tool.max_chars)
+    return output
 
 
 def failed(name: str, message: str, reason: FailureReason = "tool_error") -> ToolOutput:
     """A result that tells the model what went wrong; `details` have the message and the reason."""
+    message = valid(message)
     error = {"status": "error", "tool": name, "error": message}
     details = {"status": "error", "error": message, "reason": reason}
     return ToolOutput(orjson.dumps(error).decode(), details, is_error=True)

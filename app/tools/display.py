@@ -91,3 +91,14 @@ def valid(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "replace").decode()
     return text
+
+
+def valid_json(value: Any) -> Any:
+    """The JSON value with `valid` texts."""
+    if isinstance(value, str):
+        return valid(value)
+    if isinstance(value, Mapping):
+        return {valid_json(key): valid_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [valid_json(one) for one in value]
+    return value

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import os
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from msgspec import Meta
 
+from app.concurrency.fairness import give_way
 from app.tools.base import Invocation, Tool, ToolOutput, define_tool
 from app.tools.files.files import Files, workspace_of
 from app.tools.parameters import Parameters
@@ -38,18 +41,31 @@ def _ls(call: Invocation, given: Ls) -> ToolOutput:
         Files(call.run).opened(given.path or ".", os.O_RDONLY | os.O_DIRECTORY) as fd,
         os.scandir(fd) as found,
     ):
-        names = sorted(f"{one.name}/" if one.is_dir() else one.name for one in found)
-    if given.after is not None:
-        names = [name for name in names if name.rstrip("/") > given.after.rstrip("/")]
-    most = min(max(int(given.limit), 1), MAX_LIMIT) if given.limit is not None else DEFAULT_LIMIT
-    shown = [
-        json.dumps(name.encode("utf-8", "replace").decode(), ensure_ascii=False) for name in names[:most]
-    ]
+        counted = _Counted(call, found, (given.after or "").rstrip("/"))
+        most = min(max(int(given.limit), 1), MAX_LIMIT) if given.limit is not None else DEFAULT_LIMIT
+        names = heapq.nsmallest(most, counted)
+    shown = [json.dumps(_text(name), ensure_ascii=False) for name in names]
     if not shown:
         return ToolOutput("(empty directory)")
-    if more := len(names) - len(shown):
+    if more := counted.count - len(shown):
         shown.append(f"\n[{more} more. Use after={shown[-1]} to continue.]")
     return ToolOutput("\n".join(shown))
+
+
+class _Counted:
+    """The names after a given one; a folder may have millions."""
+
+    def __init__(self, call: Invocation, found: Iterable[os.DirEntry[str]], after: str) -> None:
+        self._call, self._found, self._after = call, found, after
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for one in self._found:
+            self._call.cancel.check()
+            give_way()
+            if one.name > self._after:
+                self.count += 1
+                yield f"{one.name}/" if one.is_dir() else one.name
 
 
 def _text(name: str) -> str:

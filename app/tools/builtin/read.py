@@ -24,7 +24,10 @@ class Read(Parameters):
     offset: Annotated[int, Meta(description="The first line to read, from 1.", ge=1)] | None = None
     limit: Annotated[float, Meta(description="The most lines to read.")] | None = None
     cursor: (
-        Annotated[int, Meta(description="Where to go on in a long line, as told by an earlier call.", ge=0)]
+        Annotated[
+            int,
+            Meta(description="Where to go on in a long line, as told by an earlier call.", ge=0, le=2**62),
+        ]
         | None
     ) = None
     optional: Annotated[Literal[True], Meta(description="A missing file is no error.")] | None = None

@@ -6,6 +6,7 @@ Whatever the setting, the gateway's own state and configuration are out of reach
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,13 +14,18 @@ from difflib import get_close_matches
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
+from app.logs.lines import log_event
 from app.tools.base import RunContext, ToolError
 from app.tools.files.beneath import open_beneath
 from app.tools.files.replace import replace_file
+from app.tools.files.room import refuse_full_disk
+
+logger = logging.getLogger("app.tools")
 
 # They go into the system prompt: who can change them, can tell the agent anything, for ever.
 PROMPT_FILES = ("AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md")
 MAX_PATH = 4096  # characters
+PROCESSES = "/proc"  # shows what processes have in their environment, the gateway's own among them
 MAX_NAMES = 2000  # names of a folder that are looked at for one that was meant
 
 
@@ -35,8 +41,8 @@ class Files:
         fs = run.agent.tools.fs
         self._only_workspace, self._keeps_prompt = fs.workspace_only, not fs.write_prompt_files
         settings = run.settings()
-        protected = [settings.state_dir, settings.config_path]
-        self._protected = [os.path.realpath(path) for path in protected if path is not None]
+        protected = [settings.state_dir, settings.config_path, *settings.sources, PROCESSES]
+        self._protected = {os.path.realpath(path) for path in protected if path is not None}
 
     def shown(self, path: str) -> str:
         """The absolute path, for messages."""
@@ -78,6 +84,7 @@ class Files:
     def write(self, path: str, content: bytes) -> None:
         """Replace the file, or make it with the folders it needs: all of it or nothing. Raises ToolError."""
         with self._folder_of(path) as (folder, name), self._errors(path):
+            refuse_full_disk(folder)
             replace_file(folder, name, content)
 
     def delete(self, path: str) -> None:
@@ -168,8 +175,10 @@ class Files:
                 raise ToolError(f"{self.shown(path)} belongs to the gateway itself, and is out of reach.")
 
     def _refuse_prompt_file(self, folder: int, name: str) -> None:
-        where = os.readlink(f"/proc/self/fd/{folder}")
-        if self._keeps_prompt and name in PROMPT_FILES and where == os.path.realpath(self._root):
+        where = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
+        files = [os.path.join(os.path.realpath(self._root), one) for one in PROMPT_FILES]
+        if self._keeps_prompt and where in (*files, *map(os.path.realpath, files)):
+            log_event(logger, logging.WARNING, "a system prompt file was not changed", path=where)
             raise ToolError(
                 f"{name} is part of the system prompt: only people change it (tools.fs.writePromptFiles). "
                 "Keep what is worth remembering in MEMORY.md or memory/."

@@ -15,16 +15,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Literal
 
 import msgspec
 
+from app.concurrency.fairness import give_way
 from app.tools.base import ToolError
 
 BEGIN, END, END_OF_FILE = "*** Begin Patch", "*** End Patch", "*** End of File"
 ADD, UPDATE, DELETE, MOVE = "*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: "
 MAX_LINES = 100_000
+MAX_HUNKS = 1000  # of one file
+TIDY: tuple[Callable[[str], str], ...] = (str, str.rstrip, str.strip)
 
 
 class Hunk(msgspec.Struct):
@@ -67,6 +72,8 @@ def parse_patch(text: str) -> list[FilePatch]:
     for patch in patches:
         if patch.action == "update" and not patch.hunks and patch.move_to is None:
             raise ToolError(f"The patch changes nothing in {patch.path}.")
+        if len(patch.hunks) > MAX_HUNKS:
+            raise ToolError(f"The patch changes {patch.path} in more than {MAX_HUNKS} places: use `write`.")
     return patches
 
 
@@ -74,14 +81,47 @@ def apply_hunks(text: str, patch: FilePatch) -> str:
     """The text of an updated file. Raises ToolError if a hunk's lines are not there."""
     crlf = "\r\n" in text
     lines = text.replace("\r\n", "\n").split("\n")
-    place = 0
+    found, new, place = Lines(lines), [], 0
     for hunk in patch.hunks:
+        give_way()
+        start = place
         if hunk.context:
-            place = _find_line(lines, hunk.context, place, patch.path) + 1
-        start = _find_lines(lines, hunk, place, patch.path)
-        lines[start : start + len(hunk.old)] = hunk.new
-        place = start + len(hunk.new)
-    return ("\r\n" if crlf else "\n").join(lines)
+            start = found.find([hunk.context], start)
+            if start < 0:
+                raise ToolError(f"`@@ {hunk.context}` was not found in {patch.path}. Nothing was changed.")
+            start += 1
+        start = _find_hunk(found, hunk, start, patch.path)
+        new += [*lines[place:start], *hunk.new]
+        place = start + len(hunk.old)
+    return ("\r\n" if crlf else "\n").join([*new, *lines[place:]])
+
+
+class Lines:
+    """Finds lines among lines in time proportional to their size, whatever is in them."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = lines
+        self._joined: dict[Callable[[str], str], tuple[str, Sequence[int]]] = {}
+
+    def find(self, wanted: Sequence[str], place: int) -> int:
+        """Where the wanted lines begin, at `place` or later; -1: nowhere. Blanks around lines are forgiven if
+        nothing fits exactly.
+        """
+        for tidy in TIDY:
+            if tidy not in self._joined:
+                tidied = [tidy(line) for line in self.lines]
+                starts: Sequence[int] = [0, *accumulate(len(line) + 1 for line in tidied)]
+                self._joined[tidy] = "\n" + "\n".join(tidied) + "\n", starts
+            joined, starts = self._joined[tidy]
+            found = joined.find("\n" + "\n".join(tidy(line) for line in wanted) + "\n", starts[place])
+            if found >= 0:
+                return bisect_left(starts, found)
+            give_way()
+        return -1
+
+    def are_at(self, wanted: Sequence[str], place: int) -> bool:
+        there = self.lines[place : place + len(wanted)]
+        return any([*map(tidy, there)] == [*map(tidy, wanted)] for tidy in TIDY)
 
 
 def _header(line: str) -> FilePatch | None:
@@ -127,29 +167,17 @@ def _take_changed(patch: FilePatch, line: str, number: int) -> None:
         patch.hunks[-1].new.append(rest)
 
 
-def _find_line(lines: Sequence[str], wanted: str, place: int, path: str) -> int:
-    for tidy in (str, str.rstrip, str.strip):
-        for number in range(place, len(lines)):
-            if tidy(lines[number]) == tidy(wanted):
-                return number
-    raise ToolError(f"`@@ {wanted}` was not found in {path}. Nothing was changed.")
-
-
-def _find_lines(lines: Sequence[str], hunk: Hunk, place: int, path: str) -> int:
-    """Where the hunk's old lines are; blanks around lines are forgiven if nothing fits exactly."""
+def _find_hunk(found: Lines, hunk: Hunk, place: int, path: str) -> int:
+    """Where the hunk's old lines are."""
+    count, size = len(found.lines), len(hunk.old)
     if not hunk.old:  # only new lines: at the end, or after the context
-        last = len(lines) - 1 if lines and not lines[-1] else len(lines)
-        return place if hunk.context else last
-    for tidy in (str, str.rstrip, str.strip):
-        wanted = [tidy(line) for line in hunk.old]
-        for start in _starts(len(lines), len(wanted), place, hunk.at_end):
-            if [tidy(line) for line in lines[start : start + len(wanted)]] == wanted:
+        last = count - 1 if not found.lines[-1] else count
+        return place if hunk.context else max(place, last)
+    if hunk.at_end:
+        for start in (count - size, count - size - 1):
+            if start >= place and found.are_at(hunk.old, start):
                 return start
+    if (start := found.find(hunk.old, place)) >= 0:
+        return start
     shown = "\n".join(hunk.old[:20])
     raise ToolError(f"These lines were not found in {path}, and nothing was changed:\n{shown}")
-
-
-def _starts(count: int, size: int, place: int, at_end: bool) -> Iterator[int]:
-    if at_end:
-        yield from (start for start in (count - size, count - size - 1) if start >= place)
-    yield from range(place, count - size + 1)

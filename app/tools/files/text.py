@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from itertools import pairwise
 
 import msgspec
 
+from app.concurrency.fairness import give_way
 from app.tools.base import ToolError
 
 BINARY_SAMPLE = 8192  # bytes that are looked at for what text does not have
 MAX_SHOWN = 4000  # characters of a file that are shown with an error
 MAX_SEARCHED_LINES = 20_000  # lines that are compared with a text that was not found
+MAX_COMPARED = 200  # characters of a line
+MIN_LIKENESS = 0.3
 
 
 class Edit(msgspec.Struct, frozen=True, rename="camel"):
@@ -37,6 +39,7 @@ def apply_edits(text: str, edits: Sequence[Edit], shown: str) -> str:
         text = text.replace("\r\n", "\n")
     places: list[tuple[int, int, str]] = []
     for number, edit in enumerate(edits, 1):
+        give_way()
         old, new = edit.old_text.replace("\r\n", "\n") if crlf else edit.old_text, edit.new_text
         start = _find(text, old, f"edits[{number - 1}]", shown)
         places.append((start, start + len(old), new.replace("\r\n", "\n") if crlf else new))
@@ -70,25 +73,44 @@ def _find(text: str, old: str, which: str, shown: str) -> int:
 
 def _near(text: str, old: str) -> str:
     """Where the text has something like `old`: the same but for blanks, or the most similar lines."""
-    lines, wanted = text.split("\n"), old.strip("\n").split("\n")
-    stripped, wanted_stripped = [line.split() for line in lines], [line.split() for line in wanted]
-    for start in range(len(lines) - len(wanted) + 1):
-        if stripped[start : start + len(wanted)] == wanted_stripped:
-            return (
-                f" Lines {start + 1} to {start + len(wanted)} differ from it in white space alone:\n"
-                + "\n".join(lines[start : start + len(wanted)])[:MAX_SHOWN]
-            )
-    best, ratio = 0, 0.6
-    matcher = SequenceMatcher(None, autojunk=False)
-    matcher.set_seq2(wanted[0][:300].strip())
-    for number, line in enumerate(lines[:MAX_SEARCHED_LINES]):
-        matcher.set_seq1(line[:300].strip())
-        if matcher.real_quick_ratio() > ratio and matcher.quick_ratio() > ratio and matcher.ratio() > ratio:
-            best, ratio = number + 1, matcher.ratio()
+    lines, wanted = text.split("\n", MAX_SEARCHED_LINES), old.strip("\n").split("\n")
+    give_way()
+    if (start := _find_tidy(lines, wanted)) is not None:
+        return (
+            f" Lines {start + 1} to {start + len(wanted)} differ from it in white space alone:\n"
+            + "\n".join(lines[start : start + len(wanted)])[:MAX_SHOWN]
+        )
+    best, likeness = 0, MIN_LIKENESS
+    pieces = _pieces(wanted[0])
+    for number, line in enumerate(lines[:MAX_SEARCHED_LINES], 1):
+        give_way()
+        if (found := _likeness(pieces, _pieces(line))) > likeness:
+            best, likeness = number, found
     if not best:
         return ""
     near = "\n".join(lines[best - 1 : best - 1 + len(wanted)])[:MAX_SHOWN]
     return f" The most similar lines begin at line {best}:\n{near}"
+
+
+def _find_tidy(lines: Sequence[str], wanted: Sequence[str]) -> int | None:
+    """Where the wanted lines are, if blanks do not count. Takes time in proportion to the text, whatever is
+    in it: a search line by line would not.
+    """
+    tidied = (["", *(" ".join(line.split()) for line in some), ""] for some in (lines, wanted))
+    joined, searched = ("\n".join(some) for some in tidied)
+    place = joined.find(searched)
+    return joined.count("\n", 0, place) if place >= 0 else None
+
+
+def _pieces(line: str) -> set[str]:
+    """All runs of three characters, by which lines are compared."""
+    line = f" {line.strip()[:MAX_COMPARED]} "
+    return {line[place : place + 3] for place in range(len(line) - 2)}
+
+
+def _likeness(one: set[str], other: set[str]) -> float:
+    """1 for the same pieces, 0 for none in common."""
+    return 2 * len(one & other) / (len(one) + len(other)) if one or other else 0.0
 
 
 def excerpt(text: str) -> str:

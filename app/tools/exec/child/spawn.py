@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -102,7 +103,7 @@ def _become(request: dict[str, Any], stdin: int, output: int, report: int) -> No
             os.dup2(stdin, 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
-        os.chdir(request["cwd"])
+        _enter(request["cwd"])
         _limit()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
@@ -112,6 +113,13 @@ def _become(request: dict[str, Any], stdin: int, output: int, report: int) -> No
         os.write(report, f"{error.errno} {name}".encode())
     finally:
         os._exit(127)
+
+
+def _enter(folder: str) -> None:
+    """Raises OSError, also if it is another folder than the one that was looked at: a link is there now."""
+    os.chdir(folder)
+    if os.getcwd() != folder:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), folder)
 
 
 def be_nice(niceness: int) -> None:
