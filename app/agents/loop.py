@@ -76,7 +76,8 @@ def run_agent(task: AgentTask, answer: Answer, cancel: Cancel, save: Save = keep
             yield RunFinished("length", answer.usage)
             return
         _save_new(answer, save)
-        tools.run(own, keep)
+        answered_by = turn.model or task.candidates[0].name
+        (tools if answered_by == task.candidates[0].name else tools.beneath(answered_by)).run(own, keep)
         if turn.client_calls:
             break
         call = _next_call(task.call, answer)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 import msgspec
+from msgspec.structs import replace
 
 from app.messages import ImagePart, Message, TextPart, ToolCall
 from app.tools.base import RunContext, Tool, ToolOutput
@@ -20,16 +21,25 @@ FindTool = Callable[[str], Tool | None]
 class AgentTools(msgspec.Struct, frozen=True):
     """The tools of a run. `find` looks a tool up when it is called: it may have been denied since.
 
-    `client_names` are the caller's own tools: calls of these are not ours.
+    `client_names` are the caller's own tools: calls of these are not ours. `find_beneath` gives the `find` of
+    another model than the first, `provider/model`: policies may differ between them.
     """
 
     context: RunContext
     find: FindTool
     client_names: frozenset[str] = frozenset()
+    find_beneath: Callable[[str], FindTool] | None = None
 
     def is_own(self, name: str) -> bool:
         """Whether a call of that name is answered here. A name that nobody knows is: with an error."""
         return name not in self.client_names
+
+    def beneath(self, model: str) -> AgentTools:
+        """The same tools, but only those that this model may use, too."""
+        if self.find_beneath is None:
+            return self
+        find, find_beneath = self.find, self.find_beneath(model)
+        return replace(self, find=lambda name: find(name) if find_beneath(name) is not None else None)
 
     def run(self, calls: Sequence[ToolCall], keep: Callable[[ToolCall, Message], object]) -> None:
         """Run the calls and `keep` the result of each, in order.

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from app.agents.fallback import ObserveFailure
 from app.agents.loop import AgentTask
 from app.agents.prompt import with_instructions
-from app.agents.tool_calls import AgentTools
+from app.agents.tool_calls import AgentTools, FindTool
 from app.cancel import Cancel
 from app.config.agent_settings import AgentSettings
 from app.config.settings import Settings
@@ -117,7 +119,12 @@ class TaskBuilder:
             request_id=request.request_id,
         )
         names = frozenset(spec.name for spec in request.tools)
-        return AgentTools(context, lambda name: self._tools.find(chosen, name, run.cancel), names)
+
+        def find_beneath(model: str) -> FindTool:
+            beneath = replace(chosen, model=model)
+            return lambda name: self._tools.find(beneath, name, run.cancel)
+
+        return AgentTools(context, find_beneath(chosen.model or ""), names, find_beneath)
 
     def _models(self, agent: AgentSettings) -> Sequence[str]:
         return [agent.model or self._providers.default_model()[0], *agent.fallbacks]

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.test_tool_sessions import APP, calls, roles
 from tests.support.gateway import TOKEN, GatewayProcess, agent_config
 from tests.support.operator import operator
-from tests.support.provider import says, wait_for, wait_until
+from tests.support.provider import respond, says, wait_for, wait_until
 from tests.support.strict_provider import StrictProvider
 
 HI = {"role": "user", "content": "Do it"}
@@ -39,6 +39,11 @@ def shared(_strict: StrictProvider, tmp_path_factory: pytest.TempPathFactory) ->
         {"id": "brief", "maxTurns": 2},
         {"id": "free", "tools": {"loopDetection": {"enabled": False}}},
     ]
+    config["agents"]["list"].append(
+        {"id": "spare", "model": {"primary": "test/big", "fallbacks": ["small/one"]}}
+    )
+    config["models"]["providers"]["small"] = config["models"]["providers"]["test"]
+    config["tools"] = {"byProvider": {"small": {"deny": ["say"]}}}
     config["gateway"]["http"]["endpoints"]["chatCompletions"]["tools"] = {"deny": ["count"]}
     gateway = GatewayProcess(tmp_path_factory.mktemp("loop"), config, app=APP)
     yield gateway.start()
@@ -176,6 +181,15 @@ def test_a_tool_that_is_denied_where_the_run_came_from_is_not_called(
     assert "count" not in [one["function"]["name"] for one in provider.requests[0]["tools"]]
     assert results(provider) == ["Tool count not found"]
     assert "tool not available" in gateway.log
+
+
+def test_a_fallback_model_may_not_use_what_is_denied_beneath_it(
+    gateway: GatewayProcess, provider: StrictProvider
+) -> None:
+    provider.always([respond(404, {"error": {"message": "no such model"}})], model="big")
+    provider.plays(calls(("c1", "say", {"text": "1"})), says("Denied."), model="one")
+    assert gateway.ask("Go", model="openclaw:spare").text == "Denied."
+    assert results(provider) == ["Tool say not found"]
 
 
 def test_a_tool_that_is_denied_while_a_run_goes_on_is_not_called(
