@@ -1,7 +1,7 @@
 """The examples of README.md and docs/, as a reader would paste them; only the port and the token differ.
 Those that read the token from its file find one in their home directory.
 
-The gateway has the agents `main` and `beta`, and a model that repeats the last user message.
+The gateway has the agents `main` and `beta` with their tools, and a model that repeats the last message.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.documents import Block, blocks
-from tests.support.gateway import ROOT, TOKEN, GatewayProcess, clean_environment
+from tests.support.gateway import ROOT, TOKEN, GatewayProcess, agent_config, clean_environment
+from tests.support.provider import ScriptedProvider
 
 ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):18789")
 TOKENS = re.compile(r"YOUR_TOKEN")
@@ -30,6 +32,17 @@ exec {curl} "$@" --max-time 30 -w '%{{stderr}}\\nstatus %{{http_code}}\\n'
 for_the_gateway = [block for block in blocks() if block.runs and ADDRESS.search(block.text)]
 with_curl = [block for block in for_the_gateway if block.language in SHELLS and "curl" in block.text]
 in_python = [block for block in for_the_gateway if block.language == "python"]
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    _shared_provider: ScriptedProvider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[GatewayProcess]:
+    config = agent_config(_shared_provider.url)
+    config["agents"]["list"].append({"id": "beta"})
+    gateway = GatewayProcess(tmp_path_factory.mktemp("documents"), config)
+    yield gateway.start()
+    gateway.stop()
 
 
 @pytest.fixture
