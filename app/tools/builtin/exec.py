@@ -94,6 +94,7 @@ def _run(room: ExecRoom, call: Invocation, arguments: Exec) -> ToolOutput:
     if not run.is_stored:
         run.at_end(lambda: room.background.end_scope(scope))
     _log(call, command, "command goes on in the background", session=background.name)
+    command.when_ended(lambda: _log(call, command, "background command ended", session=background.name))
     return running_output(background)
 
 

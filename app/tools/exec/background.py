@@ -15,7 +15,7 @@ from app.tools.exec.command import Command
 from app.tools.exec.names import new_name
 
 MAX_PER_SCOPE = 16  # that are running
-MAX_KEPT = 128  # in all, those that have ended included
+MAX_KEPT = 64  # in all, those that have ended included
 
 
 class BackgroundCommand(msgspec.Struct, frozen=True, eq=False):

@@ -65,6 +65,7 @@ class Command:
         self._link = link
         self._failure: str | None = None
         self._is_closed = False
+        self._to_notify: list[Callable[[], object]] = []
         self._changed = threading.Condition()
 
     @property
@@ -100,6 +101,14 @@ class Command:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     return
+
+    def when_ended(self, notify: Callable[[], object]) -> None:
+        """Call `notify` once it has ended; at once if it has."""
+        with self._changed:
+            if self.ended is None:
+                self._to_notify.append(notify)
+                return
+        notify()
 
     def write(self, data: bytes, eof: bool = False) -> None:
         """Raises ToolError: it has ended, or its input is closed."""
@@ -138,6 +147,8 @@ class Command:
             if self.ended is None:
                 self._end(LOST)
             self._changed.notify_all()
+        while self._to_notify:
+            self._to_notify.pop()()
 
     def _take(self, message: dict[str, Any]) -> None:
         with self._changed:

@@ -43,6 +43,13 @@ PROMPT_COMMAND PS0 PS1 PS4 PYTHONBREAKPOINT PYTHONHOME PYTHONINSPECT PYTHONPATH 
 RUBYLIB RUBYOPT RUSTC_WRAPPER SHELL SHELLOPTS SSH_ASKPASS SUDO_ASKPASS USER VISUAL ZDOTDIR _JAVA_OPTIONS
 """
 _NEVER_SET_PREFIXES = ("BASH_FUNC_", "DYLD_", "GIT_", "LD_", "MALLOC_", "NPM_CONFIG_", "OPENCLAW_", "PIP_")
+# Names and values that are not inherited, whatever pattern allows them.
+_SECRET_NAME = re.compile(
+    r"^OPENCLAW_|^LD_|^DYLD_|TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY"
+    r"|_(KEY|PAT|DSN|PWD|PASS)$",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
 
@@ -75,7 +82,7 @@ def command_environment(
     kept = {
         name: value
         for name, value in environ.items()
-        if name in PASSED_ON or name.startswith("LC_") or _is_inherited(name, settings.inherit_env)
+        if name in PASSED_ON or name.startswith("LC_") or _is_inherited(name, value, settings.inherit_env)
     }
     path = [*settings.path_prepend, kept.get("PATH") or DEFAULT_PATH]
     return {
@@ -90,11 +97,7 @@ def command_environment(
     }
 
 
-def _is_inherited(name: str, patterns: tuple[str, ...]) -> bool:
-    if (
-        is_secret_name(name)
-        or name.upper().endswith(("_KEY", "_PAT", "_DSN"))
-        or name.startswith("OPENCLAW_")
-    ):
+def _is_inherited(name: str, value: str, patterns: tuple[str, ...]) -> bool:
+    if not any(fnmatchcase(name, pattern) for pattern in patterns):
         return False
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return not (is_secret_name(name) or _SECRET_NAME.search(name) or _USERINFO.search(value))

@@ -42,9 +42,10 @@ def serve(control: socket.socket) -> None:
             return
         for fd in fds:
             os.set_inheritable(fd, False)  # what arrives this way is inherited by default
-            if os.fork() == 0:
-                control.close()
-                _work(fd)
+            with suppress(OSError):  # no room for a process: the worker sees that nobody is there
+                if os.fork() == 0:
+                    control.close()
+                    _work(fd)
             os.close(fd)
 
 

@@ -20,11 +20,19 @@ def test_only_what_is_listed_is_passed_on():
         "JAVA_HOME": "/java",
         "JAVA_TOKEN": "secret",
         "OPENCLAW_GATEWAY_TOKEN": "secret",
-        "LD_PRELOAD": "/evil.so",
+        "LD_PRELOAD": "secret",
+        "DATABASE_URL": "postgres://me:secret@host/db",
+        "GITHUB_PAT": "secret",
+        "AWS_ACCESS_KEY_ID": "secret",
+        "SIGNING_KEY": "secret",
+        "DB_PASS": "secret",
+        "MyToken2": "secret",
+        "PLAIN_URL": "http://host/path",
     }
-    settings = ExecSettings(inherit_env=("JAVA_*", "OPENCLAW_*"), path_prepend=("/first",))
+    settings = ExecSettings(inherit_env=("*",), path_prepend=("/first",))
     found = command_environment(environ, settings, "/bin/bash", {"MINE": "1"}, "mark")
-    assert "secret" not in found.values()
+    assert not any("secret" in value for value in found.values())
+    assert found["PLAIN_URL"] == "http://host/path"
     assert "LD_PRELOAD" not in found
     assert (found["PATH"], found["HOME"], found["JAVA_HOME"]) == ("/first:/bin", "/home/me", "/java")
     assert (found["LC_ALL"], found["MINE"], found["SHELL"]) == ("C", "1", "/bin/bash")
