@@ -124,7 +124,7 @@ def test_a_session_may_have_only_so_many_in_the_background(agent: Agent, monkeyp
 
 def test_ended_commands_are_forgotten(agent: Agent):
     agent.allow(cleanup_seconds=0.0)
-    name = agent.call("exec", command="true", background=True).details["sessionId"]
+    name = agent.call("exec", command="sleep 0.5", background=True).details["sessionId"]
     for _ in range(200):
         output = agent.call("process", action="poll", sessionId=name, timeout=1000)
         if output.is_error:
@@ -134,7 +134,7 @@ def test_ended_commands_are_forgotten(agent: Agent):
 
 
 def test_the_log_is_read_by_lines(agent: Agent):
-    name = agent.call("exec", command="seq 1 1000", background=True).details["sessionId"]
+    name = agent.call("exec", command="sleep 0.5; seq 1 1000", background=True).details["sessionId"]
     said = ""
     while "exited with code 0" not in said:
         said = agent.call("process", action="poll", sessionId=name, timeout=20_000).text
@@ -148,7 +148,7 @@ def test_the_log_is_read_by_lines(agent: Agent):
     assert log(offset=5000).text.startswith("(no output)")
     listed = agent.call("process", action="list")
     assert "completed" in listed.text
-    assert listed.details["sessions"][0]["command"] == "seq 1 1000"
+    assert listed.details["sessions"][0]["command"] == "sleep 0.5; seq 1 1000"
 
 
 @pytest.mark.parametrize(
