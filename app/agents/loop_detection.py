@@ -22,7 +22,9 @@ from app.messages import ToolCall
 WARN = 10
 STOP = 20
 MAX_UNKNOWN = 10  # calls of tools that do not exist
-POLLS = frozenset({"process", "subagents", "session_status", "sessions_list", "sessions_history"})
+POLLS = frozenset(
+    {"process", "subagents", "session_status", "sessions_list", "sessions_history", "sessions_yield"}
+)
 
 
 class LoopDetector:

@@ -108,6 +108,8 @@ def test_the_tools_of_an_mcp_server_have_one_line():
 
 def test_the_workspace_is_named_to_agents_that_can_reach_it():
     assert "Workspace" not in headings(prompt("session_status"))
+    assert "MEMORY.md" in prompt("read", "memory_search")
+    assert "MEMORY.md" not in prompt("read")
 
 
 def test_a_server_of_tools_cannot_add_to_the_prompt():
