@@ -14,6 +14,7 @@ from app.auth.principal import LOCAL_OPERATOR
 from app.bootstrap import build_gateway
 from app.cli.answer import AnswerPrinter
 from app.cli.approver import ask, is_interactive
+from app.cli.asker import ask_questions
 from app.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK, exit_code
 from app.cli.output import print_error
 from app.cli.spinner import Spinner
@@ -28,6 +29,7 @@ from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.tools.approvals.record import Approval, Resolver
 from app.tools.approvals.snapshot import request_of
+from app.tools.questions.record import Asked, dump_asked, load_answers
 
 ABORT_SECONDS = 5.0
 TERMINAL = Resolver("runtime", "terminal")
@@ -53,16 +55,23 @@ class LocalApprover:
 
     def __init__(self, gateway: Gateway) -> None:
         self._approvals = gateway.tools.approvals
-        self._asked: deque[Approval] = deque()
+        self._questions = gateway.tools.questions
+        self._asked: deque[Approval | Asked] = deque()
         if is_interactive():
             self._approvals.approvers.append(lambda _: True)
             self._approvals.listeners.append(self._asked.append)
+            self._questions.answerers.append(lambda _: True)
+            self._questions.listeners.append(self._asked.append)
 
     def ask(self, spinner: Spinner) -> None:
         """Ask about each that waits."""
         while self._asked:
             approval = self._asked.popleft()
-            if approval.is_pending and not self._is_over(approval):
+            if isinstance(approval, Asked):
+                if approval.is_pending and self._questions.get(approval.id).is_pending:
+                    spinner.stop()
+                    self._answer(approval)
+            elif approval.is_pending and not self._is_over(approval):
                 spinner.stop()
                 self._ask(approval)
 
@@ -71,6 +80,14 @@ class LocalApprover:
         if decision is not None:
             with suppress(InvalidRequest):  # it was decided at the same moment
                 self._approvals.resolve(approval.id, decision, TERMINAL)  # type: ignore[arg-type]
+
+    def _answer(self, asked: Asked) -> None:
+        answers = ask_questions(dump_asked(asked), lambda: not self._questions.get(asked.id).is_pending)
+        with suppress(InvalidRequest):  # it ended at the same moment
+            if answers:
+                self._questions.answer(asked.id, load_answers(asked, answers), TERMINAL.id)
+            elif answers is not None:
+                self._questions.cancel(asked.id, TERMINAL.id)
 
     def _is_over(self, approval: Approval) -> bool:
         self._approvals.sweep()  # in a running gateway its maintenance does it

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.cli.answer import AnswerPrinter
 from app.cli.approver import ask, is_interactive
+from app.cli.asker import ask_questions
 from app.cli.errors import RunOverdue
 from app.cli.exit_codes import EXIT_INTERRUPTED, EXIT_OK
 from app.cli.remote import over_gateway
@@ -24,7 +25,9 @@ GRACE_SECONDS = 30.0  # beyond the run's own time: it may have waited in its ses
 ABORT_SECONDS = 5.0
 COLLECT_SECONDS = 0.01  # what has arrived while somebody is asked
 RESOLVE = "approval.resolve"
-REQUESTED, RESOLVED = ".approval.requested", ".approval.resolved"  # behind `exec` or `plugin`
+REQUESTED = ".approval.requested"  # behind `exec` or `plugin`
+RESOLVE_QUESTION, QUESTION = "question.resolve", "question.requested"
+RESOLVED = (".approval.resolved", "question.resolved")
 
 
 def run(args: argparse.Namespace, text: str) -> int:
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace, text: str) -> int:
     def answer(args: argparse.Namespace, client: GatewayClient) -> int:
         return _answer(args, client, text)
 
-    methods = ["agent", "chat.abort", *([RESOLVE] if is_interactive() else [])]
+    methods = ["agent", "chat.abort", *([RESOLVE, RESOLVE_QUESTION] if is_interactive() else [])]
     return over_gateway(answer, *methods)(args)
 
 
@@ -62,6 +65,8 @@ class RemoteRun:
             elif frame.get("type") == "event":
                 if str(frame.get("event")).endswith(REQUESTED):
                     self._ask(frame.get("payload") or {}, printer)
+                elif frame.get("event") == QUESTION:
+                    self._answer(frame.get("payload") or {}, printer)
                 else:
                     self._show_event(frame, printer)
 
@@ -71,16 +76,26 @@ class RemoteRun:
         if request.get("runId") != self.id or not is_interactive():
             return
 
-        def is_over() -> bool:
-            self._unread.extend(self._client.collect(COLLECT_SECONDS))
-            return any(
-                str(one.get("event")).endswith(RESOLVED) and one["payload"].get("id") == approval_id
-                for one in self._unread
-            )
-
         printer.pause()
-        if (decision := ask(request, is_over)) is not None:
+        if (decision := ask(request, lambda: self._is_over(approval_id))) is not None:
             self._client.request(RESOLVE, {"id": approval_id, "decision": decision})
+
+    def _answer(self, asked: dict[str, Any], printer: AnswerPrinter) -> None:
+        """Asks at the terminal what the run's agent wants to know; what arrives meanwhile is kept."""
+        if asked.get("runId") != self.id or not is_interactive():
+            return
+        printer.pause()
+        answers = ask_questions(asked, lambda: self._is_over(asked.get("id")))
+        if answers is not None:
+            given = {"answers": {"answers": answers}} if answers else {"cancel": True}
+            self._client.request(RESOLVE_QUESTION, {"id": asked.get("id"), **given})
+
+    def _is_over(self, asked_id: object) -> bool:
+        self._unread.extend(self._client.collect(COLLECT_SECONDS))
+        return any(
+            str(one.get("event")).endswith(RESOLVED) and one["payload"].get("id") == asked_id
+            for one in self._unread
+        )
 
     def abort_quietly(self) -> None:
         """Stops the run, whether or not it has been accepted yet."""

@@ -42,11 +42,11 @@ def ask(request: Mapping[str, Any], is_over: Callable[[], bool]) -> str | None:
         termios.tcflush(descriptor, termios.TCIFLUSH)
     while True:
         _prompt(allowed)
-        line = _read_line(descriptor, is_over)
+        line = read_line(descriptor, is_over)
         if line is None:
             print_text("\nIt is decided already.", file=sys.stderr)
             return None
-        decision = ANSWERS.get(line.strip().lower())
+        decision = ANSWERS.get(line.strip().lower()) if line else "deny"
         if decision in allowed:
             return decision
 
@@ -68,10 +68,10 @@ def _prompt(allowed: Sequence[str]) -> None:
     print_text(f"[y]es once, {always}[n]o? ", end="", file=sys.stderr)
 
 
-def _read_line(descriptor: int, is_over: Callable[[], bool]) -> str | None:
-    """A line from the terminal; "n" at its end (Ctrl-D). None if it is over before."""
+def read_line(descriptor: int, is_over: Callable[[], bool]) -> str | None:
+    """A line from the terminal; empty at its end (Ctrl-D). None if it is over before."""
     while not is_over():
         if select.select([descriptor], [], [], POLL_SECONDS)[0]:
             data = os.read(descriptor, MAX_LINE)
-            return data.decode(errors="replace") if data else "n"
+            return data.decode(errors="replace")
     return None

@@ -11,6 +11,7 @@ from app.config.settings import Settings
 from app.tools.approvals.base import ApprovalStore, DocumentStore
 from app.tools.approvals.service import ApprovalService
 from app.tools.builtin.apply_patch import apply_patch
+from app.tools.builtin.ask_user import AskUserTool
 from app.tools.builtin.edit import edit
 from app.tools.builtin.exec import exec_tool
 from app.tools.builtin.ls import ls
@@ -25,6 +26,7 @@ from app.tools.builtin.write import write
 from app.tools.exec.approval_gate import ApprovalGate
 from app.tools.exec.room import ExecRoom
 from app.tools.mcp.source import McpSource
+from app.tools.questions.service import QuestionService
 from app.tools.registry import ToolRegistry
 
 
@@ -40,6 +42,7 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     mcp: McpSource
     approvals: ApprovalService
     approvals_document: DocumentStore
+    questions: QuestionService
     closing: Sequence[Callable[[], object]] = ()
 
     def update(self, settings: Settings) -> None:
@@ -56,10 +59,11 @@ def build_tools(settings: Callable[[], Settings], approvals: ApprovalStore, docu
     """`settings` gives the present settings; approvals and their document are kept in the stores. Building
     opens nothing.
     """
-    service = ApprovalService(approvals)
+    service, questions = ApprovalService(approvals), QuestionService()
     mcp = McpSource(settings)
     registry = ToolRegistry(settings, [mcp])
     registry.add(read(), write(), edit(), ls(), apply_patch(), view_image(), progress_card())
+    registry.add(AskUserTool(questions).tool())
     registry.add(WebFetchTool().tool(), WebSearchTool().tool())
     memory_thread = NativeThread()  # of its own: the database's must not wait for notes to be read
     registry.add(*MemoryTools(memory_thread).tools())
@@ -71,5 +75,6 @@ def build_tools(settings: Callable[[], Settings], approvals: ApprovalStore, docu
         mcp=mcp,
         approvals=service,
         approvals_document=document,
+        questions=questions,
         closing=[mcp.close, room.close, memory_thread.close],
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from app.auth.grants import is_granted
-from app.auth.scopes import APPROVALS, READ
+from app.auth.scopes import APPROVALS, QUESTIONS, READ
 from app.clock import now_ms
 from app.concurrency.background import spawn
 from app.sessions.keys import space_name, space_of
@@ -85,12 +85,19 @@ class Connections:
 
     def approvers(self, session_key: str) -> Sequence[Listener]:
         """The connections of those who may approve what the session's runs do."""
+        return self._with_scope(APPROVALS, session_key)
+
+    def answerers(self, session_key: str) -> Sequence[Listener]:
+        """The connections of those who may answer what the session's agent asks."""
+        return self._with_scope(QUESTIONS, session_key)
+
+    def _with_scope(self, scope: str, session_key: str) -> Sequence[Listener]:
         space = space_of(session_key)
         return [
             one
             for one in self._open.values()
             if one.role == "operator"
-            and is_granted(one.principal, APPROVALS)
+            and is_granted(one.principal, scope)
             and (one.principal.owner is None or space_name(one.principal.owner) == space)
         ]
 

@@ -26,6 +26,7 @@ from app.ws.connections import RESTART, ROTATED, Connections
 from app.ws.dispatcher import Dispatcher
 from app.ws.feed import Feed
 from app.ws.methods.table import build_table
+from app.ws.question_feed import QuestionFeed
 from app.ws.unauthenticated import (
     MAX_UNAUTHENTICATED_BYTES,
     MAX_UNAUTHENTICATED_PAYLOAD,
@@ -45,6 +46,7 @@ class ProtocolServer:
         self.unauthenticated = UnauthenticatedConnections()
         feed = Feed(self.connections, gateway.runs)
         ApprovalFeed(self.connections, gateway.tools.approvals)
+        QuestionFeed(self.connections, gateway.tools.questions)
         gateway.on_stopping.append(self.connections.announce_stop)
         gateway.on_drained.append(self._end)
         gateway.on_settings.append(self._check_credentials)

@@ -16,7 +16,9 @@ def mode_of(run: RunContext, approvals: ApprovalService) -> ApprovalMode:
     """
     if run.approvals is not None:
         return run.approvals
-    return "wait" if run.source == "ws" or approvals.can_be_asked(run.session_key) else "deny"
+    return (
+        "wait" if (run.surface or run.source) == "ws" or approvals.can_be_asked(run.session_key) else "deny"
+    )
 
 
 def ask(

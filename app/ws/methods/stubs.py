@@ -72,6 +72,5 @@ STUBS: dict[str, Handler] = {
     "node.list": node_list,
     "device.pair.list": _always({"pending": [], "paired": []}),
     "openclaw.approval.list": _always([]),
-    "question.list": _always({"questions": []}),
     "update.status": _always({"sentinel": None, "updateAvailable": None}),
 }

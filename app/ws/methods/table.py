@@ -14,6 +14,7 @@ from app.ws.methods.chat import ChatMethods
 from app.ws.methods.config import CONFIG
 from app.ws.methods.logs import LOGS
 from app.ws.methods.models import MODELS
+from app.ws.methods.questions import QUESTIONS
 from app.ws.methods.sessions import SESSIONS
 from app.ws.methods.status import STATUS
 from app.ws.methods.stubs import STUBS
@@ -32,6 +33,7 @@ def build_table(feed: Feed) -> dict[str, Handler]:
         **STUBS,
         **LOGS,
         **MODELS,
+        **QUESTIONS,
         **SESSIONS,
         **STATUS,
         **TOOLS,

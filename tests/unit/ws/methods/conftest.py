@@ -28,6 +28,7 @@ from app.ws.methods.approvals import APPROVALS
 from app.ws.methods.config import CONFIG
 from app.ws.methods.logs import LOGS
 from app.ws.methods.models import MODELS
+from app.ws.methods.questions import QUESTIONS
 from app.ws.methods.sessions import SESSIONS
 from app.ws.methods.status import STATUS
 from app.ws.methods.stubs import STUBS
@@ -41,6 +42,7 @@ METHODS: Mapping[str, Handler] = {
     **STUBS,
     **LOGS,
     **MODELS,
+    **QUESTIONS,
     **SESSIONS,
     **STATUS,
     **USAGE,
