@@ -39,6 +39,8 @@ def test_every_method_answers_in_json(office: Office):
             continue  # refused with these parameters; see their own tests
         if name in APPROVALS or name in APPROVAL_RULES:
             continue  # in test_approval_methods.py
+        if name.startswith("question.") and name != "question.list":
+            continue  # in tests/e2e/test_questions.py
         orjson.dumps(office.call(name, params))
 
 
