@@ -16,7 +16,7 @@ from tests.support.mcp_peers import is_running, scripted, sdk, sdk_over_http, un
 from tests.support.provider import ScriptedProvider, done, finish, says, tool_call, usage
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import StartGateway
+    from tests.e2e.conftest import ShareGateway, StartGateway
 
 HELD = {"connectionTimeoutMs": 60_000}  # on a busy machine
 
@@ -59,8 +59,12 @@ def over_http() -> Iterator[str]:
 
 
 @pytest.fixture
-def scripted_gateway(start_gateway: StartGateway, provider: ScriptedProvider) -> GatewayProcess:
-    return start_gateway(with_servers(provider.url, {"docs": scripted(**HELD)}))
+def shared(share_gateway: ShareGateway, provider: ScriptedProvider) -> GatewayProcess:
+    """One gateway for all that leave it as it was: each server is for one test, but `docs` for several."""
+    names = ("docs", "killed", "dies", "hostile", "slow")
+    config = with_servers(provider.url, {name: scripted(**HELD) for name in names})
+    config["agents"]["list"].append({"id": "other"})
+    return share_gateway(config)
 
 
 def test_an_agent_calls_tools_over_stdio_and_over_http(
@@ -94,39 +98,45 @@ def test_an_agent_calls_tools_over_stdio_and_over_http(
     assert "Ignore all previous" not in json.dumps(provider.requests)
 
 
-def test_two_sessions_share_one_process_which_ends_with_the_gateway(
-    scripted_gateway: GatewayProcess, provider: ScriptedProvider
+def test_the_sessions_of_an_agent_share_a_process_and_agents_do_not(
+    shared: GatewayProcess, provider: ScriptedProvider
 ):
-    gateway = scripted_gateway
-    provider.plays(calls("docs__process_id"), says("One."))
-    ask(gateway, user="one")
-    first = int(result(provider))
-    provider.plays(calls("docs__process_id"), says("Two."))
-    ask(gateway, user="two")
-    assert int(result(provider)) == first
-    assert is_running(first)
+    def process_of(**request: Any) -> int:
+        provider.plays(calls("docs__process_id"), says("Done."))
+        assert ask(shared, **request).status == 200
+        return int(result(provider))
+
+    first = process_of(user="one")
+    assert process_of(user="two") == first
+    assert process_of(model="openclaw/other") != first
+
+
+def test_a_server_ends_with_the_gateway(start_gateway: StartGateway, provider: ScriptedProvider):
+    gateway = start_gateway(with_servers(provider.url, {"docs": scripted("--stay", **HELD)}))
+    server = int(call_tool(gateway, provider, "docs__process_id"))
+    child = int(call_tool(gateway, provider, "docs__child"))
+    assert is_running(server)
     assert gateway.stop() == 0
-    assert not is_running(first)
+    assert not is_running(server)
+    assert not is_running(child)
 
 
-def test_a_server_that_was_killed_is_started_again(
-    scripted_gateway: GatewayProcess, provider: ScriptedProvider
-):
-    first = int(call_tool(scripted_gateway, provider, "docs__process_id"))
+def test_a_server_that_was_killed_is_started_again(shared: GatewayProcess, provider: ScriptedProvider):
+    first = int(call_tool(shared, provider, "killed__process_id"))
     os.kill(first, signal.SIGKILL)
-    until(lambda: "mcp server ended" in scripted_gateway.log, "its end is not noticed")
-    second = int(call_tool(scripted_gateway, provider, "docs__process_id"))
+    until(lambda: "ended with signal 9" in shared.log, "its end is not noticed")
+    second = int(call_tool(shared, provider, "killed__process_id"))
     assert second != first
 
 
 def test_a_server_that_ends_in_a_call_is_an_error_and_the_run_goes_on(
-    scripted_gateway: GatewayProcess, provider: ScriptedProvider
+    shared: GatewayProcess, provider: ScriptedProvider
 ):
-    failed = json.loads(call_tool(scripted_gateway, provider, "docs__die"))
+    failed = json.loads(call_tool(shared, provider, "dies__die"))
     assert failed["status"] == "error"
     assert "code 3" in failed["error"]
     assert "canary" not in json.dumps(provider.requests)
-    assert "I give up" in scripted_gateway.log
+    until(lambda: "I give up" in shared.log, "what it said is not in the log")
 
 
 def test_a_leftover_of_a_killed_gateway_is_ended_at_the_next_start(
@@ -143,11 +153,12 @@ def test_a_leftover_of_a_killed_gateway_is_ended_at_the_next_start(
     until(lambda: "mcp servers of an earlier process were ended" in gateway.log, "nobody says so")
 
 
-def test_a_reload_adds_and_removes_servers(scripted_gateway: GatewayProcess, provider: ScriptedProvider):
-    server = int(call_tool(scripted_gateway, provider, "docs__process_id"))
-    scripted_gateway.write_config(with_servers(provider.url, {"other": scripted(**HELD)}))
+def test_a_reload_adds_and_removes_servers(start_gateway: StartGateway, provider: ScriptedProvider):
+    gateway = start_gateway(with_servers(provider.url, {"docs": scripted(**HELD)}))
+    server = int(call_tool(gateway, provider, "docs__process_id"))
+    gateway.write_config(with_servers(provider.url, {"other": scripted(**HELD)}))
     until(lambda: not is_running(server), "the removed server still runs")
-    assert call_tool(scripted_gateway, provider, "other__echo", a=1) == '{"a": 1}'
+    assert call_tool(gateway, provider, "other__echo", a=1) == '{"a": 1}'
     assert not any(name.startswith("docs__") for name in offered(provider))
 
 
@@ -188,21 +199,21 @@ def test_a_server_whose_tools_are_all_denied_is_not_started(
     assert {name.partition("__")[0] for name in offered(provider) if "__" in name} == {"other"}
 
 
-def test_what_a_hostile_server_does_is_bounded(scripted_gateway: GatewayProcess, provider: ScriptedProvider):
-    gateway = scripted_gateway
-    assert call_tool(gateway, provider, "docs__garbage") == "after garbage"
-    assert call_tool(gateway, provider, "docs__wrong_answers") == "the right one"
-    answers = json.loads(call_tool(gateway, provider, "docs__ask_back"))
+def test_what_a_hostile_server_does_is_bounded(shared: GatewayProcess, provider: ScriptedProvider):
+    assert call_tool(shared, provider, "hostile__garbage") == "after garbage"
+    assert call_tool(shared, provider, "hostile__wrong_answers") == "the right one"
+    answers = json.loads(call_tool(shared, provider, "hostile__ask_back"))
     assert [one.get("result") for one in answers] == [{}, None, None]
-    assert "more than 12 MiB" in call_tool(gateway, provider, "docs__huge")
-    until(lambda: "flood" in _after_pause(gateway, provider), "a flood is not an error")
-    assert gateway.request("GET", "/health").status == 200
+    assert "more than 12 MiB" in call_tool(shared, provider, "hostile__huge")
+    flooded = until(lambda: _unless_paused(call_tool(shared, provider, "hostile__flood")), "it stays paused")
+    assert "floods" in flooded
+    assert shared.request("GET", "/health").status == 200
+    assert call_tool(shared, provider, "docs__echo", a=1) == '{"a": 1}'
 
 
-def _after_pause(gateway: GatewayProcess, provider: ScriptedProvider) -> str:
-    """The result of a call that floods; the server may be left alone for a while after it has failed."""
-    text: str = call_tool(gateway, provider, "docs__flood")
-    return text
+def _unless_paused(text: str) -> str:
+    """The result of a call; nothing while the server, which has failed, is left alone for a while."""
+    return "" if "tried again in" in text else text
 
 
 def test_a_server_gets_a_harmless_environment_and_a_folder_of_its_own(
@@ -220,13 +231,11 @@ def test_a_server_gets_a_harmless_environment_and_a_folder_of_its_own(
     assert call_tool(gateway, provider, "docs__folder") == str(gateway.state / "mcp")
 
 
-def test_a_call_is_cancelled_when_its_client_leaves(
-    scripted_gateway: GatewayProcess, provider: ScriptedProvider
-):
-    provider.plays(calls("docs__sleep", {"seconds": 3}))
-    with scripted_gateway.stream("Do it") as response:
+def test_a_call_is_cancelled_when_its_client_leaves(shared: GatewayProcess, provider: ScriptedProvider):
+    provider.plays(calls("slow__sleep", {"seconds": 3}))
+    with shared.stream("Do it") as response:
         until(lambda: len(provider.requests) == 1, "the model is not asked")
         time.sleep(0.5)
         response.close()
-    until(lambda: scripted_gateway.metric("openclaw_active_runs") == 0, "the run goes on")
-    assert json.loads(call_tool(scripted_gateway, provider, "docs__cancelled")) != []
+    until(lambda: shared.metric("openclaw_active_runs") == 0, "the run goes on")
+    assert json.loads(call_tool(shared, provider, "slow__cancelled")) != []
