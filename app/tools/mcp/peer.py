@@ -21,6 +21,7 @@ from app.tools.mcp.protocol import McpError, Message, RequestFailed, ServerUnava
 MAX_UNASKED_BYTES = 8 * 1024 * 1024
 UNASKED_PER_SECOND = 1024 * 1024
 MIN_COST = 1024  # of a message, however short
+GRACE_SECONDS = 2.0  # for which a channel goes on after a request's time is over: the peer ends it
 
 Progress = Callable[[Mapping[str, Any]], object]
 
@@ -99,7 +100,8 @@ class Peer:
             with nullcontext() if cancel is None else cancel.waking(pending.done.set):
                 if self._lost is not None:
                     raise self._lost
-                self._channel.send(protocol.request(request_id, method, params), request_id, seconds)
+                message = protocol.request(request_id, method, params)
+                self._channel.send(message, request_id, seconds + GRACE_SECONDS)
                 if not pending.done.wait(seconds):
                     raise RequestTimedOut(f"it did not answer within {seconds:g} s")
             answered = True

@@ -10,6 +10,7 @@ import os
 import queue
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,6 +49,7 @@ class StdioChannel:
         self._process: subprocess.Popen[bytes] | None = None
         self._peer: Peer | None = None
         self._garbage = 0
+        self._log_ended = threading.Event()
 
     def open(self, peer: Peer, seconds: float) -> None:  # noqa: ARG002 - starting a process does not wait
         """Start the process."""
@@ -147,6 +149,7 @@ class StdioChannel:
             for line in _lines(stream, MAX_MESSAGE_BYTES):
                 self._take(line)
             why = ServerUnavailable(self._end())
+            self._log_ended.wait(END_SECONDS)
             why.said = self._log.tail()
         except McpError as error:
             why = error if isinstance(error, ServerUnavailable) else ServerUnavailable(str(error))
@@ -177,6 +180,7 @@ class StdioChannel:
         with suppress(McpError):
             for line in _lines(stream, READ_BYTES, cut=True):
                 self._log.said(line)
+        self._log_ended.set()
 
 
 def _lines(stream: IO[bytes], limit: int, cut: bool = False) -> Any:
