@@ -6,11 +6,13 @@ time. Stopping is ours too: gunicorn cuts open streams at its deadline without t
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -30,6 +32,8 @@ from app.http.server_errors import write_error
 from app.http.server_requests import get_parser
 from app.logs.lines import log_event
 from app.start import check_settings, check_whole_start, settings_at
+
+PR_SET_DUMPABLE = 4
 
 logger = logging.getLogger("app.runtime")
 
@@ -132,6 +136,15 @@ def check_server(server: Any) -> None:
     if server.cfg.preload_app:
         refuse(ConfigError("its worker loads the application, so --preload must not be given."))
     _check_addresses(server.cfg.address)
+    _hide_memory()
+
+
+def _hide_memory() -> None:
+    """Keep other processes of our user, the commands of agents among them, from reading our environment and
+    memory in /proc, also in all processes that we fork (prctl(2), PR_SET_DUMPABLE). Root can read them still.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def check_listeners(server: Any) -> None:

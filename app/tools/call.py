@@ -101,6 +101,15 @@ def run_tool(tool: Tool, call: ToolCall, run: RunContext, cancel: Cancel, update
         message = f'Validation failed for tool "{tool.name}": {error}. Received: {shown}'
         return failed(tool.name, message, "invalid_arguments")
     except ToolBlocked as error:
+        log_event(
+            logger,
+            logging.WARNING,
+            "tool call refused",
+            tool=tool.name,
+            agent=run.agent_id,
+            run_id=run.run_id,
+            why=str(error)[:300],
+        )
         return failed(tool.name, str(error), "blocked")
     except ToolError as error:
         return failed(tool.name, str(error))

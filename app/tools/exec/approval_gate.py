@@ -17,7 +17,7 @@ from app.tools.approvals.document import EMPTY, AllowlistEntry, ApprovalsDocumen
 from app.tools.approvals.record import MAX_COMMAND, Approval, ApprovalRequest
 from app.tools.approvals.service import ApprovalService
 from app.tools.base import Invocation, ToolError
-from app.tools.exec.describe import describe, digest_of, is_inside, runs_its_input
+from app.tools.exec.describe import describe, digest_of, is_inside, runs_its_input, runs_own_script
 from app.tools.exec.gate import ExecRequest
 from app.tools.exec.permission import Analysis, Rules, Verdict, analyse, decide, strictest
 
@@ -85,7 +85,8 @@ class ApprovalGate:
     def _describe(self, call: Invocation, request: ExecRequest, judged: _Judged) -> ApprovalRequest:
         analysis, folder = judged.analysis, call.run.agent.workspace
         is_own = any(
-            segment.program is not None and is_inside(segment.program.real_path, folder)
+            (segment.program is not None and is_inside(segment.program.real_path, folder))
+            or runs_own_script(segment, request.workdir, folder)
             for segment in analysis.segments
         )
         is_open = any(runs_its_input(segment) for segment in analysis.segments)

@@ -14,6 +14,7 @@ from app.tools.base import Invocation
 from app.tools.exec.allowlist import Segment
 from app.tools.exec.gate import ExecRequest
 from app.tools.exec.permission import Analysis
+from app.tools.exec.programs import identity_of
 from app.tools.exec.safe_bins import NEVER_SAFE
 
 # What a reader does not see: control characters, and those that turn or join the text around them.
@@ -69,8 +70,17 @@ def digest_of(request: ExecRequest, analysis: Analysis) -> str:
         for segment in analysis.segments
     ]
     words = [list(segment.words) for segment in analysis.segments]
-    bound = [request.command, words, str(request.workdir), sorted(request.env.items()), programs]
+    scripts = [
+        identity_of(one) for segment in analysis.segments for one in _scripts(segment, request.workdir)
+    ]
+    bound = [request.command, words, str(request.workdir), sorted(request.env.items()), programs, scripts]
     return digest_of_texts(bound)
+
+
+def _scripts(segment: Segment, workdir: Path) -> Iterable[Path]:
+    """What its arguments may name as a program to be run: `sh build.sh`."""
+    if is_interpreter(segment):
+        yield from (workdir / word for word in segment.words[1:])
 
 
 def digest_of_texts(bound: object) -> str:
@@ -107,11 +117,20 @@ def runs_its_input(segment: Segment) -> bool:
     """Whether it is a shell or the like that is given nothing to run but its input: the agent can write to it
     as long as it runs.
     """
+    return is_interpreter(segment) and all(word.startswith("-") for word in segment.words[1:])
+
+
+def runs_own_script(segment: Segment, workdir: Path, folder: Path | None) -> bool:
+    """Whether it runs a file that the agent can change before it runs the next time."""
+    scripts = (one for one in _scripts(segment, workdir) if one.is_file())
+    return any(is_inside(one.resolve(), folder) for one in scripts)
+
+
+def is_interpreter(segment: Segment) -> bool:
+    """Whether it runs what its arguments or its input say."""
     program = segment.program
     names = (segment.words[0].rpartition("/")[2], "" if program is None else program.real_path.name)
-    if not any(NEVER_SAFE.fullmatch(name) for name in names):
-        return False
-    return all(word.startswith("-") for word in segment.words[1:])
+    return any(NEVER_SAFE.fullmatch(name) for name in names)
 
 
 def is_inside(path: Path, folder: Path | None) -> bool:

@@ -56,5 +56,16 @@ def _program(path: Path, is_bare: bool) -> Program | None:
         return None
     if not stat.S_ISREG(found.st_mode) or not os.access(real, os.X_OK):
         return None
-    identity = f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"
-    return Program(plain, real, is_bare, identity)
+    return Program(plain, real, is_bare, _identity(found))
+
+
+def identity_of(path: Path) -> str | None:
+    """Another text when the file changes; None if there is no such file."""
+    try:
+        return _identity(path.stat())
+    except (OSError, ValueError):
+        return None
+
+
+def _identity(found: os.stat_result) -> str:
+    return f"{found.st_dev}:{found.st_ino}:{found.st_size}:{found.st_mtime_ns}"

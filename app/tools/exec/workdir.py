@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.tools.base import RunContext, ToolError
+from app.tools.base import RunContext, ToolBlocked, ToolError
 
 
 def resolve_workdir(run: RunContext, workdir: str | None) -> Path:
@@ -20,7 +20,7 @@ def resolve_workdir(run: RunContext, workdir: str | None) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise ToolError(f"The folder to run in cannot be used: {error}") from None
     if run.agent.tools.fs.workspace_only and not folder.is_relative_to(root):
-        raise ToolError(f"workdir {workdir} is outside the workspace {root}. Run the command inside it.")
+        raise ToolBlocked(f"workdir {workdir} is outside the workspace {root}. Run the command inside it.")
     if not folder.is_dir():
         raise ToolError(f"workdir {folder} is not a folder.")
     return folder

@@ -6,7 +6,6 @@ Whatever the setting, the gateway's own state and configuration are out of reach
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,16 +13,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-from app.logs.lines import log_event
-from app.tools.base import RunContext, ToolError
+from app.tools.base import RunContext, ToolBlocked, ToolError
 from app.tools.files.beneath import open_beneath
 from app.tools.files.replace import replace_file
 from app.tools.files.room import refuse_full_disk
 
-logger = logging.getLogger("app.tools")
-
 # They go into the system prompt: who can change them, can tell the agent anything, for ever.
 PROMPT_FILES = ("AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md")
+OUTSIDE = (errno.EXDEV, errno.ELOOP)
 MAX_PATH = 4096  # characters
 PROCESSES = "/proc"  # shows what processes have in their environment, the gateway's own among them
 MAX_NAMES = 2000  # names of a folder that are looked at for one that was meant
@@ -172,14 +169,13 @@ class Files:
         root = os.path.realpath(self._root)
         for protected in self._protected:
             if _is_below(place, protected) and not (_is_below(root, protected) and _is_below(place, root)):
-                raise ToolError(f"{self.shown(path)} belongs to the gateway itself, and is out of reach.")
+                raise ToolBlocked(f"{self.shown(path)} belongs to the gateway itself, and is out of reach.")
 
     def _refuse_prompt_file(self, folder: int, name: str) -> None:
         where = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
         files = [os.path.join(os.path.realpath(self._root), one) for one in PROMPT_FILES]
         if self._keeps_prompt and where in (*files, *map(os.path.realpath, files)):
-            log_event(logger, logging.WARNING, "a system prompt file was not changed", path=where)
-            raise ToolError(
+            raise ToolBlocked(
                 f"{name} is part of the system prompt: only people change it (tools.fs.writePromptFiles). "
                 "Keep what is worth remembering in MEMORY.md or memory/."
             )
@@ -192,12 +188,13 @@ class Files:
         except FileNotFoundError:
             raise FileIsMissing(f"File not found: {self.shown(path)}.{self._meant(path)}") from None
         except OSError as error:
-            raise ToolError(self._describe(error, path)) from None
+            kind = ToolBlocked if error.errno in OUTSIDE else ToolError
+            raise kind(self._describe(error, path)) from None
 
     def _describe(self, error: OSError, path: str) -> str:
         shown = self.shown(path)
         match error.errno:
-            case errno.EXDEV | errno.ELOOP:
+            case number if number in OUTSIDE:
                 return (
                     f"{shown} is outside of the workspace ({self._root}). Only files in the workspace can be "
                     "used (tools.fs.workspaceOnly)."

@@ -184,7 +184,11 @@ def test_commands_of_other_gateways_are_let_be(tmp_path: Path):
 
 @pytest.mark.slow
 def test_processes_that_only_fork_are_ended(start: Callable[..., Command]):
-    bomb = "import os\nwhile 1:\n  try:\n    os.fork(); os.setsid()\n  except OSError: pass"
+    """At most 2,048, which sleep: a bomb without an end would take everybody's machine."""
+    bomb = (
+        "import os, time\nfor _ in range(11):\n  try:\n    os.fork(); os.setsid()\n  except OSError: pass\n"
+    )
+    bomb += "time.sleep(60)"
     command = start(f"{sys.executable} -S -c '{bomb}'")
     assert end_of(command)[2] == "processes"
 
