@@ -71,6 +71,8 @@ def _run(room: ExecRoom, call: Invocation, arguments: Exec) -> ToolOutput:
     room.background.check_room(scope)
     room.gate.permit(call, request)
     call.cancel.check()
+    if resolve_workdir(run, arguments.workdir) != request.workdir:  # that may have taken half an hour
+        raise ToolError("The folder to run in has become another one meanwhile. Try again.")
     line = room.line(
         run,
         request,

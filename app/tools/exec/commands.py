@@ -114,7 +114,10 @@ class Commands:
 
     def _open_link(self) -> socket.socket:
         """Our end of a connection with a new keeper."""
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise ToolError(f"Commands cannot be started: {error.strerror}.") from None
         with theirs:
             for last_try in (False, True):
                 try:
