@@ -11,6 +11,7 @@ import signal
 import sys
 from dataclasses import replace
 
+from bench.approvals import describe_approvals, measure_approvals
 from bench.commands import describe_commands, measure_commands
 from bench.instructions import count_all, describe_counts
 from bench.publish import publish
@@ -29,6 +30,7 @@ def main() -> None:
     start.add_argument("--starts", type=int, default=5)
     commands.add_parser("instructions", help="machine instructions for one request, counted by valgrind")
     commands.add_parser("commands", help="how long the event loop stands still while agents run commands")
+    commands.add_parser("approvals", help="what runs cost that wait for somebody's approval")
     commands.add_parser("publish", help="write the last run's tables and chart to docs/")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped at exit
@@ -38,6 +40,8 @@ def main() -> None:
         print(describe_counts(count_all()))
     elif arguments.command == "commands":
         print(describe_commands(measure_commands()))
+    elif arguments.command == "approvals":
+        print(describe_approvals(measure_approvals()))
     elif arguments.command == "publish":
         publish()
     else:
