@@ -34,7 +34,6 @@ def measure_approvals(runs: int = RUNS, seconds: float = SECONDS) -> dict[str, A
             with client:
                 asked = {"client": CLIENT, "auth": {"token": TOKEN}, "scopes": ["operator.admin"]}
                 client.connect(connect_params(**asked, protocols=(4, 4)))
-                )
                 return _measure(gateway, client, runs, seconds)
         finally:
             gateway.stop()
