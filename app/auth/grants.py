@@ -25,10 +25,8 @@ def require(principal: Principal, scope: str | None) -> None:
 
 def require_method(principal: Principal, method: str) -> None:
     """Raise MissingScope unless `principal` may call that method of the Gateway protocol."""
-    if method in FOR_OPERATORS:
-        require_operator_read(principal)
-    else:
-        require(principal, METHOD_SCOPES[method])
+    is_user = principal.owner is not None
+    require(principal, ADMIN if is_user and method in FOR_OPERATORS else METHOD_SCOPES[method])
 
 
 def require_operator_read(principal: Principal) -> None:

@@ -281,12 +281,14 @@ def test_without_the_scope_there_is_nothing_to_see(gateway: GatewayProcess, prov
     with operator(gateway, scopes=["operator.read", "operator.write"]) as client:
         start_run(client, "blind", "run-blind")
         (waiting,) = pending(gateway)
-        for method in ("exec.approval.list", "approval.history"):
+        for method in ("exec.approval.list", "approval.history", "exec.approval.grants.list"):
             error = client.refusal(method)
             assert (error["code"], error["details"]["missingScope"]) == ("FORBIDDEN", "operator.approvals")
         decide_it = {"id": waiting["id"], "decision": "allow-once"}
         for method in ("exec.approval.resolve", "approval.resolve"):
             assert client.refusal(method, decide_it)["details"]["code"] == "MISSING_SCOPE"
+        revoke = client.refusal("exec.approval.grants.revoke", {"grantId": "x"})
+        assert revoke["details"]["missingScope"] == "operator.approvals"
         assert client.refusal("exec.approvals.set", {"file": {"version": 1}})["code"] == "FORBIDDEN"
         assert decide(gateway, waiting["id"], "deny").status == 200
         client.until("chat", runId="run-blind", state="final")
