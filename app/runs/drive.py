@@ -183,6 +183,7 @@ def _save_failed(run: Run, store: RunStore, error: GatewayError, aborted: bool) 
             error_code=error.code,
             error_message=error.message,
             model=answer.model,
+            usage=answer.usage if answer.usage.total_tokens else None,  # of the turns before the failure
         )
     except GatewayError as trouble:
         # The run has failed already and says so; that this could not be stored is for the operator.

@@ -23,9 +23,9 @@ class RunMeter:
         metrics = self._metrics
         outcome = _outcome(run)
         metrics.runs.add(run.agent.id, run.request.source, outcome)
-        if isinstance(run.log.end, RunFinished):
-            metrics.tokens.add("prompt", amount=run.log.end.usage.prompt_tokens)
-            metrics.tokens.add("completion", amount=run.log.end.usage.completion_tokens)
+        usage = run.log.end.usage if isinstance(run.log.end, RunFinished) else run.answer.usage
+        metrics.tokens.add("prompt", amount=usage.prompt_tokens)
+        metrics.tokens.add("completion", amount=usage.completion_tokens)
         for use in run.tools_used:
             name = tool_label(use.name)
             metrics.tool_calls.add(name, "failed" if use.failed else "done")

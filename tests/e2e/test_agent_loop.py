@@ -161,6 +161,18 @@ def test_usage_is_that_of_all_turns(gateway: GatewayProcess, provider: StrictPro
     assert used["prompt_tokens"] == 10 + 10 + 7
 
 
+def test_what_a_run_used_before_it_failed_counts(gateway: GatewayProcess, provider: StrictProvider) -> None:
+    before = gateway.metric('openclaw_tokens_total{kind="prompt"}')
+    provider.plays(calls(("c1", "say", {"text": "1"})), calls(("c2", "say", {"text": "2"})))
+    failed = gateway.ask("Go", model="openclaw:brief", user="failing")
+    assert failed.error["code"] == "max_turns"
+    assert gateway.metric('openclaw_tokens_total{kind="prompt"}') == before + 20
+    with operator(gateway) as client:
+        sessions = client.call("sessions.list", {"search": "failing"})["sessions"]
+        (row,) = [one for one in sessions if one["label"] == "failing"]
+    assert row["inputTokens"] == 20
+
+
 def test_the_agents_own_tool_can_be_demanded_for_the_first_turn(
     gateway: GatewayProcess, provider: StrictProvider
 ) -> None:
@@ -225,6 +237,8 @@ def test_a_client_tool_may_not_have_the_name_of_the_agents(
 
 
 def test_operators_see_which_tools_a_run_used(gateway: GatewayProcess, provider: StrictProvider) -> None:
+    provider.plays(calls(("c1", "short", {})), says("Slow."))
+    assert gateway.ask("Go").text == "Slow."  # so that there are counts
     before = gateway.metric('openclaw_tool_calls_total{outcome="failed",tool="short"}')
     provider.plays(
         calls(("c1", "say", {"text": "1"})), calls(("c2", "short", {}), ("c3", "nobody", {})), says("3")
