@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.gateway import Answer, GatewayProcess
+from tests.support.gateway import TOKEN, Answer, GatewayProcess
 from tests.support.mcp_peers import is_running, scripted, sdk, sdk_over_http, until, with_servers
 from tests.support.provider import ScriptedProvider, done, finish, says, tool_call, usage
 
@@ -239,3 +239,32 @@ def test_a_call_is_cancelled_when_its_client_leaves(shared: GatewayProcess, prov
         response.close()
     until(lambda: shared.metric("openclaw_active_runs") == 0, "the run goes on")
     assert json.loads(call_tool(shared, provider, "slow__cancelled")) != []
+
+
+def test_a_tool_is_called_without_a_model(shared: GatewayProcess):
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+
+    def invoke(tool: str) -> Answer:
+        body = {"tool": tool, "args": {"a": 1}, "agentId": "main"}
+        return shared.request("POST", "/tools/invoke", body, headers, timeout=90)
+
+    answer = invoke("docs__echo")
+    assert answer.status == 200, answer.body
+    assert '{\\"a\\": 1}' in answer.body.decode()
+    assert invoke("docs__nothing").status == 404
+    assert invoke("nobody__echo").status == 404
+
+
+def test_explain_says_why_a_server_is_missing(start_gateway: StartGateway, provider: ScriptedProvider):
+    servers = {
+        "docs": scripted(toolFilter={"exclude": ["die"]}, **HELD),
+        "gone": {"command": "/no/such/program"},
+    }
+    gateway = start_gateway(with_servers(provider.url, servers, {"deny": ["docs__huge"]}))
+    found = json.loads(gateway.command("agent", "--explain", "--json").stdout)
+    assert "docs__echo" in [one["name"] for one in found["tools"]]
+    assert "- docs__*: 13 tools of an MCP server" in found["systemPrompt"]["text"]
+    absent = {one["name"]: one["why"] for one in found["absent"]}
+    assert absent["docs__die"] == "mcp.servers.docs.toolFilter"
+    assert absent["docs__huge"] == "tools.deny"
+    assert "its program was not found" in absent["gone__*"]
