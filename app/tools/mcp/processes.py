@@ -14,7 +14,7 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,9 +51,17 @@ class ServerProcesses:
 
     def ended(self, mark: str) -> None:
         """The server has ended: end what it has left, and forget it."""
-        handle = self._held.pop(mark, None)
-        if handle is not None:
-            _end_marked({mark})
+        self._end([mark])
+
+    def close(self) -> None:
+        """End what is left of all servers, also of those that are just being ended."""
+        self._end(list(self._held))
+
+    def _end(self, marks: Sequence[str]) -> None:
+        held = {mark: handle for mark in marks if (handle := self._held.pop(mark, None)) is not None}
+        if held:
+            _end_marked(set(held))
+        for mark, handle in held.items():
             self._record(mark).unlink(missing_ok=True)
             os.close(handle)
 

@@ -131,6 +131,8 @@ class McpSource:
         deadline = time.monotonic() + MAX_CLOSE_SECONDS
         for done in left:
             done.wait(max(0.0, deadline - time.monotonic()))
+        if self._processes is not None:
+            self._processes.close()
 
     def _changed(self) -> None:
         self._revision += 1

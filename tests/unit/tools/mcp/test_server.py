@@ -16,10 +16,10 @@ from app.config.tool_settings import McpServerSettings, McpSettings, ToolSetting
 from app.errors import RunAborted
 from app.tools.mcp import back_off
 from app.tools.mcp.back_off import PAUSE_SECONDS, PAUSES, BackOff
-from app.tools.mcp.protocol import ServerUnavailable
+from app.tools.mcp.protocol import McpError, ServerUnavailable
 from app.tools.mcp.source import McpSource
 from app.tools.policy import ToolRules
-from tests.support.mcp_peers import SCRIPTED
+from tests.support.mcp_peers import SCRIPTED, is_running, until
 from tests.unit.tools.mcp.servers import call, server_with
 
 
@@ -166,3 +166,12 @@ def test_without_waiting_the_offer_is_not_complete(tmp_path: Path):
         assert len(late.tools) == 15
     finally:
         source.close()
+
+
+def test_nothing_is_left_of_a_server_that_has_failed_just_before(tmp_path: Path):
+    with server_with(tmp_path, **scripted("--stay")) as server:
+        child = int(call(server, "child").text)
+        with pytest.raises(McpError):
+            call(server, "huge")
+    until(lambda: not is_running(child), "the child still runs")
+    assert list((tmp_path / "mcp-processes").iterdir()) == []
