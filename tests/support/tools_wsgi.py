@@ -2,6 +2,7 @@
 
 `wait` works until it is cancelled, `deaf` does not even notice that; `meet` returns once as many calls of it
 as its arguments say are at work; `say` returns its text, `count` how often it was called, `picture` an image.
+`tell` tells what it does, as often and as long as its arguments say, and returns a text of `size` characters.
 """
 
 from __future__ import annotations
@@ -59,6 +60,16 @@ def _picture(_: Invocation, __: dict[str, Any]) -> ToolOutput:
     return ToolOutput("A picture.", images=(ImagePart("image/png", PIXEL),))
 
 
+def _tell(invocation: Invocation, arguments: dict[str, Any]) -> ToolOutput:
+    times, seconds = arguments.get("times", 1), arguments.get("seconds", 0)
+    pauses = min(times, 20)
+    for number in range(1, times + 1):
+        invocation.update(f"begun\nstep {number}")
+        if number % (times // pauses) == 0:
+            invocation.cancel.sleep(seconds / pauses)
+    return ToolOutput("x" * arguments.get("size", 4), {"steps": times})
+
+
 def _tool(name: str, run: Any, **options: Any) -> Tool:
     return Tool(spec=ToolSpec(name, name, {"type": "object"}), summary=name, run=run, **options)
 
@@ -73,5 +84,6 @@ _gateway.tools.registry.add(
     _tool("say", _say),
     _tool("count", _count),
     _tool("picture", _picture),
+    _tool("tell", _tell, max_chars=2_000_000),
 )
 app = create_app(_gateway)
