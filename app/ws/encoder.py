@@ -30,7 +30,8 @@ class OutgoingEvent:
     """An event to send. `droppable`: a later one has the same content, so a slow client may miss this one.
 
     `only_starter_with`: only for the connection that started the run, and only if it has that capability.
-    `brief` takes the payload's place for clients that get no output of tools.
+    `brief` takes the payload's place for clients that get no output of tools, `last_turn` for those that show
+    what is said before a call as a message of its own.
     `text` names the text that the event has a piece of. If its payload leaves out what was sent before, a
     connection that has not got the event before it needs `whole()` in place of the payload.
     """
@@ -40,6 +41,7 @@ class OutgoingEvent:
     droppable: bool = False
     only_starter_with: str | None = None
     brief: Mapping[str, Any] | None = None
+    last_turn: Mapping[str, Any] | None = None
     text: str | None = None
     whole: Callable[[], Mapping[str, Any]] | None = None
 
@@ -84,6 +86,7 @@ class RunEncoder:
         # `chat` events leave out blanks at the end of the text so far: they come with what follows them.
         self._chat_size = 0  # characters of the text that `chat` events have had
         self._chat_rest = ""  # the text after them
+        self._chat_turn = 0  # characters of the text before the last call of a tool
         self._chat_is_whole = True  # the last `chat` delta had the whole text
 
     def encode(self, batch: Sequence[Event]) -> Iterator[OutgoingEvent]:
@@ -123,6 +126,7 @@ class RunEncoder:
     def _one(self, event: Event) -> Iterator[OutgoingEvent]:
         if isinstance(event, ToolCalled):
             yield from self._chat_delta()  # clients show what was said before a call above it
+            self._chat_turn = self._chat_size
         for phase in self._lifecycle.encode(event, self._tools.successful):
             yield self._agent("lifecycle", phase)
         for data in self._tools.encode(event):
@@ -140,10 +144,10 @@ class RunEncoder:
         match event:
             case RunFinished():
                 yield from self._chat_delta(last=True)
-                yield self._chat("final", stopReason=event.reason, **self._message(self._chat_size))
+                yield self._chat_end("final", event.reason)
             case RunFailed(aborted=True):
                 self._new_chat_text()
-                yield self._chat("aborted", stopReason="rpc", **self._message(self._chat_size))
+                yield self._chat_end("aborted", "rpc")
             case RunFailed(message=message):
                 yield from self._chat_delta(last=True)
                 yield self._chat("error", errorMessage=message)
@@ -179,11 +183,22 @@ class RunEncoder:
         self._chat_size += len(new)
         return new
 
-    def _message(self, size: int) -> dict[str, Any]:
-        """The `message` of a chat event with the first `size` characters; nothing if there are none."""
-        if not size:
+    def _chat_end(self, state: str, reason: str) -> OutgoingEvent:
+        """The last event, with the text of all turns, and for some clients that of the last one."""
+        size, start = self._chat_size, self._chat_turn
+        event = self._chat(state, stopReason=reason, **self._message(size))
+        if not start:
+            return event
+        return replace(
+            event, last_turn=self._chat(state, stopReason=reason, **self._message(size, start)).payload
+        )
+
+    def _message(self, size: int, start: int = 0) -> dict[str, Any]:
+        """The `message` of a chat event with the text up to `size` characters; nothing if there is none."""
+        text = self._text.up_to(size)[start:].lstrip() if start else self._text.up_to(size)
+        if not text:
             return {}
-        content = [{"type": "text", "text": self._text.up_to(size)}]
+        content = [{"type": "text", "text": text}]
         return {"message": {"role": "assistant", "content": content, "timestamp": now_ms()}}
 
     def _agent(

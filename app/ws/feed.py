@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from app.concurrency.background import spawn
 from app.events.log import EventLog
@@ -13,7 +14,7 @@ from app.runs.run import Run
 from app.runs.service import RunService
 from app.sessions.keys import shown_run_id
 from app.ws.connections import Connections, Listener
-from app.ws.encoder import OutgoingEvent, RunEncoder
+from app.ws.encoder import TOOL_EVENTS, OutgoingEvent, RunEncoder
 from app.ws.frames import EventFrame
 
 BODIES_SINCE = 4  # clients of older protocols get the output of tools if their session says so
@@ -122,14 +123,22 @@ class _Sender:
         return self._run.verbose in ("on", "full") and listener.protocol < BODIES_SINCE
 
     def _send_one(self, event: OutgoingEvent, audience: Sequence[Listener]) -> None:
-        whole = self._run.verbose == "full"
-        frames: dict[bool, EventFrame] = {}  # the ordinary one, and one without the output of tools
+        frames: dict[int, EventFrame] = {}  # by the payload that it has
         for connection in audience:
-            is_brief = event.brief is not None and not whole and connection.protocol < BODIES_SINCE
-            if is_brief not in frames:
-                payload = event.brief if is_brief and event.brief is not None else event.payload
-                frames[is_brief] = EventFrame(event.event, payload)
-            connection.notify(frames[is_brief], droppable=event.droppable)
+            payload = self._payload(event, connection)
+            frame = frames.get(id(payload))
+            if frame is None:
+                frame = frames[id(payload)] = EventFrame(event.event, payload)
+            connection.notify(frame, droppable=event.droppable)
+
+    def _payload(self, event: OutgoingEvent, listener: Listener) -> Mapping[str, Any]:
+        """The event as this connection gets it (docs/websocket.md#tools-at-work)."""
+        is_old = listener.protocol < BODIES_SINCE
+        if event.brief is not None and is_old and self._run.verbose != "full":
+            return event.brief
+        if event.last_turn is not None and not is_old and TOOL_EVENTS in listener.client.caps:
+            return event.last_turn
+        return event.payload
 
     def _send_text(self, event: OutgoingEvent, text: str, audience: Sequence[Listener]) -> None:
         before = self._reached.get(text, set())

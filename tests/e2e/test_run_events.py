@@ -223,8 +223,9 @@ def test_the_same_run_over_websocket(gateway: GatewayProcess, provider: Scripted
         params = {"sessionKey": "seen", "message": "hi", "idempotencyKey": f"run-{time.time()}"}
         starter.call("chat.send", params)
         final = starter.until("chat", state="final")
+        assert final["message"]["content"][0]["text"] == "Done."
+        final = watcher.until("chat", state="final")
         assert final["message"]["content"][0]["text"] == f"{FIRST}\n\nDone."
-        watcher.until("chat", state="final")
         seen = phases(starter, "tool")
         assert (seen[0], set(seen[1:-1]), seen[-1]) == ("start", {"update"}, "result")
         assert phases(watcher, "tool") == []

@@ -160,11 +160,11 @@ class FakeConnection:
         self.client = Client(name, "ui", "1", "test", caps=frozenset(caps))
         self.watched: set[str] = set()
         self.agent: list[dict[str, Any]] = []
+        self.chats: list[dict[str, Any]] = []
 
     def notify(self, frame: EventFrame, *, droppable: bool = False) -> bool:
         payload = orjson.loads(frame.numbered(1))["payload"]
-        if "stream" in payload:
-            self.agent.append(payload)
+        (self.agent if "stream" in payload else self.chats).append(payload)
         return True
 
     def tools(self) -> list[str]:
@@ -200,6 +200,29 @@ def test_who_gets_what_of_tools(verbose: str | None, starter_of_3: list[str], ol
         assert older.tools() == old
         for other in others:
             assert other.streams() == {"lifecycle", "item"}
+
+
+def test_the_last_message_repeats_nothing_for_those_who_show_calls_between_texts():
+    connections = Connections()
+    connections._ticking = True
+    shows, bare = FakeConnection("shows", 4, "tool-events"), FakeConnection("bare", 4)
+    old = FakeConnection("old", 3, "tool-events")
+    for one in (shows, bare, old):
+        connections.add(one)  # type: ignore[arg-type]
+    sender = _Sender(STARTED, connections)
+    for event in (TextDelta("Look."), CALL, RESULT, TextDelta("\n\nDone."), END[-1]):
+        sender.send([event])
+    texts = [one.chats[-1]["message"]["content"][0]["text"] for one in (shows, bare, old)]
+    assert texts == ["Done.", "Look.\n\nDone.", "Look.\n\nDone."]
+
+
+def test_a_run_that_says_nothing_after_its_last_call_has_no_last_message():
+    connections = Connections()
+    connections._ticking = True
+    shows = FakeConnection("shows", 4, "tool-events")
+    connections.add(shows)  # type: ignore[arg-type]
+    _Sender(STARTED, connections).send([TextDelta("Look."), CALL, RESULT, END[-1]])
+    assert "message" not in shows.chats[-1]
 
 
 @pytest.mark.parametrize(("level", "seen"), [(None, False), ("on", False), ("stream", True)])
