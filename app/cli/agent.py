@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stream", action="store_true", help="print the answer as it arrives")
     parser.add_argument(
+        "--quiet", "-q", action="store_true", help="no lines on standard error about what the agent does"
+    )
+    parser.add_argument(
         "--local", action="store_true", help="answer in this process instead of asking a gateway"
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="with --local: log to standard error")

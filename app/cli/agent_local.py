@@ -20,7 +20,7 @@ from app.cli.output import print_error
 from app.cli.spinner import Spinner
 from app.config.loader import load_settings
 from app.errors import GatewayError, InvalidRequest, RunAborted
-from app.events.types import RefusalDelta, RunFailed, RunFinished, TextDelta
+from app.events.types import RefusalDelta, RunFailed, RunFinished, TextDelta, ToolCalled, ToolReturned
 from app.gateway import Gateway
 from app.logs.lines import logging_config
 from app.messages import Message
@@ -29,6 +29,7 @@ from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.tools.approvals.record import Approval, Resolver
 from app.tools.approvals.snapshot import request_of
+from app.tools.display import call_summary, shown_arguments
 from app.tools.questions.record import Asked, dump_asked, load_answers
 
 ABORT_SECONDS = 5.0
@@ -125,6 +126,7 @@ def _show(gateway: Gateway, run: Run, printer: AnswerPrinter, ask_for: Callable[
     """Prints the answer, whole or piece by piece; calls `ask_for` whenever something has happened, and each
     second. Raises the run's error.
     """
+    summaries: dict[str, str | None] = {}
     for batch in run.follow(wake_every=1.0):
         gateway.runs.stop_overdue()  # in a running gateway its maintenance does it
         ask_for()
@@ -132,6 +134,10 @@ def _show(gateway: Gateway, run: Run, printer: AnswerPrinter, ask_for: Callable[
             match event:
                 case TextDelta(text) | RefusalDelta(text):
                     printer.print_piece(text)
+                case ToolCalled(call):
+                    summaries[call.id] = call_summary(shown_arguments(call))
+                case ToolReturned(call_id, name, seconds=seconds, is_error=failed):
+                    printer.print_tool(name, summaries.pop(call_id, None), seconds, failed=failed)
                 case RunFailed():
                     printer.fail()
                     raise event.as_error()

@@ -114,10 +114,15 @@ class RemoteRun:
         payload = frame.get("payload") or {}
         if payload.get("runId") != self.id:
             return
-        if frame.get("event") == "agent" and payload.get("stream") == "assistant":
-            text = str((payload.get("data") or {}).get("text", ""))
+        stream, data = payload.get("stream"), payload.get("data") or {}
+        if frame.get("event") == "agent" and stream == "assistant":
+            text = str(data.get("text", ""))
             if new := text[len(printer.text) :]:
                 printer.print_piece(new)
+        elif stream == "item" and data.get("kind") == "tool" and data.get("phase") == "end":
+            seconds = max(0, _number(data.get("endedAt")) - _number(data.get("startedAt"))) / 1000
+            failed, meta = data.get("status") == "failed", data.get("meta")
+            printer.print_tool(str(data.get("name")), meta and str(meta), seconds, failed=failed)
         elif frame.get("event") == "chat" and payload.get("state") == "final":
             self.finish_reason = payload.get("stopReason") or self.finish_reason
 
@@ -130,6 +135,10 @@ class RemoteRun:
             "idempotencyKey": self.id,
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+def _number(value: Any) -> float:
+    return value if isinstance(value, int | float) else 0
 
 
 def _answer(args: argparse.Namespace, client: GatewayClient, text: str) -> int:

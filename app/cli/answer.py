@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-from app.cli.output import print_json, print_text
+from app.cli.output import one_line, print_json, print_text
 from app.cli.spinner import Spinner
 
 
@@ -16,6 +17,7 @@ class AnswerPrinter:
     def __init__(self, args: argparse.Namespace, spinner: Spinner) -> None:
         self._json: bool = args.json
         self._stream: bool = args.stream
+        self._shows_tools: bool = not args.json and not args.quiet
         self._spinner = spinner
         self._pieces: list[str] = []
 
@@ -33,6 +35,17 @@ class AnswerPrinter:
             print_json({"type": "delta", "text": text})
         else:
             print_text(text, end="")
+
+    def print_tool(self, name: str, summary: str | None, seconds: float, *, failed: bool) -> None:
+        """A line on standard error about a call of a tool that has ended."""
+        if not self._shows_tools:
+            return
+        words = [f"tool {name}", summary or "", "failed" if failed else "", f"({seconds:.1f} s)"]
+        line = one_line(" ".join(filter(None, words)))
+        is_in_line = self._stream and self._pieces and not self._pieces[-1].endswith("\n")
+        if is_in_line and sys.stdout.isatty() and sys.stderr.isatty():
+            line = f"\n{line}"
+        self._spinner.print_line(line)
 
     def pause(self) -> None:
         """Something else is printed now: the line of the pieces so far ends."""

@@ -17,6 +17,7 @@ class Spinner:
     def __init__(self, text: str) -> None:
         self._text = text
         self._stopped = threading.Event()
+        self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Spinner:
@@ -37,11 +38,17 @@ class Spinner:
             self._thread.join()
             self._thread = None
 
+    def print_line(self, line: str) -> None:
+        """Prints a line on standard error, and spins on below it."""
+        with self._writing:
+            print(f"{CLEAR if self._thread is not None else ''}{line}", file=sys.stderr, flush=True)
+
     def _spin(self) -> None:
         count = 0
         while not self._stopped.wait(SECONDS_A_FRAME):
-            sys.stderr.write(f"\r{FRAMES[count % len(FRAMES)]} {self._text}")
-            sys.stderr.flush()
+            with self._writing:
+                sys.stderr.write(f"\r{FRAMES[count % len(FRAMES)]} {self._text}")
+                sys.stderr.flush()
             count += 1
         sys.stderr.write(CLEAR)
         sys.stderr.flush()
