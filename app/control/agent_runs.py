@@ -66,11 +66,12 @@ class AgentRuns:
 
     def is_active(self, session_key: str) -> bool:
         """Whether the session has a run that goes on, or waits."""
-        return bool(self._runs.in_session(session_key))
+        return any(not run.ended for run in self._runs.in_session(session_key))
 
     def has_message(self, run: RunContext) -> bool:
         """Whether another run waits in the session of `run`: somebody has written."""
-        return any(other.id != run.run_id for other in self._runs.in_session(run.session_key))
+        others = (one for one in self._runs.in_session(run.session_key) if one.id != run.run_id)
+        return any(not one.ended for one in others)
 
     def send(
         self, run: RunContext, session_key: str, text: str, wait_seconds: float, cancel: Cancel

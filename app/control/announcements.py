@@ -76,9 +76,9 @@ class Announcements:
     def _make_all(self, key: str) -> None:
         try:
             while True:
-                for run in self._runs.in_session(key):
-                    run.wait()
-                if self._runs.in_session(key):
+                # One that has ended may still be listed, and must not keep this loop turning.
+                if going_on := [run for run in self._runs.in_session(key) if not run.ended]:
+                    going_on[0].wait()
                     continue
                 with self._lock:
                     if not (children := self._undelivered(key)):

@@ -71,9 +71,10 @@ class Subagents:
             logger, logging.INFO, "sub-agent started", run_id=run.run_id, child=started.id, agent=agent.id
         )
         spawn(self._follow, child, started)
-        parent.at_end(lambda: self._end_with(parent))
         if parent.ended:
             self._end_with(parent)
+        else:
+            parent.at_end(lambda: self._end_with(parent))
         return child.shown()
 
     def of(self, run: RunContext) -> Sequence[Child]:

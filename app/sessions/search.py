@@ -24,7 +24,7 @@ from app.storage.tables import messages, sessions
 MAX_SESSIONS = 1000  # the newest ones are looked through
 MAX_MESSAGES = 50_000  # of them, the newest
 MAX_CANDIDATES = 2000  # messages with any of the words, which are ranked
-MAX_CONTENT = 256 * 1024  # characters; a longer message, mostly a picture, is not looked at
+MAX_CONTENT = 64 * 1024  # characters; a longer message, mostly a picture, is not looked at
 MAX_TEXT = 20_000  # characters of a message that are ranked
 SNIPPET_WORDS = 24
 

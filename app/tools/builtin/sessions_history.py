@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
+import orjson
 from msgspec import Meta
 
+from app.concurrency.fairness import give_way
 from app.sessions.base import SessionStore
+from app.sessions.rows import TranscriptRow
 from app.tools.base import Invocation, Tool, ToolOutput, define_tool
 from app.tools.parameters import Parameters
-from app.tools.sessions.rows import as_json, dump_message, those_that_fit
+from app.tools.sessions.rows import as_json, dump_message
 from app.tools.sessions.scope import SessionScope
 from app.tools.sessions.text import SafeTexts
 
@@ -50,12 +54,8 @@ class SessionsHistoryTool:
         transcripts = self._store.transcripts
         rows = transcripts.page(session.key, given.limit, given.offset, MAX_READ)
         total = rows[-1].seq + given.offset if rows else transcripts.length(session.key)
-        shown = [dump_message(row, self._texts, with_tools=given.include_tools) for row in reversed(rows)]
-        newest = those_that_fit([one for one in shown if one is not None], MAX_BYTES)
-        oldest = rows[0].seq if rows else total + 1
-        if newest and len(newest) < sum(one is not None for one in shown):
-            oldest = newest[-1]["seq"]
-        skipped = max(total - oldest + 1, given.offset)
+        newest, seen = self._newest(rows, given.include_tools)
+        skipped = given.offset + seen
         answer = {
             "sessionKey": session.key,
             "sessionId": session.session_id,
@@ -67,3 +67,18 @@ class SessionsHistoryTool:
             answer["nextOffset"] = skipped
         own = session.key == call.run.session_key
         return as_json(answer, None if own else f"the conversation {session.key}")
+
+    def _newest(self, rows: Sequence[TranscriptRow], with_tools: bool) -> tuple[list[dict[str, Any]], int]:
+        """The newest messages that fit, newest first, and how many of `rows` have been looked at for them."""
+        shown: list[dict[str, Any]] = []
+        left = MAX_BYTES
+        for place, row in enumerate(reversed(rows)):
+            give_way()
+            message = dump_message(row, self._texts, with_tools=with_tools)
+            if message is None:
+                continue
+            left -= len(orjson.dumps(message)) + 1
+            if left < 0 and shown:
+                return shown, place
+            shown.append(message)
+        return shown, len(rows)

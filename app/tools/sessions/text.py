@@ -11,6 +11,7 @@ from app.logs.redaction import REDACTED, redact
 from app.messages import Message
 
 MAX_TEXT = 4000  # characters of one text
+MARGIN = 8192  # characters behind them that are looked at: a secret may stand where the text is cut
 _THINKING = re.compile(r"<(think|thinking|thought)>.*?(</\1>|\Z)\s*", re.DOTALL | re.IGNORECASE)
 
 
@@ -29,11 +30,10 @@ class SafeTexts:
 
     def safe(self, text: str, most: int = MAX_TEXT) -> str:
         """The text without secrets, cut to `most` characters."""
-        # A secret may stand where it is cut: it is looked for first, in little more than what is shown.
-        shown = redact(text[: most + 1000])
+        shown = redact(text[: most + MARGIN])
         for secret in self._secrets():
             shown = shown.replace(secret, REDACTED)
-        if len(shown) <= most and len(text) <= most + 1000:
+        if len(shown) <= most and len(text) <= most + MARGIN:
             return shown
         return f"{shown[:most]}… [{max(len(text) - most, 1)} more characters]"
 
