@@ -210,6 +210,8 @@ def filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
         statement = statement.where(SPACE.in_([where.space]))
     if where.spawned_by is not None:
         statement = statement.where(sessions.c.settings[SPAWNED_BY].as_string() == where.spawned_by)
+    if where.is_spawned:
+        statement = statement.where(sessions.c.settings[SPAWNED_BY].as_string().is_not(None))
     if where.keys is not None:
         statement = statement.where(sessions.c.key.in_(where.keys))
     if where.search:

@@ -21,7 +21,7 @@ class SessionFilter:
     `owner` is the user in whose space they lie (`app.sessions.keys.space_name`); `search` is a part of the
     key, the label or the session id, in any case; `active_since` a time. `space` is that of the key
     (`app.sessions.keys.space_of`), empty for the operator's; `spawned_by` the key of the session whose agent
-    started it; `keys` are those that may be found.
+    started it; `is_spawned`: some agent did; `keys` are those that may be found.
     """
 
     key: str | None = None
@@ -33,6 +33,7 @@ class SessionFilter:
     owner: str | None = None
     space: str | None = None
     spawned_by: str | None = None
+    is_spawned: bool = False
     keys: tuple[str, ...] | None = None
 
 

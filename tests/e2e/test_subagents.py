@@ -319,3 +319,42 @@ def test_a_turn_cannot_go_on_by_itself_without_end(gateway: GatewayProcess, prov
     )
     wait_until(lambda: provider.open == 0, PATIENCE, "rest")
     assert len(own(provider, CHILD)) == 10
+
+
+def test_a_tree_has_the_sessions_that_were_started_in_it(
+    share_gateway: ShareGateway, provider: ScriptedProvider
+):
+    config = family(provider)
+    config["tools"] = {"sessions": {"visibility": "tree"}}
+    gateway = share_gateway(config)
+    ask(gateway, "apart")
+    provider.plays(
+        spawn(), calls("sessions_yield", {}), calls("sessions_list", {}, call_id="call_9"), says("ok")
+    )
+    provider.plays(spawn("deeper"), calls("sessions_yield", {}), says("deep"), says("done"), model=CHILD)
+    ask(gateway, "parent")
+    rows = last_result(provider)["sessions"]
+    own_row, *started = sorted(rows, key=lambda row: len(row["key"]))
+    assert own_row["key"] == "agent:main:parent"
+    assert len(started) == 2
+    assert {row["spawnedBy"] for row in started} <= {row["key"] for row in rows}
+    child = started[0]["key"]
+    provider.plays(calls("sessions_history", {"sessionKey": child}), says("ok"))
+    ask(gateway, "parent")
+    assert last_result(provider)["messages"]
+    provider.plays(calls("sessions_history", {"sessionKey": child}), says("ok"))
+    ask(gateway, "apart")
+    assert last_result(provider)["status"] == "error"
+
+
+def test_a_reset_session_gets_no_result_of_before(gateway: GatewayProcess, provider: ScriptedProvider):
+    go_on = threading.Event()
+    provider.plays(spawn(), says("Started."))
+    provider.plays([wait_for(go_on), *says("Four cranes.")], model=CHILD)
+    ask(gateway, "parent")
+    with operator(gateway) as client:
+        client.call("sessions.reset", {"key": "parent"})
+        go_on.set()
+        wait_until(lambda: not any(one.get("hasActiveRun") for one in children(client)), PATIENCE, "end")
+    wait_until(lambda: "no session any more" in gateway.log, PATIENCE, "word about it")
+    assert len(own(provider)) == 2

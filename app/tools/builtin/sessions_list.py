@@ -22,7 +22,7 @@ from app.tools.sessions.text import SafeTexts
 
 DEFAULT_ROWS, MAX_ROWS = 100, 200
 MAX_BYTES = 60 * 1024  # of the rows, as JSON: with what is around them less than 64 KiB
-MAX_LOOKED_AT = 1000  # sessions, if they have to be looked at one by one
+MAX_LOOKED_AT = 5000  # sessions
 MAX_MESSAGES = 20  # of each session
 PAGE = 200
 
@@ -91,9 +91,8 @@ class SessionsListTool:
         return as_json(answer, "titles and texts of conversations" if _has_texts(given) else None)
 
     def _matching(self, where: SessionFilter, given: SessionsList, main_key: str) -> Iterator[StoredSession]:
-        with_texts = given.include_derived_titles or given.include_last_message
         for offset in range(0, MAX_LOOKED_AT, PAGE):
-            page = self._store.index.sessions(PAGE, offset, where, with_texts=with_texts)
+            page = self._store.index.sessions(PAGE, offset, where)
             for session in page:
                 give_way()
                 if self._matches(session, given, main_key):
@@ -123,6 +122,8 @@ class SessionsListTool:
 
     def _row(self, session: StoredSession, given: SessionsList, main_key: str) -> dict[str, Any]:
         give_way()
+        if given.include_derived_titles or given.include_last_message:
+            session = self._store.index.describe(session.key) or session
         row = dump_session(session, self._host, main_key)
         for name, wanted in (
             ("derivedTitle", given.include_derived_titles),
@@ -137,7 +138,8 @@ class SessionsListTool:
                 session.key, min(given.message_limit, MAX_MESSAGES), max_size=MAX_BYTES
             )
             shown = (dump_message(one, self._texts, with_tools=False) for one in newest)
-            row["messages"] = [one for one in shown if one is not None]
+            newest_first = [one for one in shown if one is not None][::-1]
+            row["messages"] = those_that_fit(newest_first, MAX_BYTES // 2)[::-1]
         return row
 
 

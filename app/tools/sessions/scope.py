@@ -7,15 +7,16 @@ through here.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import replace
 
 from app.errors import GatewayError
 from app.sessions.base import SessionIndex
 from app.sessions.keys import agent_id_of, is_visible, space_of, stored_key
-from app.sessions.rows import SessionFilter, StoredSession
+from app.sessions.rows import SPAWNED_BY, SessionFilter, StoredSession
 from app.tools.base import RunContext, ToolError
 
-MAX_TREE = 200  # sessions
+MAX_TREE = 500  # sessions that agents have started: the newest
 CURRENT = frozenset({"current", "self", "this"})  # words for the run's own session
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -102,13 +103,14 @@ class SessionScope:
 
     def _tree(self) -> tuple[str, ...]:
         """The run's own session, and those that it has started, and those that these have started…"""
+        where = SessionFilter(space=space_of(self.own_key), is_spawned=True)
+        started: dict[str, list[str]] = defaultdict(list)
+        for one in self._index.sessions(MAX_TREE, where=where):
+            started[one.settings[SPAWNED_BY]].append(one.key)
         keys = [self.own_key]
         for key in keys:  # which grows
-            started = self._index.sessions(MAX_TREE, where=SessionFilter(spawned_by=key))
-            keys += [one.key for one in started if one.key not in keys]
-            if len(keys) >= MAX_TREE:
-                break
-        return tuple(keys[:MAX_TREE])
+            keys += [child for child in started.pop(key, ()) if child not in keys]
+        return tuple(keys)
 
 
 def hidden(text: str) -> ToolError:
