@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Select, bindparam, case, func, or_, select
+from sqlalchemy import JSON, ColumnElement, Connection, Select, bindparam, case, func, select
 
 from app.clock import now_ms
 from app.errors import InvalidRequest
 from app.ids import new_uuid
 from app.messages import Role
-from app.sessions.keys import space_name, space_of
-from app.sessions.rows import ANY, SPAWNED_BY, SessionFilter, StoredSession
-from app.sessions.statements import SPACE
+from app.sessions.filters import filtered
+from app.sessions.keys import space_of
+from app.sessions.rows import ANY, SessionFilter, StoredSession
 from app.storage.base import Database
 from app.storage.message_json import load_message
 from app.storage.tables import messages, runs, sessions
@@ -190,37 +190,6 @@ class SqlSessionIndex:
     def _read_sessions(self, statement: Select[Any]) -> list[StoredSession]:
         rows = self._database.read(lambda connection: connection.execute(statement).all())
         return [_session(row) for row in rows]
-
-
-def filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
-    """`statement` for those sessions alone that meet the conditions."""
-    for column, wanted in (
-        (sessions.c.key, where.key),
-        (sessions.c.session_id, where.session_id),
-        (sessions.c.agent_id, where.agent_id),
-        (sessions.c.label, where.label),
-    ):
-        if wanted is not None:
-            statement = statement.where(column == wanted)
-    if where.active_since is not None:
-        statement = statement.where(sessions.c.updated_at >= where.active_since)
-    if where.owner is not None:
-        statement = statement.where(SPACE.in_([space_name(where.owner)]))
-    if where.space is not None:
-        statement = statement.where(SPACE.in_([where.space]))
-    if where.spawned_by is not None:
-        statement = statement.where(sessions.c.settings[SPAWNED_BY].as_string() == where.spawned_by)
-    if where.is_spawned:
-        statement = statement.where(sessions.c.settings[SPAWNED_BY].as_string().is_not(None))
-    if where.keys is not None:
-        statement = statement.where(sessions.c.key.in_(where.keys))
-    if where.search:
-        columns = (sessions.c.key, sessions.c.label, sessions.c.session_id)
-        word = where.search.lower()
-        statement = statement.where(
-            or_(*(func.lower(column).contains(word, autoescape=True) for column in columns))
-        )
-    return statement
 
 
 def _session(row: Sequence[Any]) -> StoredSession:

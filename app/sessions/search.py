@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
-from app.sessions.index import filtered
+from app.sessions.filters import filtered
 from app.sessions.rows import FoundMessage, SessionFilter
 from app.storage.base import Database
 from app.storage.full_text import any_word, spread, unspread, words_of
