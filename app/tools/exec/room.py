@@ -48,7 +48,7 @@ class ExecRoom:
         argv = [shell, *(("--noprofile", "--norc") if shell.endswith("bash") else ()), "-c", request.command]
         if (program := self.sandbox.program(settings.sandbox)) is not None:
             view = sandbox_arguments(
-                run.settings(), run.agent, run.workspace.resolve(), request.workdir, Path.home()
+                run.settings(), run.agent, run.workspace.resolve(), request.workdir, find_home()
             )
             argv = [program, *view, *argv]
             environ["TMPDIR"] = "/tmp"  # noqa: S108 - which is the command's own there
@@ -63,6 +63,11 @@ class ExecRoom:
             with_input=with_input,
             title=title,
         )
+
+
+def find_home() -> Path:
+    """The home folder of the gateway's user; a folder that does not exist if it has none."""
+    return Path(os.path.expanduser("~")).absolute()
 
 
 def find_shell() -> str:

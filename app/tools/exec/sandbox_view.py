@@ -111,7 +111,10 @@ def _kept(workspace: Path) -> Iterator[Mount]:
 
 def _secret_paths(settings: Settings, home: Path) -> Iterator[Path]:
     yield settings.state_dir
-    yield from (agent.workspace for agent in settings.agents if agent.workspace is not None)
+    for workspace in (agent.workspace for agent in settings.agents if agent.workspace is not None):
+        # One that has the whole home or the system's programs in it cannot be taken away from the others.
+        if not any(path.is_relative_to(workspace.resolve()) for path in (home, Path("/usr"))):
+            yield workspace
     yield from settings.sources
     if settings.config_path is not None:
         yield settings.config_path

@@ -86,6 +86,15 @@ def test_a_workspace_inside_anothers_is_still_there(home: Path):
     assert str(home / "state/workspace") not in arguments  # its parent is hidden already
 
 
+def test_a_workspace_that_is_the_whole_home_is_not_taken_from_the_others(home: Path):
+    agents = [AgentSettings("all", workspace=path) for path in (home, Path("/"), Path("/usr"))]
+    mine = AgentSettings("main", default=True, workspace=home / "state/workspace")
+    settings = Settings(home / "state", agents=(mine, *agents))
+    arguments = sandbox_arguments(settings, mine, home / "state/workspace", home / "state/workspace", home)
+    targets = {arguments[place + 1] for place, word in enumerate(arguments) if word == "--tmpfs"}
+    assert targets == {"/dev/shm", str(home / "state"), str(home / ".ssh")}
+
+
 @pytest.fixture
 def check(tmp_path: Path) -> Iterator[Callable[..., SandboxCheck]]:
     commands = Commands(lambda: tmp_path / "state")
