@@ -1,6 +1,6 @@
 """Background commands: those that go on after the call that started them has answered.
 
-Each belongs to a scope: the session, or the run if it stores nothing. No other can see it.
+Each belongs to a scope, which is the session's key. No other can see it.
 """
 
 from __future__ import annotations
@@ -79,5 +79,5 @@ class BackgroundCommands:
 
 
 def scope_of(run: RunContext) -> str:
-    """Who may see the background commands that the run starts."""
-    return run.session_key if run.is_stored else run.run_id
+    """Who may see the background commands that the run starts: its session, or it alone if it has none."""
+    return run.session_key
