@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.support.approvals import (
 from tests.support.gateway import GatewayProcess
 from tests.support.operator import Operator, operator
 from tests.support.provider import PATIENCE, ScriptedProvider
+from tests.support.proxy_users import USER_HEADER, connected, proxy_config
 
 
 @pytest.fixture(scope="module")
@@ -363,5 +365,32 @@ def test_a_killed_gateway_leaves_nothing_to_approve(tmp_path: Path, provider: Sc
         assert decide(gateway, asked["id"], "allow-once").status == 410
         assert not (tmp_path / "work" / "no.txt").exists()
         assert len(provider.requests) == 1
+    finally:
+        gateway.stop()
+
+
+def test_people_behind_a_proxy_are_answered_by_an_operator(tmp_path: Path, provider: ScriptedProvider):
+    gateway = approving_gateway(tmp_path, provider.url)
+    config = json.loads(gateway.config_path.read_text())
+    behind = proxy_config(provider.url)
+    config["gateway"] = {**behind["gateway"], "port": gateway.port}
+    gateway.write_config(config)
+    gateway.start()
+    try:
+        plays(provider, "echo $((7*6))")
+        with connected(gateway, "ann") as ann, connected(gateway, "root") as root:
+            start_run(ann, "notes", "run-ann")
+            asked = root.until("exec.approval.requested")
+            assert asked["request"]["runId"] == "run-ann"
+            path = f"/v1/approvals/{asked['id']}"
+            for method, body in (("GET", None), ("POST", {"decision": "allow-once"})):
+                answer = gateway.request(method, path, body, {USER_HEADER: "ann"})
+                assert (answer.status, answer.error["code"]) == (403, "missing_scope")
+            assert ann.refusal("exec.approval.list")["details"]["code"] == "MISSING_SCOPE"
+            allowed = gateway.request("POST", path, {"decision": "allow-once"}, {USER_HEADER: "root"})
+            assert allowed.json["resolver"] == {"kind": "channel", "id": "root"}
+            ann.until("chat", runId="run-ann", state="final")
+            assert ann.events("exec.approval.requested") == []
+        assert result(provider) == "42"
     finally:
         gateway.stop()

@@ -19,6 +19,7 @@ from app.tools.approvals.arg_pattern import compiled
 
 MAX_ENTRIES = 1000  # of one agent's allowlist
 MAX_PATTERN = 1024  # characters
+MAX_BYTES = 1024 * 1024
 EVERY_AGENT = "*"
 
 AskFallback = Literal["deny", "allowlist", "full"]
@@ -127,6 +128,8 @@ def load_document(value: Any) -> ApprovalsDocument:
         document = msgspec.convert(value, ApprovalsDocument)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"invalid approvals document: {error}") from error
+    if len(msgspec.json.encode(document)) > MAX_BYTES:
+        raise InvalidRequest(f"The approvals document is larger than {MAX_BYTES} bytes.")
     for agent_id, agent in document.agents.items():
         if len(agent.allowlist) > MAX_ENTRIES:
             raise InvalidRequest(f"The allowlist of {agent_id!r} has more than {MAX_ENTRIES} entries.")

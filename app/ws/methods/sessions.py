@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.auth.grants import is_granted
+from app.auth.scopes import APPROVALS
 from app.clock import now_ms
 from app.errors import Forbidden, InvalidRequest
 from app.routing.resolve import Route
 from app.runs.request import RunRequest
 from app.sessions.rows import SessionFilter, StoredSession
+from app.tools.approvals.snapshot import snapshot
 from app.ws.call import Call, Handler
 from app.ws.methods.history import dump_page, load_page
 from app.ws.methods.session_changes import compact, create, delete, patch, reset
@@ -139,9 +142,18 @@ def subscribe_messages(call: Call) -> Any:
     call.peer.watch_session(key)
     answer: dict[str, Any] = {"subscribed": True, "key": key}
     if call.params.flag("includeApprovals"):
-        nothing = {"updatedAtMs": now_ms(), "approvals": [], "truncated": False}
-        answer["approvalReplay"] = {"sessionKey": key, **nothing}
+        waiting = {"updatedAtMs": now_ms(), "approvals": _waiting(call, key), "truncated": False}
+        answer["approvalReplay"] = {"sessionKey": key, **waiting}
     return answer
+
+
+def _waiting(call: Call, key: str) -> list[dict[str, Any]]:
+    """The session's calls that wait for approval, for those who may approve them."""
+    principal = call.peer.principal
+    if not is_granted(principal, APPROVALS):
+        return []
+    pending = call.gateway.approvals.pending(principal)
+    return [snapshot(one) for one in pending if one.request.session_key == key]
 
 
 def unsubscribe_messages(call: Call) -> Any:

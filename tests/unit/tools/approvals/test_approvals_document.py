@@ -72,6 +72,7 @@ def test_an_agents_own_words_come_before_those_of_all():
         {"agents": {"main": {"allowlist": [{"pattern": "x", "argPattern": "("}]}}},
         {"agents": {"main": {"allowlist": [{"pattern": "x", "argPattern": "x" * 1025}]}}},
         {"agents": {"main": {"allowlist": [{"pattern": "x"}] * 1001}}},
+        {"agents": {str(number): {"allowlist": [{"pattern": "x" * 900}] * 100} for number in range(20)}},
         [],
         None,
         "x",

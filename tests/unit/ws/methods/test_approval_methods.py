@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.auth.principal import Principal
-from app.auth.scopes import APPROVALS
+from app.auth.scopes import APPROVALS, READ
 from app.errors import InvalidRequest
 from app.sessions.keys import owned_key
 from app.tools.approvals.record import ApprovalRequest
@@ -180,6 +180,16 @@ def test_the_document(office: Office):
     assert "have changed" in office.refusal("exec.approvals.set", {"file": file, "baseHash": empty["hash"]})
     office.call("exec.approvals.set", {"file": {"version": 1}})
     assert office.call("exec.approvals.get")["file"]["agents"] == {}
+
+
+def test_who_subscribes_to_a_session_gets_what_waits_in_it(office: Office):
+    begin(office, sessionKey="other")
+    mine = begin(office, sessionKey="notes")
+    params = {"key": "notes", "includeApprovals": True}
+    replay = office.call("sessions.messages.subscribe", params)["approvalReplay"]
+    assert [one["id"] for one in replay["approvals"]] == [mine]
+    office.peer.principal = Principal("token", scopes=frozenset({READ}))
+    assert office.call("sessions.messages.subscribe", params)["approvalReplay"]["approvals"] == []
 
 
 def test_grants_newest_first(office: Office):
