@@ -136,10 +136,10 @@ def check_server(server: Any) -> None:
     if server.cfg.preload_app:
         refuse(ConfigError("its worker loads the application, so --preload must not be given."))
     _check_addresses(server.cfg.address)
-    _hide_memory()
+    hide_memory()
 
 
-def _hide_memory() -> None:
+def hide_memory() -> None:
     """Keep other processes of our user, the commands of agents among them, from reading our environment and
     memory in /proc, also in all processes that we fork (prctl(2), PR_SET_DUMPABLE). Root can read them still.
     """

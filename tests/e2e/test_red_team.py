@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -19,7 +21,7 @@ from typing import Any
 import pytest
 
 from tests.support.approvals import HEADERS, beside, decide, pending
-from tests.support.gateway import TOKEN, Answer, GatewayProcess, agent_config
+from tests.support.gateway import ROOT, TOKEN, Answer, GatewayProcess, agent_config, clean_environment
 from tests.support.mcp_peers import scripted
 from tests.support.provider import (
     PATIENCE,
@@ -494,3 +496,51 @@ def test_too_many_processes_are_ended(gateway: GatewayProcess, provider: Scripte
     assert "more than 512 processes" in result
     assert watch.worst < 20
     assert '"reason":"processes"' in gateway.log
+
+
+@needs_bubblewrap
+def test_the_gateway_s_own_folder_in_a_workspace_stays_in_its_place(
+    provider: ScriptedProvider,
+):
+    """Who could move it away could put another configuration in its place."""
+    with tempfile.TemporaryDirectory(prefix=".openclaw-test-", dir=Path.home()) as name:
+        home = Path(name).resolve() / "home"
+        (home / "conf" / "gateway").mkdir(parents=True)
+        tools = {"exec": {"mode": "full", "sandbox": "required"}}
+        gateway = GatewayProcess(
+            home / "conf" / "gateway", agent_config(provider.url, tools, workspace=str(home))
+        )
+        gateway.start()
+        before = gateway.config_path.read_bytes()
+        command = """
+            mv conf moved; mv conf/gateway conf/moved; rm -rf conf/gateway/openclaw.json
+            mkdir -p conf/gateway; echo '{}' > conf/gateway/openclaw.json; cat conf/gateway/openclaw.json; ls
+        """
+        try:
+            (said,) = attack(gateway, provider, "main", ("exec", {"command": command}))
+            assert gateway.config_path.read_bytes() == before
+            assert TOKEN not in said
+            assert sorted(one.name for one in home.iterdir()) == ["conf"]
+        finally:
+            assert gateway.stop() == 0, gateway.log
+
+
+def test_other_processes_of_its_user_cannot_look_into_the_gateway(tmp_path: Path):
+    """Asked of the process itself: root, as who tests may run, can look into all."""
+    program = """
+import ctypes, os
+from gevent import monkey
+monkey.patch_all()
+from app.runtime import hide_memory
+hide_memory()
+print("dumpable", ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), len(os.listdir("/proc/self/fd")) > 0)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=clean_environment(HOME=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert found.stdout == "dumpable 0 True\n", found.stderr

@@ -55,9 +55,14 @@ def sandbox_arguments(
 ) -> list[str]:
     """bubblewrap's arguments, to be followed by the command. `workspace` and `workdir` are without links."""
     with_network = agent.tools.exec.sandbox_network
-    mounts = [*_private(), *_hidden(settings, workspace, home), (workspace, _bind(workspace))]
-    if not agent.tools.fs.write_prompt_files:
-        mounts += _kept(workspace)
+    kept = [] if agent.tools.fs.write_prompt_files else _prompt_files(workspace)
+    mounts = [
+        *_private(),
+        *_hidden(settings, workspace, home),
+        (workspace, _bind(workspace)),
+        *_pinned(settings, workspace, home, kept),
+        *((file, ("--ro-bind", str(file), str(file))) for file in kept),
+    ]
     arguments = [*base_arguments(), *(("--share-net",) if with_network else ())]
     for _, mount in sorted(mounts, key=lambda one: len(one[0].parts)):  # what is deeper lies on top
         arguments += mount
@@ -102,11 +107,23 @@ def _hidden(settings: Settings, workspace: Path, home: Path) -> Iterator[Mount]:
             yield path, ("--ro-bind", "/dev/null", str(path))
 
 
-def _kept(workspace: Path) -> Iterator[Mount]:
-    """The files of the system prompt: only people change them."""
-    for path in (workspace / name for name in PROMPT_FILES):
-        if path.is_file() and not path.is_symlink():
-            yield path, ("--ro-bind", str(path), str(path))
+def _pinned(settings: Settings, workspace: Path, home: Path, kept: Sequence[Path]) -> Iterator[Mount]:
+    """The folders of the workspace around what is hidden or kept. As mounts they cannot be moved away, so
+    nothing else can be put in the place of the gateway's configuration.
+    """
+    inside = [path.resolve() for path in (*_secret_paths(settings, home), *kept)]
+    inside = [path for path in inside if path != workspace and path.is_relative_to(workspace)]
+    gone = [path for path in inside if path.is_dir()]
+    around = {folder for path in inside for folder in path.parents if folder.is_relative_to(workspace)}
+    for folder in around - {workspace}:
+        if folder.is_dir() and not any(folder.is_relative_to(hidden) for hidden in gone):
+            yield folder, _bind(folder)
+
+
+def _prompt_files(workspace: Path) -> list[Path]:
+    """The files of the system prompt that there are: only people change them."""
+    files = {(workspace / name).resolve() for name in PROMPT_FILES}
+    return [file for file in files if file.is_file() and file.is_relative_to(workspace)]
 
 
 def _secret_paths(settings: Settings, home: Path) -> Iterator[Path]:
@@ -125,5 +142,5 @@ def _secret_paths(settings: Settings, home: Path) -> Iterator[Path]:
     yield from map(Path, SYSTEM_FILES)
 
 
-def _bind(workspace: Path) -> Sequence[str]:
-    return ("--bind", str(workspace), str(workspace))
+def _bind(folder: Path) -> Sequence[str]:
+    return ("--bind", str(folder), str(folder))
