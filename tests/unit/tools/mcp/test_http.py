@@ -191,7 +191,7 @@ def hang_up(request: Request) -> None:
         (huge, "more than 12 MiB"),
         (slowly, "within 4 s"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_a_wrong_answer_is_an_error_and_the_next_call_works(tmp_path: Path, handle: Handle, says: str):
     wrong = True
