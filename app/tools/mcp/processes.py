@@ -9,6 +9,7 @@ mark in their environment, whatever group they have moved to:
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -34,9 +35,12 @@ class ServerProcesses:
         self.folder = state_dir / "mcp"  # where servers run that have no `cwd`
         self._records = state_dir / "mcp-processes"
         self._held: dict[str, int] = {}
+        self._closed = False
 
     def begin(self) -> str:
-        """The mark of a server that is about to be started. Raises OSError."""
+        """The mark of a server that is about to be started. Raises OSError, also after `close`."""
+        if self._closed:
+            raise InterruptedError(errno.EINTR, "the gateway is stopping")
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._records.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = uuid.uuid4().hex
@@ -45,16 +49,23 @@ class ServerProcesses:
         self._held[mark] = handle
         return mark
 
-    def started(self, mark: str, pid: int) -> None:
+    def started(self, mark: str, pid: int) -> bool:
+        """Note its process. False, and the process is killed, if all servers have been ended meanwhile."""
+        handle = self._held.get(mark)
+        if handle is None:
+            end_group(pid, signal.SIGKILL)
+            return False
         with suppress(OSError):
-            os.pwrite(self._held[mark], str(pid).encode(), 0)
+            os.pwrite(handle, str(pid).encode(), 0)
+        return True
 
     def ended(self, mark: str) -> None:
         """The server has ended: end what it has left, and forget it."""
         self._end([mark])
 
     def close(self) -> None:
-        """End what is left of all servers, also of those that are just being ended."""
+        """End what is left of all servers, also of those just being ended. None can begin any more."""
+        self._closed = True
         self._end(list(self._held))
 
     def _end(self, marks: Sequence[str]) -> None:

@@ -49,11 +49,14 @@ class StdioChannel:
         self._process: subprocess.Popen[bytes] | None = None
         self._peer: Peer | None = None
         self._garbage = 0
+        self._closed = False
         self._log_ended = threading.Event()
 
     def open(self, peer: Peer, seconds: float) -> None:  # noqa: ARG002 - starting a process does not wait
         """Start the process."""
         self._peer = peer
+        if self._closed:
+            raise ServerUnavailable("it was ended before it had started")
         environment, refused = server_environment(os.environ, self._settings.env)
         if refused:
             log_event(
@@ -69,7 +72,8 @@ class StdioChannel:
         except (OSError, ValueError) as error:
             self._processes.ended(self._mark)
             raise ServerUnavailable(self._why_not(error)) from None
-        self._processes.started(self._mark, process.pid)
+        if not self._processes.started(self._mark, process.pid):
+            raise ServerUnavailable("the gateway is stopping")
         for work, stream in (
             (self._write, process.stdin),
             (self._read, process.stdout),
@@ -118,6 +122,7 @@ class StdioChannel:
         """It is the same for all revisions."""
 
     def close(self) -> None:
+        self._closed = True
         process, self._process = self._process, None
         self._outgoing.put(None)
         if process is None:
