@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 MAX_KEPT = 200_000  # characters of the end
 MAX_HEAD = 10_000  # characters of the beginning
 
@@ -14,31 +12,34 @@ class OutputLog:
     def __init__(self, max_kept: int = MAX_KEPT, max_head: int = MAX_HEAD) -> None:
         self._max_kept, self._max_head = max_kept, max_head
         self._head = ""
-        self._pieces: deque[str] = deque()
-        self._kept = 0
+        self._pieces: list[str] = []
+        self._size = 0
         self.total = 0
 
     def add(self, text: str) -> None:
         if len(self._head) < self._max_head:
             self._head += text[: self._max_head - len(self._head)]
         self.total += len(text)
-        text = text[-self._max_kept :]
         self._pieces.append(text)
-        self._kept += len(text)
-        while self._kept - len(self._pieces[0]) >= self._max_kept:
-            self._kept -= len(self._pieces.popleft())
+        self._size += len(text)
+        if self._size > 2 * self._max_kept:
+            self._join()
 
     @property
     def kept(self) -> str:
         """All that is kept of the end."""
-        if len(self._pieces) > 1:
-            self._pieces = deque(["".join(self._pieces)])
+        if len(self._pieces) > 1 or self._size > self._max_kept:
+            self._join()
         return self._pieces[0] if self._pieces else ""
 
     @property
     def start(self) -> int:
         """How many characters have been dropped before `kept`."""
-        return self.total - self._kept
+        return self.total - len(self.kept)
+
+    def _join(self) -> None:
+        self._pieces = ["".join(self._pieces)[-self._max_kept :]]
+        self._size = len(self._pieces[0])
 
     def tail(self, size: int) -> str:
         """The last `size` characters."""

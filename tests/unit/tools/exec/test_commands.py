@@ -219,3 +219,42 @@ PROGRAM = """
     print(f"{sum(ended)} commands, {len(servers)} server")
     commands.close()
 """
+
+
+def test_floods_do_not_keep_the_event_loop():
+    """In CPU time, so that a busy machine does not count."""
+    slowest, sizes = patched(FLOODS).split(" ", 1)
+    assert float(slowest) < 0.02
+    assert sizes == "16 of 16 bounded\n"
+
+
+FLOODS = """
+    import os, tempfile, greenlet
+    from pathlib import Path
+    from app.tools.exec.command import CommandLine
+    from app.tools.exec.commands import Commands
+
+    folder, ended, slices, since = Path(tempfile.mkdtemp()), [], [0.0], [0.0]
+    commands = Commands(lambda: folder)
+
+    def work(number):
+        floods = ("yes", "head -c 3000000 /dev/zero | tr '\\\\0' x", "seq 1 1000000")
+        argv = ["/bin/sh", "-c", floods[number % 3]]
+        command = commands.start(CommandLine(argv=argv, shown="", workdir=folder, env={}, seconds=2))
+        command.wait(lambda: False, 50)
+        ended.append(len(command.output.kept) <= 200_000 and len(command.output.text(30_000)) < 31_000)
+
+    def trace(*_):
+        now = time.thread_time()
+        slices.append(now - since[0])
+        since[0] = now
+
+    work(2)  # starts the process that starts the others
+    ended.clear()
+    since[0] = time.thread_time()
+    greenlet.settrace(trace)
+    gevent.joinall([gevent.spawn(work, number) for number in range(16)])
+    greenlet.settrace(None)
+    print(max(slices), f"{sum(ended)} of {len(ended)} bounded")
+    commands.close()
+"""
