@@ -79,7 +79,7 @@ def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:
     if slots.ticket is not None:
         slots.ticket.wait(run.cancel)
     limit = run.agent.max_concurrent
-    if not limit:
+    if not limit or run.request.spawn_depth:  # who has asked for it may be waiting, and hold the last slot
         return None
     ticket = slots.agents.join(run.agent.id, limit)
     ticket.wait(run.cancel)  # which leaves the lane if it raises

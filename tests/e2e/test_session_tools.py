@@ -9,7 +9,7 @@ import pytest
 from app.sessions.keys import space_name
 from tests.e2e.conftest import ShareGateway
 from tests.support.agent_turns import calls, parsed, result
-from tests.support.gateway import GatewayProcess, agent_config
+from tests.support.gateway import TOKEN, GatewayProcess, agent_config
 from tests.support.operator import operator
 from tests.support.provider import ScriptedProvider, says
 from tests.support.proxy_users import USER_HEADER
@@ -235,3 +235,27 @@ def test_sub_agents_are_listed_over_websocket_by_who_started_them(
 ):
     with operator(gateway) as client:
         assert client.call("sessions.list", {"spawnedBy": "agent:main:asking"})["sessions"] == []
+
+
+def test_they_can_be_invoked_without_a_model(share_gateway: ShareGateway, provider: ScriptedProvider):
+    config = agent_config(provider.url)
+    config["gateway"]["tools"] = {"allow": ["sessions_spawn", "sessions_send"]}
+    gateway = share_gateway(config)
+    ask(gateway, "notes", "About cranes")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    def invoke(tool: str, **arguments: Any) -> Any:
+        body = {"tool": tool, "args": arguments, "sessionKey": "main"}
+        return gateway.request("POST", "/tools/invoke", body, headers)
+
+    listed = invoke("sessions_list")
+    assert (listed.status, listed.json["ok"]) == (200, True)
+    assert [one["key"] for one in listed.json["result"]["details"]["sessions"]] == ["agent:main:notes"]
+    assert "About cranes" in invoke("sessions_history", sessionKey="notes").body.decode()
+    assert "cranes" in invoke("sessions_search", query="crane").body.decode()
+    assert "Model: test/test" in invoke("session_status").body.decode()
+    refused = invoke("sessions_spawn", task="x")
+    assert refused.status == 400
+    assert "by an agent's run" in refused.body.decode()
+    sent = invoke("sessions_send", sessionKey="notes", message="And?")
+    assert "And?" in sent.json["result"]["details"]["reply"]

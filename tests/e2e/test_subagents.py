@@ -358,3 +358,15 @@ def test_a_reset_session_gets_no_result_of_before(gateway: GatewayProcess, provi
         wait_until(lambda: not any(one.get("hasActiveRun") for one in children(client)), PATIENCE, "end")
     wait_until(lambda: "no session any more" in gateway.log, PATIENCE, "word about it")
     assert len(own(provider)) == 2
+
+
+def test_a_child_does_not_wait_for_the_slot_of_its_parent(
+    share_gateway: ShareGateway, provider: ScriptedProvider
+):
+    config = family(provider)
+    config["agents"]["list"][0]["maxConcurrent"] = 1
+    gateway = share_gateway(config)
+    provider.plays(spawn(), calls("sessions_yield", {}), says("ok"))
+    provider.plays(says("done"), model=CHILD)
+    ask(gateway)
+    assert last_result(provider)["results"][0]["status"] == "done"

@@ -178,7 +178,10 @@ class AgentDefaultsSchema(Section):
     )
     timeout_seconds = Float("The longest that a run may take.", low=0.001, high=86400)
     max_turns = Integer("Model calls one run may make before it is stopped.", low=1, high=1000)
-    max_concurrent = Integer("The most runs of this agent at the same time; not limited if not set.", low=1)
+    max_concurrent = Integer(
+        "The most runs of this agent at the same time, besides those that agents start; not set: no limit.",
+        low=1,
+    )
 
 
 class AgentSchema(AgentDefaultsSchema):

@@ -77,7 +77,7 @@ class SessionStatusTool:
         lines = [
             f"OpenClaw Gateway {VERSION}",
             f"Time: {now:%A, %Y-%m-%d %H:%M:%S} ({run.agent.user_timezone or now.tzname()}, UTC{now:%z})",
-            f"Session: {key}{'' if run.is_stored or key != run.session_key else ' (not stored)'}",
+            f"Session: {key}{' (not stored)' if session is None else ''}",
             f"Agent: {agent_id}",
             f"Model: {model}",
             f"State: {'at work' if self._host.is_active(key) else 'idle'}",
