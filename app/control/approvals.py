@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from app.auth.principal import Principal
 from app.config.settings import Settings
-from app.config.shown.redact import secrets_of
+from app.config.shown.redact import SecretsOf
 from app.errors import InvalidRequest, NotFound, UnsupportedValue
 from app.logs.lines import log_event
 from app.sessions.keys import is_visible
@@ -32,6 +32,7 @@ class Approvals:
     ) -> None:
         self._settings = settings
         self._document = document
+        self._secrets_of = SecretsOf()
         self.service = service
 
     def pending(self, principal: Principal, kind: Kind | None = None) -> Sequence[Approval]:
@@ -83,7 +84,7 @@ class Approvals:
 
     def secrets(self) -> set[str]:
         """What must not be shown of a command."""
-        return secrets_of(self._settings())
+        return self._secrets_of(self._settings())
 
     @property
     def timeout_seconds(self) -> float:

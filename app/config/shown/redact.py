@@ -23,6 +23,19 @@ def secrets_of(settings: Settings) -> set[str]:
     return set(secret_values(_tree(settings)))
 
 
+class SecretsOf:
+    """`secrets_of`, worked out once for each settings: it takes milliseconds."""
+
+    def __init__(self) -> None:
+        self._settings: Settings | None = None
+        self._secrets: set[str] = set()
+
+    def __call__(self, settings: Settings) -> set[str]:
+        if settings is not self._settings:
+            self._secrets, self._settings = secrets_of(settings), settings
+        return self._secrets
+
+
 def _tree(settings: Settings) -> dict[str, Any]:
     """The settings under the file's names and in its units, secrets included."""
     held = {field.name: getattr(settings, field.name) for field in fields(settings)}

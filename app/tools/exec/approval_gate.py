@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from app.clock import now_ms
-from app.config.shown.redact import secrets_of
+from app.config.shown.redact import SecretsOf
 from app.config.tool_settings import ExecSettings
 from app.logs.lines import log_event
 from app.tools.approvals.ask import ask
@@ -45,6 +45,7 @@ class ApprovalGate:
     def __init__(self, approvals: ApprovalService, documents: DocumentStore) -> None:
         self._approvals = approvals
         self._documents = documents
+        self._secrets_of = SecretsOf()
 
     def permit(self, call: Invocation, request: ExecRequest) -> None:
         """See `ExecGate`. Raises, besides, what `ask` raises."""
@@ -94,7 +95,7 @@ class ApprovalGate:
             call,
             request,
             analysis,
-            secrets_of(call.run.settings()),
+            self._secrets_of(call.run.settings()),
             can_be_remembered=not (is_own or is_open)
             and decide(judged.rules, request.ask, True) is Verdict.ALLOW,
         )

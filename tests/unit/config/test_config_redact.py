@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from app.config.loader import load_settings
 from app.config.schema.fields import REDACTED
-from app.config.shown.redact import redact
+from app.config.settings import Settings
+from app.config.shown.redact import SecretsOf, redact
 from app.config.shown.secrets import redact_url
 
 if TYPE_CHECKING:
@@ -88,3 +91,18 @@ def test_what_is_shown_is_a_configuration_that_means_the_same(operator: Operator
     second = operator.load(json.dumps(redact(first)))
     for part in ("gateway", "agents", "providers", "session", "storage_url", "logging", "tools"):
         assert getattr(second, part) == getattr(first, part), part
+
+
+def test_the_secrets_are_worked_out_once_for_each_settings(tmp_path: Path):
+    known = SecretsOf()
+    first = with_token(tmp_path, "a-first-token-0123456789")
+    assert known(first) == {"a-first-token-0123456789"}
+    assert known(first) is known(first)
+    assert known(with_token(tmp_path, "a-second-token-0123456789")) == {"a-second-token-0123456789"}
+
+
+def with_token(folder: Path, token: str) -> Settings:
+    (folder / "openclaw.json").write_text(
+        json.dumps({"gateway": {"auth": {"mode": "token", "token": token}}})
+    )
+    return load_settings({"HOME": str(folder), "OPENCLAW_CONFIG_PATH": str(folder / "openclaw.json")}, folder)
