@@ -28,6 +28,14 @@ def load_json(text: str | bytes) -> Any:
     return orjson.loads(text)
 
 
+def canonical(text: str) -> bytes:
+    """The same bytes for the same JSON value, in whatever form it is written; the text, if it is no such."""
+    try:
+        return orjson.dumps(load_json(text), option=orjson.OPT_SORT_KEYS)
+    except (ValueError, orjson.JSONEncodeError):  # no JSON; too many values; nested too deeply to be written
+        return text.encode("utf-8", "surrogatepass")
+
+
 def check_values(text: str | bytes, limit: int = MAX_VALUES) -> None:
     """Raise TooManyValues if a JSON text has more than `limit` values.
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
-import orjson
-
+from app.json_values import canonical
 from app.messages import ToolCall
 
 WARN = 10
@@ -90,8 +89,4 @@ class LoopDetector:
 
 def _key(call: ToolCall) -> Hashable:
     """The same for the same call, in whatever form its arguments are written."""
-    try:
-        arguments = orjson.dumps(orjson.loads(call.arguments or "{}"), option=orjson.OPT_SORT_KEYS)
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):  # no JSON, or nested too deeply
-        arguments = call.arguments.encode("utf-8", "replace")
-    return call.name, hash(arguments)
+    return call.name, hash(canonical(call.arguments or "{}"))

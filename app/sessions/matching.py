@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 
-import orjson
-
-from app.json_values import load_json
-from app.messages import Message, ToolCall
+from app.json_values import canonical
+from app.messages import Message
 
 UNKNOWN = -1  # a message of the request that is not stored
 
@@ -133,16 +131,11 @@ def _fallbacks(row: Sequence[int]) -> list[int]:
 
 
 def _key(message: Message, *, call_ids: bool = True) -> Hashable:
-    calls = tuple((call.name, _arguments(call), call.id if call_ids else "") for call in message.tool_calls)
+    calls = tuple(
+        (call.name, canonical(call.arguments), call.id if call_ids else "") for call in message.tool_calls
+    )
     return message.role, _plain_text(message), message.images, calls, message.tool_call_id
 
 
 def _plain_text(message: Message) -> str:
     return (message.text or message.refusal or "").replace("\r\n", "\n").strip()
-
-
-def _arguments(call: ToolCall) -> bytes:
-    try:
-        return orjson.dumps(load_json(call.arguments), option=orjson.OPT_SORT_KEYS)
-    except ValueError:
-        return call.arguments.encode()

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 import orjson
 
+from app.json_values import load_json
+
 
 class Parameters(msgspec.Struct, rename="camel", kw_only=True):
     """The base class of all parameters. Names are camelCase for models; unknown keys are ignored."""
@@ -28,10 +30,10 @@ def parse_arguments(text: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        value = orjson.loads(text)
+        value = load_json(text)
         if isinstance(value, str):  # encoded twice
-            value = orjson.loads(value)
-    except orjson.JSONDecodeError as error:
+            value = load_json(value)
+    except ValueError as error:
         raise InvalidArguments(f"the arguments are not valid JSON ({error})") from None
     if value is None:
         return {}

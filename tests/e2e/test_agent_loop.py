@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.test_tool_sessions import APP, calls, roles
+from tests.e2e.test_tool_sessions import APP, LOOKUP, calls, roles
 from tests.support.gateway import TOKEN, GatewayProcess, agent_config
 from tests.support.operator import operator
-from tests.support.provider import respond, says, wait_for, wait_until
+from tests.support.provider import done, finish, respond, says, tool_call, usage, wait_for, wait_until
 from tests.support.strict_provider import StrictProvider
 
 HI = {"role": "user", "content": "Do it"}
@@ -129,6 +129,26 @@ def test_results_are_capped(gateway: GatewayProcess, provider: StrictProvider) -
     (result,) = results(provider)
     assert len(result) < 61_000
     assert "more characters were left out" in result
+
+
+ODD = ('{"a":' * 500 + "1" + "}" * 500, "[" * 500 + "]" * 500, '"' * 7, "[1" * 90_000)
+
+
+@pytest.mark.parametrize("arguments", ODD, ids=["deep object", "deep list", "quotes", "broken"])
+def test_odd_arguments_do_no_harm(gateway: GatewayProcess, provider: StrictProvider, arguments: str) -> None:
+    turn = [tool_call(0, "c1", "say", arguments), finish("tool_calls"), usage(1, 1), done()]
+    provider.plays(turn, turn, says("Odd."), says("Still."))
+    user = f"odd {len(arguments)}"
+    assert gateway.ask("Go", user=user).text == "Odd."
+    view = [{"role": "user", "content": "Go"}, {"role": "assistant", "content": "Odd."}]
+    ask = {"model": "openclaw", "user": user, "tools": [LOOKUP]}
+    assert gateway.chat({**ask, "messages": [*view, HI]}).text == "Still."
+    assert roles(provider.requests[-1]["messages"]) == "UCTCTAU"
+    call = {"id": "c9", "type": "function", "function": {"name": "lookup", "arguments": arguments}}
+    result = {"role": "tool", "tool_call_id": "c9", "content": "1"}
+    view += [{"role": "assistant", "tool_calls": [call]}, result]
+    assert gateway.chat({**ask, "messages": view}).status == 200
+    assert gateway.chat({**ask, "messages": [*view, {"role": "assistant", "content": "1"}, HI]}).status == 200
 
 
 def test_a_turn_makes_a_bounded_number_of_calls(gateway: GatewayProcess, provider: StrictProvider) -> None:
