@@ -13,6 +13,9 @@ import orjson
 
 MAX_VALUES = 100_000  # of a request: ten thousand messages with several parts each have fewer
 
+MAX_CERTAIN_DEPTH = 200  # levels of nesting that can certainly be written
+LEVELS_AROUND = 16  # of the messages that a value may become a part of
+
 _SEPARATORS = (b",", b"[", b"{")  # one of them comes before nearly every value
 # `*+` does not backtrack. A parser sees the same strings, as far as the text is JSON.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -22,17 +25,36 @@ class TooManyValues(ValueError):
     """A JSON text has more values than it may have."""
 
 
+class TooDeep(ValueError):
+    """A JSON text is nested so deeply that its value could be read, and never be written again."""
+
+
 def load_json(text: str | bytes) -> Any:
-    """The value. Raises ValueError: no JSON, or TooManyValues."""
+    """The value, which can be written again. Raises ValueError: no JSON, TooManyValues, or TooDeep."""
     check_values(text)
-    return orjson.loads(text)
+    value = orjson.loads(text)
+    opening = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, opening)) > MAX_CERTAIN_DEPTH and not can_be_written(value):  # type: ignore[arg-type]
+        raise TooDeep("nested too deeply")
+    return value
+
+
+def can_be_written(value: Any) -> bool:
+    """Whether the value can be a part of a message: neither nested too deeply nor anything but JSON."""
+    for _ in range(LEVELS_AROUND):
+        value = [value]
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return False
+    return True
 
 
 def canonical(text: str) -> bytes:
     """The same bytes for the same JSON value, in whatever form it is written; the text, if it is no such."""
     try:
         return orjson.dumps(load_json(text), option=orjson.OPT_SORT_KEYS)
-    except (ValueError, orjson.JSONEncodeError):  # no JSON; too many values; nested too deeply to be written
+    except ValueError:
         return text.encode("utf-8", "surrogatepass")
 
 

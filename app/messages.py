@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple, overload
 import msgspec
 import orjson
 
+from app.json_values import MAX_CERTAIN_DEPTH, can_be_written
+
 _role = attrgetter("role")
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -39,9 +41,12 @@ Content = str | tuple[TextPart | ImagePart, ...]
 def json_size(value: object) -> int | None:
     """How many bytes the value takes as JSON; None if it cannot be JSON (too deep, too large a number)."""
     try:
-        return len(orjson.dumps(value))
+        written = orjson.dumps(value)
     except orjson.JSONEncodeError:
         return None
+    if written.count(b"[") + written.count(b"{") > MAX_CERTAIN_DEPTH and not can_be_written(value):
+        return None
+    return len(written)
 
 
 class Extra(msgspec.Struct, frozen=True):

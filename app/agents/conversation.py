@@ -144,11 +144,7 @@ def _with_json_arguments(call: ToolCall) -> ToolCall:
     if isinstance(arguments, dict):
         return call
     as_object = {} if arguments is None else {"arguments": arguments}
-    try:
-        written = orjson.dumps(as_object)
-    except orjson.JSONEncodeError:  # nested too deeply
-        written = orjson.dumps({"arguments": call.arguments})
-    return msgspec.structs.replace(call, arguments=written.decode())
+    return msgspec.structs.replace(call, arguments=orjson.dumps(as_object).decode())
 
 
 def _joined(messages: Sequence[Message]) -> Iterator[Message]:

@@ -149,6 +149,17 @@ def test_odd_arguments_do_no_harm(gateway: GatewayProcess, provider: StrictProvi
     view += [{"role": "assistant", "tool_calls": [call]}, result]
     assert gateway.chat({**ask, "messages": view}).status == 200
     assert gateway.chat({**ask, "messages": [*view, {"role": "assistant", "content": "1"}, HI]}).status == 200
+    with operator(gateway, caps=["tool-events"]) as client:
+        provider.plays(turn, says("Seen."))
+        client.call("chat.send", {"sessionKey": user, "message": "Go", "idempotencyKey": user})
+        client.until("chat", state="final")
+        shown = client.call("chat.history", {"sessionKey": user})["messages"]
+    assert [one["role"] for one in shown] == ["user", "assistant", "toolResult", "assistant"]
+    provider.plays(turn, says("Told."))
+    told = gateway.chat({**ask, "messages": [HI], "stream": True}, x_openclaw_events="tools")
+    assert b"Told." in told.body
+    provider.plays(turn, says("Told."))
+    assert gateway.chat({**ask, "messages": [HI]}, x_openclaw_events="tools").text == "Told."
 
 
 def test_a_turn_makes_a_bounded_number_of_calls(gateway: GatewayProcess, provider: StrictProvider) -> None:

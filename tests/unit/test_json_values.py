@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.json_values import MAX_VALUES, TooManyValues, check_values, load_json
+from app.json_values import MAX_VALUES, TooDeep, TooManyValues, canonical, check_values, load_json
+from app.messages import json_size
 
 MANY = MAX_VALUES + 1
 
@@ -64,3 +66,37 @@ def test_the_count_is_that_of_the_separators_outside_texts(value: Any):
         padded = text + " " * count  # a text with fewer bytes than that is not looked at
         with pytest.raises(TooManyValues):
             check_values(padded, count - 1)
+
+
+@pytest.mark.parametrize("depth", [1, 100, 220, 238, 239, 250, 254, 255, 300, 1000, 1024, 1025, 5000])
+@pytest.mark.parametrize("around", [0, 5, 15])
+def test_what_is_read_can_be_written_again_as_a_part_of_something(depth: int, around: int):
+    text = "[" * depth + "]" * depth
+    try:
+        value = load_json(text)
+    except ValueError:
+        assert depth > 200
+        return
+    assert json_size(value) == len(text)
+    for _ in range(around):
+        value = {"part": value}
+    assert orjson.dumps(value)
+
+
+def test_brackets_in_texts_are_not_depth():
+    assert load_json(orjson.dumps(["[{" * 1000])) == ["[{" * 1000]
+    with pytest.raises(TooDeep):
+        load_json('{"a":' * 300 + "1" + "}" * 300)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ('{"a": 1, "b": [2]}', '{"b":[2],"a":1}'),
+        ("[1" * 300, "[1" * 300),
+        ("[" * 300 + "]" * 300, "[" * 300 + "]" * 300),
+        ("\ud800", "\ud800"),
+    ],
+)
+def test_the_same_value_is_the_same_in_every_form(one: str, other: str):
+    assert canonical(one) == canonical(other)
