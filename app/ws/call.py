@@ -34,6 +34,7 @@ class Peer(Protocol):
     protocol: int
     connected_at: float
     watched: set[str]
+    follows_sessions: bool  # whether it is told which sessions change
 
     def watch_session(self, key: str, written: str | None = None) -> None:
         """Send this connection the events of that session's runs from now on.

@@ -72,6 +72,7 @@ class Connection:
         self.protocol = 0
         self.connected_at = time.time()
         self.watched: set[str] = set()
+        self.follows_sessions = False
         self._written: dict[str, str] = {}
         self._websocket = websocket
         self._socket = socket

@@ -101,6 +101,15 @@ class Connections:
             and (one.principal.owner is None or space_name(one.principal.owner) == space)
         ]
 
+    def followers(self, session_key: str) -> Sequence[Listener]:
+        """The connections that are told of changes of a session: those that asked and may read it."""
+        space = space_of(session_key)
+        return [
+            one
+            for one, own_space in self._readers.values()
+            if one.follows_sessions and own_space in (None, space)
+        ]
+
     def announce_stop(self) -> None:
         """Send `shutdown` to every connection. Runs go on to their end."""
         frame = EventFrame("shutdown", {"reason": "gateway stopping", "restartExpectedMs": None})

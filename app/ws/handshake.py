@@ -227,5 +227,5 @@ CAPABILITIES = ("published-model-catalog",)
 EVENTS = (
     *("connect.challenge", "agent", "chat", "tick", "shutdown", "exec.approval.requested"),
     *("exec.approval.resolved", "plugin.approval.requested", "plugin.approval.resolved"),
-    *("question.requested", "question.resolved"),
+    *("question.requested", "question.resolved", "sessions.changed"),
 )

@@ -27,6 +27,7 @@ from app.ws.dispatcher import Dispatcher
 from app.ws.feed import Feed
 from app.ws.methods.table import build_table
 from app.ws.question_feed import QuestionFeed
+from app.ws.session_feed import SessionFeed
 from app.ws.unauthenticated import (
     MAX_UNAUTHENTICATED_BYTES,
     MAX_UNAUTHENTICATED_PAYLOAD,
@@ -47,6 +48,7 @@ class ProtocolServer:
         feed = Feed(self.connections, gateway.runs)
         ApprovalFeed(self.connections, gateway.tools.approvals)
         QuestionFeed(self.connections, gateway.tools.questions)
+        SessionFeed(self.connections, gateway, feed)
         gateway.on_stopping.append(self.connections.announce_stop)
         gateway.on_drained.append(self._end)
         gateway.on_settings.append(self._check_credentials)

@@ -376,3 +376,24 @@ def test_many_connections_get_events_of_their_own_runs_only(
         for client in clients:
             client.socket.drop()
     wait_until(lambda: gateway.request("GET", "/ready").status == 200, 30, "readiness")
+
+
+def test_those_who_subscribe_to_sessions_are_told_which_work(
+    gateway: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    provider.plays([text("a"), pause(0.5), *says("b")])
+    with operator(gateway) as follower, operator(gateway) as other:
+        follower.call("sessions.subscribe", {})
+        run = {"sessionKey": "told", "message": "hi", "idempotencyKey": key()}
+        other.call("chat.send", run)
+        begun = follower.until("sessions.changed", sessionKey="agent:main:told")
+        assert (begun["reason"], begun["session"]["hasActiveRun"]) == ("run", True)
+        ended = follower.until("sessions.changed", sessionKey="agent:main:told")
+        assert ended["session"]["hasActiveRun"] is False
+        assert ended["session"]["key"] == "agent:main:told"
+        follower.call("sessions.unsubscribe", {})
+        other.call("chat.send", {**run, "idempotencyKey": key()})
+        other.until("chat", state="final")
+        follower.call("health")
+        assert len(follower.events("sessions.changed")) == 2
+        assert other.events("sessions.changed") == []

@@ -127,12 +127,14 @@ def get(call: Call) -> Any:
 
 
 def subscribe(call: Call) -> Any:
-    """Changes nothing: which events a connection gets does not depend on it. Params ask for the list."""
+    """Tell this connection from now on which sessions change. Params ask for the list."""
+    call.peer.follows_sessions = True
     return {"subscribed": True, **({"list": list_sessions(call)} if call.params.given else {})}
 
 
-def unsubscribe(_: Call) -> Any:
-    """The counterpart of `subscribe`; changes nothing either."""
+def unsubscribe(call: Call) -> Any:
+    """The end of `subscribe`."""
+    call.peer.follows_sessions = False
     return {"subscribed": False}
 
 

@@ -27,6 +27,7 @@ class FakeConnection:
     """A connection of an operator. While `is_slow`, it takes no droppable events."""
 
     role = "operator"
+    follows_sessions = False
     protocol = 4
     client = Client("cli", "cli", "1", "test")
 

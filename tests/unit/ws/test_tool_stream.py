@@ -153,6 +153,7 @@ def test_the_phases_of_a_run():
 
 class FakeConnection:
     role = "operator"
+    follows_sessions = False
     principal = LOCAL_OPERATOR
 
     def __init__(self, name: str, protocol: int, *caps: str) -> None:

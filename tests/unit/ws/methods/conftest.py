@@ -84,6 +84,7 @@ class FakePeer:
     protocol: int = 4
     connected_at: float = field(default_factory=time.time)
     watched: set[str] = field(default_factory=set)
+    follows_sessions: bool = False
     events: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     def watch_session(self, key: str) -> None:

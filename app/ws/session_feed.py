@@ -1,0 +1,52 @@
+"""Tells the connections that asked for it which sessions have begun or ended to work
+(docs/websocket.md#events).
+"""
+
+from __future__ import annotations
+
+from app.clock import now_ms
+from app.concurrency.background import call_later
+from app.events.log import EventLog
+from app.gateway import Gateway
+from app.ws.connections import Connections
+from app.ws.feed import Feed
+from app.ws.frames import EventFrame
+from app.ws.methods.session_rows import dump_session
+
+TOGETHER_SECONDS = 0.1  # what changes in a session within that time is one event
+
+
+class SessionFeed:
+    """`sessions.changed`, for those who have called `sessions.subscribe`."""
+
+    def __init__(self, connections: Connections, gateway: Gateway, feed: Feed) -> None:
+        self._connections = connections
+        self._gateway = gateway
+        self._feed = feed
+        self._changed: set[str] = set()  # keys of sessions that are to be told of
+        gateway.runs.bus.subscribe(self._run_published)
+
+    def _run_published(self, run_id: str, _: EventLog) -> None:
+        run = self._gateway.runs.get(run_id) if len(self._connections) else None
+        if run is None or run.request.route.stateless or not self._connections.followers(run.session_key):
+            return
+        key = run.session_key
+        self._tell_soon(key)
+        self._feed.when_sent(run_id, lambda: self._tell_soon(key))
+
+    def _tell_soon(self, key: str) -> None:
+        if key not in self._changed:
+            self._changed.add(key)
+            call_later(TOGETHER_SECONDS, lambda: self._tell(key))
+
+    def _tell(self, key: str) -> None:
+        self._changed.discard(key)
+        followers = self._connections.followers(key)
+        session = self._gateway.store.index.describe(key) if followers else None
+        if session is None:
+            return
+        row = dump_session(session, self._gateway)
+        about = {"sessionKey": key, "agentId": session.agent_id, "reason": "run", "ts": now_ms()}
+        frame = EventFrame("sessions.changed", {**about, "session": row})
+        for connection in followers:
+            connection.notify(frame)
