@@ -66,7 +66,6 @@ def test_what_is_not_there_or_not_allowed(gateway: GatewayProcess, name: str):
         ({"tool": "read", "args": []}, "`args` must be an object"),
         ({"tool": "read", "args": {}}, "path"),
         ({"tool": "read", "args": {"path": "none"}}, "File not found"),
-        ({"tool": "read", "args": {"path": "/etc/passwd"}}, "outside of the workspace"),
         ({"tool": "read", "args": {"path": "plan.txt"}, "agentId": "ghost"}, "unknown agent"),
         ({"tool": "read", "args": {"path": "plan.txt"}, "sessionKey": "agent:ghost:x"}, "unknown agent"),
         (b"{", "not valid JSON"),
@@ -76,6 +75,12 @@ def test_mistakes(gateway: GatewayProcess, body: Any, message: str):
     answer = invoke(gateway, body)
     assert (answer.status, answer.json["ok"]) == (400, False)
     assert message in answer.error["message"]
+
+
+def test_what_a_bound_forbids(gateway: GatewayProcess):
+    answer = invoke(gateway, {"tool": "read", "args": {"path": "/etc/passwd"}})
+    assert (answer.status, answer.error["type"]) == (403, "tool_call_blocked")
+    assert "outside of the workspace" in answer.error["message"]
 
 
 def test_a_secret_is_needed(gateway: GatewayProcess):

@@ -16,7 +16,7 @@ from app.tools.approvals.base import DocumentStore
 from app.tools.approvals.document import EMPTY, AllowlistEntry, ApprovalsDocument
 from app.tools.approvals.record import MAX_COMMAND, Approval, ApprovalRequest
 from app.tools.approvals.service import ApprovalService
-from app.tools.base import Invocation, ToolError
+from app.tools.base import Invocation, ToolBlocked
 from app.tools.exec.describe import describe, digest_of, is_inside, runs_its_input, runs_own_script
 from app.tools.exec.gate import ExecRequest
 from app.tools.exec.permission import Analysis, Rules, Verdict, analyse, decide, strictest
@@ -138,7 +138,7 @@ class ApprovalGate:
         )
         self._documents.update(lambda document: document.with_entry(asked.agent_id, entry))
 
-    def _denied(self, call: Invocation, request: ExecRequest, why: str) -> ToolError:
+    def _denied(self, call: Invocation, request: ExecRequest, why: str) -> ToolBlocked:
         log_event(
             logger,
             logging.INFO,
@@ -148,7 +148,7 @@ class ApprovalGate:
             command=request.command,
             why=why.partition(":")[2].strip()[:200],
         )
-        return ToolError(why)
+        return ToolBlocked(why)
 
 
 def _why_denied(judged: _Judged) -> str:

@@ -26,5 +26,5 @@ class ExecGate(Protocol):
     def permit(self, call: Invocation, request: ExecRequest) -> None:
         """Return when the command may run, which may take as long as somebody takes to approve it.
 
-        Raises ToolError, with what the model should know, if it may not.
+        Raises ToolBlocked, with what the model should know, if it may not.
         """
