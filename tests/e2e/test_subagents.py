@@ -370,3 +370,18 @@ def test_a_child_does_not_wait_for_the_slot_of_its_parent(
     provider.plays(says("done"), model=CHILD)
     ask(gateway)
     assert last_result(provider)["results"][0]["status"] == "done"
+
+
+@pytest.mark.parametrize("where", [["--local"], ["--local", "--session-key", "parent"], []])
+def test_a_parent_at_the_command_line(gateway: GatewayProcess, provider: ScriptedProvider, where: list[str]):
+    provider.plays(spawn(), calls("sessions_yield", {}), says("There are four."))
+    provider.plays(says("Four cranes."), model=CHILD)
+    done = gateway.command("agent", *where, "-m", "Do it")
+    assert (done.returncode, done.stdout) == (0, "There are four.\n"), done.stderr
+    assert last_result(provider)["results"][0]["result"] == "Four cranes."
+    provider.plays(spawn(), says("I do not wait."))
+    provider.always([text("…"), hang()], model=CHILD)
+    done = gateway.command("agent", "--local", "-m", "Do it")
+    assert (done.returncode, done.stdout) == (0, "I do not wait.\n")
+    assert "Traceback" not in done.stderr
+    wait_until(lambda: provider.open == 0, PATIENCE, "end of the child")
