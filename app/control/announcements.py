@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from app.concurrency.background import spawn
 from app.control.agent_runs import AgentRuns
 from app.control.child import ChildRun
+from app.control.families import Families
 from app.errors import GatewayError
 from app.logs.lines import log_event
 from app.runs.run import Run
@@ -39,11 +40,13 @@ class Announcements:
         agent_runs: AgentRuns,
         index: SessionIndex,
         undelivered: Callable[[str], list[ChildRun]],
+        families: Families,
     ) -> None:
         self._runs = runs
         self._agent_runs = agent_runs
         self._index = index
         self._undelivered = undelivered
+        self._families = families
         self._lock = threading.Lock()
         self._at_work: set[str] = set()  # sessions
         self._chains: dict[str, int] = {}  # by the ids of runs made here
@@ -115,6 +118,7 @@ class Announcements:
             return
         run.wait()
         self._chains.pop(run.id, None)
+        self._families.leave(run.id)
         for child in children:
             child.deliver(self._index)
 
@@ -122,6 +126,7 @@ class Announcements:
         request = self._agent_runs.request(children[-1].origin, key, announcement(children), depth=0)
         run = self._agent_runs.start(request)
         self._chains[run.id] = chain
+        self._families.join(run.id, children[-1].family)
         log_event(
             logger, logging.INFO, "results of sub-agents announced", run_id=run.id, children=len(children)
         )

@@ -35,6 +35,7 @@ class ChildRun:
         self.is_stored = parent.is_stored
         self.is_tied = not parent.is_stored or parent.spawn_depth > 0 or parent.source == "cli"
         self.agent_id, self.task, self.model, self.chain = agent_id, task, model, chain
+        self.family = parent.run_id  # see `families.py`
         self.session_key = self.run_id = ""
         self.run: Run | None = None  # until it has ended: it holds its whole answer
         self.state: ChildState = "running"

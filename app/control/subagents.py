@@ -19,6 +19,7 @@ from app.control.agent_runs import AgentRuns, Origin
 from app.control.announcements import Announcements
 from app.control.child import ChildRun
 from app.control.child_bounds import check_model_choice, check_room, forgettable, target_agent
+from app.control.families import Families
 from app.events.types import RunFailed
 from app.ids import new_uuid
 from app.logs.lines import log_event
@@ -46,7 +47,8 @@ class Subagents:
         self._lock = threading.Lock()
         self._children: dict[str, ChildRun] = {}  # by id, in the order they were started
         self._waiting: set[threading.Event] = set()
-        self._announcements = Announcements(runs, agent_runs, index, self._undelivered)
+        self._families = Families()
+        self._announcements = Announcements(runs, agent_runs, index, self._undelivered, self._families)
 
     def spawn(self, run: RunContext, task: Task) -> Child:
         """Start one. Raises ToolError (a bound is reached, the agent is not allowed) and GatewayError."""
@@ -60,12 +62,15 @@ class Subagents:
         name = task.model or agent.subagents.model
         model = self._agent_runs.known_model(name) if name else None
         child = ChildRun(run, agent.id, task, model, self._announcements.chain_of(run.run_id))
+        child.family = self._families.of(run.run_id)
         self._admit(run, child)
         try:
+            self._families.grow(child.family)
             started = self._start(run, child, agent)
         except BaseException:
             self._children.pop(child.id, None)
             raise
+        self._families.join(started.id, child.family)
         child.begin(started)
         log_event(
             logger, logging.INFO, "sub-agent started", run_id=run.run_id, child=started.id, agent=agent.id
@@ -149,6 +154,7 @@ class Subagents:
 
     def _follow(self, child: ChildRun, run: Run) -> None:
         run.wait()
+        self._families.leave(run.id)
         child.end(run)
         log_event(
             logger,

@@ -26,7 +26,7 @@ class Read(Parameters):
     cursor: (
         Annotated[
             int,
-            Meta(description="Where to go on in a long line, as told by an earlier call.", ge=0, le=2**62),
+            Meta(description="Where to go on in a long line, as told by an earlier call.", ge=0, le=2**40),
         ]
         | None
     ) = None

@@ -44,14 +44,18 @@ def _view(call: Invocation, given: ViewImage) -> ToolOutput:
     paths = list(dict.fromkeys([*([given.path] if given.path else []), *(given.paths or [])]))
     if not paths:
         raise ToolError("Give `path` or `paths`.")
-    most = min(int(given.max_images or MAX_IMAGES), MAX_IMAGES)
+    most = int(_within(given.max_images, MAX_IMAGES))
     if len(paths) > most:
         raise ToolError(f"At most {most} pictures can be looked at in one call.")
     limits = call.run.settings().gateway.chat_completions.images
-    largest = min(limits.max_bytes, int((given.max_bytes_mb or MAX_TOTAL_BYTES / MiB) * MiB))
+    largest = min(limits.max_bytes, int(_within(given.max_bytes_mb, MAX_TOTAL_BYTES / MiB) * MiB))
     images = _load(Files(call.run), paths, largest, limits.allowed_mimes)
     text = "\n".join(f"{path}: {image.mime}" for path, image in zip(paths, images, strict=True))
     return ToolOutput(f"{text}\n{given.prompt}" if given.prompt else text, images=images)
+
+
+def _within(given: float | None, most: float) -> float:
+    return min(max(given or most, 0), most)
 
 
 def _load(files: Files, paths: Sequence[str], largest: int, mimes: Sequence[str]) -> tuple[ImagePart, ...]:

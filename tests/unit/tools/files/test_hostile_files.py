@@ -13,6 +13,7 @@ from app.tools.builtin.apply_patch import apply_patch
 from app.tools.builtin.edit import edit
 from app.tools.builtin.ls import ls
 from app.tools.builtin.read import read
+from app.tools.builtin.view_image import view_image
 from app.tools.builtin.write import write
 from app.tools.display import valid_json
 from app.tools.files import room
@@ -94,3 +95,17 @@ def test_the_last_of_the_disk_is_for_the_gateway(files: AgentFiles, monkeypatch:
     delete = "*** Begin Patch\n*** Delete File: old.txt\n*** End Patch"
     files.call(apply_patch(), input=delete)
     assert list(Path(files.workspace).iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [1e308, -1e308, -1, 2**63, 2**41])
+def test_numbers_without_measure_are_mistakes_of_the_model(files: AgentFiles, number: float):
+    (files.workspace / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 100)
+    for tool, arguments in (
+        (view_image(), {"path": "a.png", "maxBytesMb": number}),
+        (view_image(), {"path": "a.png", "maxImages": number}),
+        (read(), {"path": "a.png", "cursor": number}),
+        (read(), {"path": "a.png", "offset": number}),
+        (read(), {"path": "a.png", "limit": number}),
+        (ls(), {"limit": number}),
+    ):
+        assert "fault of the gateway" not in files.call(tool, **arguments).text
