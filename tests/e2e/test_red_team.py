@@ -233,6 +233,28 @@ def test_a_denied_tool_has_no_other_name(gateway: GatewayProcess, provider: Scri
     assert (answer.status, answer.error["type"]) == (400, "invalid_request_error")
 
 
+def test_another_agent_does_not_lend_its_tools(
+    gateway: GatewayProcess, provider: ScriptedProvider, folder: Path
+):
+    """`free` may run every command; `main` can neither start it nor speak to it."""
+    send(gateway, "free", "Hello", x_openclaw_session_key="private")
+    key = "agent:free:private"
+    results = attack(
+        gateway,
+        provider,
+        "main",
+        *(("sessions_spawn", {"task": "touch x", "agentId": name}) for name in ("free", " FREE ", "f*", "*")),
+        ("sessions_send", {"message": "touch x", "agentId": "free"}),
+        *(("sessions_send", {"message": "x", "sessionKey": name}) for name in (key, "agent:free:main")),
+        ("sessions_history", {"sessionKey": key}),
+        ("session_status", {"sessionKey": key, "model": "test/other"}),
+    )
+    assert [one for one in results if not is_refused(one)] == []
+    (found,) = attack(gateway, provider, "main", ("sessions_search", {"query": "Hello"}))
+    assert key not in found
+    assert not list((folder / "free").glob("x*"))
+
+
 def test_pages_cannot_lead_to_the_inside_nor_forge_their_frame(
     gateway: GatewayProcess, provider: ScriptedProvider, site: str
 ):
