@@ -6,12 +6,14 @@ import errno
 import logging
 import os
 import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from stat import S_ISREG
 
 from app.logs.lines import log_event
 from app.tools.files.beneath import open_beneath
 from app.tools.files.files import PROMPT_FILES
+from app.tools.files.protected import is_protected
 
 logger = logging.getLogger("app.agents")
 
@@ -37,11 +39,16 @@ class Workspace:
         self._next_check = 0.0  # on the monotonic clock
         self._found: list[tuple[str, str]] = []
         self._has_looked = False
+        self._protected: Collection[str] = ()
 
-    def files(self) -> list[tuple[str, str]]:
-        """(name, text) of each file there is, in a fixed order, each at most MAX_CHARS long."""
+    def files(self, protected: Callable[[], Collection[str]] = frozenset) -> list[tuple[str, str]]:
+        """(name, text) of each file there is, in a fixed order, each at most MAX_CHARS long.
+
+        `protected` gives what links must not lead to in any case.
+        """
         now = time.monotonic()
         if now >= self._next_check:
+            self._protected = protected() if self._follows_links else ()
             self._found = self._read_all()
             self._next_check = now + self._check_seconds
         return self._found
@@ -71,6 +78,9 @@ class Workspace:
             if not S_ISREG(stat.st_mode):
                 self._warn(name, "it is not a regular file")
                 return None
+            if self._protected and self._is_protected(fd):
+                self._warn(name, "it is a link to what belongs to the gateway itself")
+                return None
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             known = self._read.get(name)
             if known is None or known[0] != stamp:
@@ -90,6 +100,10 @@ class Workspace:
         if self._follows_links:
             return os.open(name, flags, dir_fd=root)
         return open_beneath(root, name, flags)
+
+    def _is_protected(self, fd: int) -> bool:
+        where = os.readlink(f"/proc/self/fd/{fd}")
+        return is_protected(where, os.path.realpath(self._folder), self._protected)
 
     def _warn(self, name: str, why: str | None) -> None:
         path = str(self._folder / name)

@@ -12,8 +12,8 @@ import msgspec
 from app.agents.prompt import PromptFacts, build_own_prompt
 from app.agents.surroundings import end_of_day, operating_system, zone_of
 from app.agents.workspace import Workspace
-from app.config.agent_settings import AgentSettings
 from app.runs.plan import RunPlan
+from app.tools.files.protected import protected_paths
 
 CHECK_SECONDS = 0.5  # how often a workspace is checked for changes
 MAX_PROMPTS = 256
@@ -38,7 +38,7 @@ class SystemPrompts:
         self._kept: dict[object, _Kept] = {}
 
     def prompt(self, plan: RunPlan) -> str | None:
-        files, now = self._files(plan.agent), time.time()
+        files, now = self._files(plan), time.time()
         kept = self._kept.get(plan.chosen)
         if kept is None or not kept.plan.has_same_prompt(plan) or kept.files != files or now >= kept.until:
             kept = _build(plan, files, now)
@@ -47,14 +47,15 @@ class SystemPrompts:
             self._kept[plan.chosen] = kept
         return kept.prompt
 
-    def _files(self, agent: AgentSettings) -> Files:
+    def _files(self, plan: RunPlan) -> Files:
+        agent = plan.agent
         if agent.workspace is None:
             return ()
         key = (agent.workspace, not agent.tools.fs.workspace_only)
         if (workspace := self._workspaces.get(key)) is None:
             folder, follows_links = key
             workspace = self._workspaces[key] = Workspace(folder, CHECK_SECONDS, follows_links=follows_links)
-        return workspace.files()
+        return workspace.files(lambda: protected_paths(plan.settings))
 
 
 def _build(plan: RunPlan, files: Files, now: float) -> _Kept:

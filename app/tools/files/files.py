@@ -15,6 +15,7 @@ from stat import S_ISDIR, S_ISREG
 
 from app.tools.base import RunContext, ToolBlocked, ToolError
 from app.tools.files.beneath import open_beneath
+from app.tools.files.protected import is_protected, protected_paths
 from app.tools.files.replace import replace_file
 from app.tools.files.room import refuse_full_disk
 
@@ -22,7 +23,6 @@ from app.tools.files.room import refuse_full_disk
 PROMPT_FILES = ("AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md")
 OUTSIDE = (errno.EXDEV, errno.ELOOP)
 MAX_PATH = 4096  # characters
-PROCESSES = "/proc"  # shows what processes have in their environment, the gateway's own among them
 MAX_NAMES = 2000  # names of a folder that are looked at for one that was meant
 
 
@@ -37,9 +37,7 @@ class Files:
         self._root = run.workspace
         fs = run.agent.tools.fs
         self._only_workspace, self._keeps_prompt = fs.workspace_only, not fs.write_prompt_files
-        settings = run.settings()
-        protected = [settings.state_dir, settings.config_path, *settings.sources, PROCESSES]
-        self._protected = {os.path.realpath(path) for path in protected if path is not None}
+        self._protected = protected_paths(run.settings())
 
     def shown(self, path: str) -> str:
         """The absolute path, for messages."""
@@ -166,10 +164,8 @@ class Files:
         """Raise ToolError for the gateway's own files; its folder may have the workspace inside."""
         where = os.readlink(f"/proc/self/fd/{fd}")
         place = where if name is None else os.path.join(where, name)
-        root = os.path.realpath(self._root)
-        for protected in self._protected:
-            if _is_below(place, protected) and not (_is_below(root, protected) and _is_below(place, root)):
-                raise ToolBlocked(f"{self.shown(path)} belongs to the gateway itself, and is out of reach.")
+        if is_protected(place, os.path.realpath(self._root), self._protected):
+            raise ToolBlocked(f"{self.shown(path)} belongs to the gateway itself, and is out of reach.")
 
     def _refuse_prompt_file(self, folder: int, name: str) -> None:
         where = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
@@ -235,7 +231,3 @@ def workspace_of(run: RunContext) -> Path:
     except OSError as error:
         raise ToolError(f"The workspace {folder} cannot be made: {error.strerror}.") from None
     return folder
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.agents.workspace import MAX_CHARS, Workspace
+from app.config.settings import Settings
 from app.tools.files.files import PROMPT_FILES
+from app.tools.files.protected import protected_paths
 
 
 def test_files_come_in_their_order_and_others_do_not(tmp_path: Path):
@@ -114,6 +116,22 @@ def test_a_file_that_may_not_be_read_is_passed_over(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(os, "fdopen", refuse)
     assert Workspace(tmp_path).files() == []
+
+
+def test_no_link_leads_to_the_gateway_s_own_files(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    folder, state = tmp_path / "workspace", tmp_path / "state"
+    folder.mkdir()
+    state.mkdir()
+    (state / "gateway-token").write_text("a token")
+    (tmp_path / "mine.md").write_text("Mine.")
+    (folder / "AGENTS.md").symlink_to(state / "gateway-token")
+    (folder / "SOUL.md").symlink_to("/proc/self/environ")
+    (folder / "USER.md").symlink_to(tmp_path / "mine.md")
+    protected = protected_paths(Settings(state))
+    assert Workspace(folder, follows_links=True).files(lambda: protected) == [("USER.md", "Mine.")]
+    assert [one.fields["why"] for one in caplog.records] == [
+        "it is a link to what belongs to the gateway itself"
+    ] * 2
 
 
 def test_a_changed_file_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture):
