@@ -13,7 +13,9 @@ from app.ws.feed import Feed
 from app.ws.frames import EventFrame
 from app.ws.methods.session_rows import dump_session
 
-TOGETHER_SECONDS = 0.1  # what changes in a session within that time is one event
+# What changes in a session within that time is one event. Clients read the history when a run has ended, and
+# those of OpenClaw keep what they have shown so far if they are told of the session before that.
+BEGIN_SECONDS, END_SECONDS = 0.1, 1.0
 
 
 class SessionFeed:
@@ -23,7 +25,7 @@ class SessionFeed:
         self._connections = connections
         self._gateway = gateway
         self._feed = feed
-        self._changed: set[str] = set()  # keys of sessions that are to be told of
+        self._changed: set[tuple[str, float]] = set()  # sessions that are to be told of, and how soon
         gateway.runs.bus.subscribe(self._run_published)
 
     def _run_published(self, run_id: str, _: EventLog) -> None:
@@ -31,16 +33,18 @@ class SessionFeed:
         if run is None or run.request.route.stateless or not self._connections.followers(run.session_key):
             return
         key = run.session_key
-        self._tell_soon(key)
-        self._feed.when_sent(run_id, lambda: self._tell_soon(key))
+        self._tell_in(BEGIN_SECONDS, key)
+        self._feed.when_sent(run_id, lambda: self._tell_in(END_SECONDS, key))
 
-    def _tell_soon(self, key: str) -> None:
-        if key not in self._changed:
-            self._changed.add(key)
-            call_later(TOGETHER_SECONDS, lambda: self._tell(key))
+    def _tell_in(self, seconds: float, key: str) -> None:
+        change = (key, seconds)
+        if change not in self._changed:
+            self._changed.add(change)
+            call_later(seconds, lambda: self._tell(change))
 
-    def _tell(self, key: str) -> None:
-        self._changed.discard(key)
+    def _tell(self, change: tuple[str, float]) -> None:
+        self._changed.discard(change)
+        key, _ = change
         followers = self._connections.followers(key)
         session = self._gateway.store.index.describe(key) if followers else None
         if session is None:
