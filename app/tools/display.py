@@ -18,6 +18,7 @@ MAX_PREVIEW = 2_000  # characters of longer ones, and of those that are no JSON 
 MAX_TEXT = 60_000  # characters of a result
 MAX_DETAILS = 64 * 1024  # bytes of a result's details as JSON
 MAX_DETAIL = 4 * 1024  # bytes of each one that is kept of more
+AROUND = 16  # objects and lists that a value may be inside of where it is sent
 MAX_SUMMARY = 120  # characters
 
 # The arguments that say most about a call, the best first.
@@ -32,9 +33,11 @@ def shown_arguments(call: ToolCall) -> dict[str, Any]:
     written = call.arguments
     if len(written) <= MAX_ARGUMENTS:
         try:
-            return parse_arguments(written)
+            arguments = parse_arguments(written)
         except InvalidArguments:
-            pass
+            arguments = None
+        if arguments is not None and _size(arguments) is not None:
+            return arguments
     return {"preview": written[:MAX_PREVIEW]}
 
 
@@ -73,12 +76,12 @@ def returned(call: ToolCall, output: ToolOutput, seconds: float) -> ToolReturned
 
 def shown_details(details: Mapping[str, Any]) -> dict[str, Any]:
     """The details, or the small ones of them and `truncated`."""
-    size = json_size(dict(details))
+    size = _size(dict(details))
     if size is not None and size <= MAX_DETAILS:
         return dict(details)
     small: dict[str, Any] = {}
     for name, value in details.items():
-        size = json_size({name: value})
+        size = _size({name: value})
         if size is not None and size <= MAX_DETAIL and len(small) < MAX_DETAILS // MAX_DETAIL:
             small[name] = value
     return {**small, "truncated": True}
@@ -102,3 +105,11 @@ def valid_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [valid_json(one) for one in value]
     return value
+
+
+def _size(value: dict[str, Any]) -> int | None:
+    """How many bytes the value takes as JSON; None if it cannot be JSON inside of other JSON (too deep)."""
+    around: Any = value
+    for _ in range(AROUND):
+        around = [around]
+    return json_size(around)

@@ -25,6 +25,7 @@ from app.tools.display import call_summary, last_line, returned, shown_arguments
         ("[1]", {"preview": "[1]"}),
         ('"text"', {"preview": '"text"'}),
         ("[" * 5000, {"preview": "[" * 2000}),
+        ('{"a":' * 245 + "1" + "}" * 245, {"preview": '{"a":' * 245 + "1" + "}" * 245}),
         (json.dumps({"content": "x" * 70_000}), {"preview": ('{"content": "' + "x" * 70_000)[:2000]}),
     ],
 )
@@ -46,6 +47,13 @@ def test_arguments_are_an_object(written: str, shown: dict[str, Any]):
 )
 def test_a_summary_is_one_line(arguments: dict[str, Any], summary: str | None):
     assert call_summary(arguments) == summary
+
+
+def test_what_is_nested_deeply_is_left_out_of_details():
+    deep: dict[str, Any] = {}
+    for _ in range(245):
+        deep = {"a": deep}
+    assert display.shown_details({"deep": deep, "status": "ok"}) == {"status": "ok", "truncated": True}
 
 
 def test_titles_and_last_lines():
