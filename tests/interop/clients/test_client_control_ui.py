@@ -83,7 +83,8 @@ def test_the_work_of_an_agent_is_shown_and_no_word_lost_or_repeated(
     [line] = on_page("tools.mjs", gateway, version, tmp_path, "Do the thing", WORDS[-1])
     seen: dict[str, Any] = json.loads(line)
     assert not seen["stillWorks"]
-    assert [seen["opened"].count(word) for word in WORDS] == [1, 1, 1], seen["opened"]
+    assert max(seen["opened"].count(word) for word in WORDS) == 1, seen["opened"]
+    assert [seen["again"].count(word) for word in WORDS] == [1, 1, 1], seen["again"]
     assert seen["settled"].count(WORDS[-1]) == 1
     assert any("tell" in one.lower() for one in seen["working"][:-1] if WORDS[-1] not in one) == (
         not version.startswith("clawdbot")

@@ -1,5 +1,5 @@
-// Asks one question on a Control UI page; prints, as JSON, what the page shows while the agent works, and in the
-// end with everything opened.
+// Asks one question on a Control UI page; prints, as JSON, what the page shows while the agent works, in the end
+// with everything opened, and when it is loaded again.
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -23,6 +23,14 @@ await page.goto(address);
 
 const shown = () =>
   page.evaluate(() => [...document.querySelectorAll(".chat-group")].map((group) => group.innerText).join("\n"));
+async function open() {
+  await page.evaluate(() => {
+    for (const details of document.querySelectorAll(".chat-group details")) details.open = true;
+    for (const button of document.querySelectorAll(".chat-group button[aria-expanded=false]")) button.click();
+  });
+  await page.waitForTimeout(500);
+  return shown();
+}
 const isWorking = () => page.locator(".chat-group--working, .chat-reading-indicator").count();
 
 const composer = page.locator("textarea:visible:enabled").last();
@@ -42,10 +50,10 @@ for await (const question of createInterface({ input: process.stdin })) {
 await page.waitForTimeout(6000); // the newest page looks once more whether the session works
 const settled = await shown();
 const stillWorks = (await isWorking()) > 0;
-await page.evaluate(() => {
-  for (const details of document.querySelectorAll(".chat-group details")) details.open = true;
-  for (const button of document.querySelectorAll(".chat-group button[aria-expanded=false]")) button.click();
-});
-await page.waitForTimeout(500);
-console.log(JSON.stringify({ working, settled, stillWorks, opened: await shown() }));
+const opened = await open();
+await page.goto("about:blank");
+await page.goto(address);
+await page.locator(".chat-group", { hasText: lastWords }).first().waitFor();
+await page.waitForTimeout(1500);
+console.log(JSON.stringify({ working, settled, stillWorks, opened, again: await open() }));
 await browser.close();
