@@ -153,7 +153,7 @@ def _groups(tools: Sequence[Tool]) -> list[dict[str, Any]]:
     groups: dict[str, dict[str, Any]] = {}
     for tool in tools:
         of_server = is_mcp(tool.name)
-        name = tool.name.partition(MCP_SEPARATOR)[0] if of_server else SECTION_OF[tool.name]
+        name = tool.name.partition(MCP_SEPARATOR)[0] if of_server else SECTION_OF.get(tool.name, "other")
         source = "mcp" if of_server else "core"
         group = {"id": name, "label": name.replace("_", " ").capitalize(), "source": source, "tools": []}
         groups.setdefault(name, group)["tools"].append(
