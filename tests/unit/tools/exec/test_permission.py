@@ -84,7 +84,7 @@ def program(path: str, *, bare: bool = True, real: str | None = None) -> Program
         ("/opt/*/bin/?sh", program("/opt/x/bin/ash"), True),
         ("git", program("/usr/bin/git"), True),
         ("g*", program("/usr/bin/git"), True),
-        ("git", program("/work/git", bare=False), False),  # a path is never meant by a name
+        ("git", program("/home/ann/git", bare=False), False),  # a path is never meant by a name
         ("GIT", program("/usr/bin/git"), False),
         ("git", program("/usr/bin/gitk"), False),
         ("/usr/bin/python3.11", program("/usr/bin/python3", real="/usr/bin/python3.11"), True),
@@ -139,7 +139,7 @@ def test_a_grant_allows_its_very_words_alone_in_its_directory(tmp_path: Path):
     assert not allows(entry, same, is_alone=True, workdir=tmp_path / "x")
     for other in (
         Segment(("uname", "-a"), program("/usr/bin/uname")),
-        Segment(("uname", "-s"), program("/work/bin/uname")),
+        Segment(("uname", "-s"), program("/home/ann/bin/uname")),
         Segment(("uname", "-s"), None),
     ):
         assert not allows(entry, other, is_alone=True, workdir=tmp_path)
@@ -181,11 +181,11 @@ def test_what_names_a_file_or_runs_something_is_not_safe(command: str):
 
 
 def test_a_safe_program_lies_in_a_trusted_folder():
-    assert not is_safe(["head"], program("/work/head"), SAFE, TRUSTED)
+    assert not is_safe(["head"], program("/home/ann/head"), SAFE, TRUSTED)
     assert not is_safe(["head"], program("/usr/bin/sub/head"), SAFE, TRUSTED)
     assert not is_safe(["mytool"], program("/usr/bin/mytool", real="/usr/bin/python3.11"), SAFE, TRUSTED)
     assert not is_safe(["head"], program("/usr/bin/head"), (), TRUSTED)
-    assert not is_safe(["head"], program("/work/bin/head"), SAFE, ("bin",))
+    assert not is_safe(["head"], program("/home/ann/bin/head"), SAFE, ("bin",))
 
 
 def executable(path: Path, text: str = "#!/bin/sh\n") -> Path:
