@@ -315,8 +315,12 @@ def check(answer: Answer, head: bool) -> None:
     assert answer.status < 500 or answer.status == NOT_IMPLEMENTED, answer.body
     if answer.status >= 300 and not head:
         assert answer.headers["Content-Type"] == "application/json"
-        assert set(answer.json) == {"error"}
-        assert set(answer.error) == {"message", "type", "param", "code"}
+        if answer.json.get("ok") is False:  # the envelope of /tools/invoke
+            assert set(answer.json) == {"ok", "error"}
+            assert set(answer.error) == {"message", "type"}
+        else:
+            assert set(answer.json) == {"error"}
+            assert set(answer.error) == {"message", "type", "param", "code"}
         assert answer.error["message"]
     assert answer.headers["X-Request-Id"]
     if answer.status == 200 and answer.headers["Content-Type"].startswith("text/event-stream"):
