@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,3 +101,23 @@ def test_an_estimate_is_marked_where_no_count_can_be_right(gateway: GatewayProce
     answer = gateway.ask("hi")
     assert (answer.text, answer.headers["X-OpenClaw-Usage"]) == ("Hi", "estimated")
     assert 0 < answer.json["usage"]["total_tokens"] < 100
+
+
+def test_a_kept_connection_that_is_closed_when_it_is_used_again(
+    gateway: GatewayProcess, raw: RawProvider
+) -> None:
+    """The request is sent once more, over a new connection: the provider has not taken it."""
+    document = b'{"choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}'
+    kept = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(document)
+
+    def answer_and_close_at_the_next_request(sock: socket.socket) -> None:
+        sock.sendall(kept + document)
+        sock.recv(65536)  # the next request on this connection, which gets no answer
+
+    raw.play = answer_and_close_at_the_next_request
+    before = raw.requests
+    assert gateway.ask("hi").text == "Hi"
+    raw.play = sends(kept + document)
+    assert gateway.ask("hi").text == "Hi"
+    assert raw.requests == before + 2
+    assert "model call failed" not in gateway.log.rsplit('"run started"', 1)[1]

@@ -20,11 +20,16 @@ MAX_IDLE_SECONDS = 60.0
 
 
 class Connection:
-    """A connected socket. `idle_since` is `time.monotonic()` of when it was last used."""
+    """A connected socket. `idle_since` is `time.monotonic()` of when it was last used, 0 for a new one."""
 
     def __init__(self, sock: gevent.socket.socket) -> None:
         self.sock = sock
         self.idle_since = 0.0
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has had no request before."""
+        return not self.idle_since
 
     def close(self) -> None:
         self.sock.close()
@@ -62,6 +67,10 @@ class ConnectionPool:
             if now - connection.idle_since < MAX_IDLE_SECONDS and self._is_quiet(connection):
                 return connection
             connection.close()
+        return self.connect()
+
+    def connect(self) -> Connection:
+        """A new connection. Raises what `take` raises."""
         return Connection(self._connect())
 
     def keep(self, connection: Connection) -> None:

@@ -24,6 +24,10 @@ MAX_TAIL_BYTES = 16 * 1024
 MAX_HEADER_BYTES = 64 * 1024  # of all headers, and of what is between two pieces of a body
 
 
+class NoAnswer(UpstreamTruncated):
+    """The connection was closed before the first byte of an answer."""
+
+
 class Response:
     """A provider's answer. `read_some` gives the body's bytes as they arrive.
 
@@ -59,11 +63,10 @@ class Response:
         deadline = time.monotonic() + timeout
         while not self._parser.headers_complete or self.status < 200:
             data = self._receive(deadline - time.monotonic(), reset_is_end=not started)
+            if not data and started:
+                raise UpstreamTruncated("The provider closed the connection in the middle of its headers.")
             if not data:
-                raise UpstreamTruncated(
-                    "The provider closed the connection "
-                    + ("in the middle of its headers." if started else "without an answer.")
-                )
+                raise NoAnswer("The provider closed the connection without an answer.")
             started = True
             self._feed(data)
             received += len(data)

@@ -18,11 +18,11 @@ import gevent
 
 from app.cancel import Cancel
 from app.config.settings import ProviderTimeouts
-from app.errors import UpstreamTimeout
+from app.errors import UpstreamTimeout, UpstreamTruncated
 from app.providers.http.headers import common_head, request_target
 from app.providers.http.pool import Connection, ConnectionPool
 from app.providers.http.proxy import Origin, Proxy
-from app.providers.http.response import Response
+from app.providers.http.response import NoAnswer, Response
 
 
 class Interrupted(Exception):
@@ -96,7 +96,24 @@ class Transport:
         self._pool.close()
 
     def _exchange(self, message: bytes) -> Response:
+        """Send the request, and read the answer's headers.
+
+        A kept connection may be closed by the provider in the moment in which it is used again: then the
+        provider has not taken the request, and it is sent over a new one (RFC 9112, section 9.3.1).
+        """
         connection = self._pool.take()
+        try:
+            return self._ask(connection, message)
+        except NoAnswer:
+            if connection.is_new:
+                raise
+        try:
+            return self._ask(self._pool.connect(), message)
+        except UpstreamTruncated as error:
+            error.retries = 0  # this was the second time
+            raise
+
+    def _ask(self, connection: Connection, message: bytes) -> Response:
         response = Response(self._pool, connection)
         try:
             connection.sock.settimeout(self._timeouts.first_token)
