@@ -66,7 +66,8 @@ def build_tools(settings: Callable[[], Settings], approvals: ApprovalStore, docu
     registry.add(AskUserTool(questions).tool())
     registry.add(WebFetchTool().tool(), WebSearchTool().tool())
     memory_thread = NativeThread()  # of its own: the database's must not wait for notes to be read
-    registry.add(*MemoryTools(memory_thread).tools())
+    memory = MemoryTools(memory_thread)
+    registry.add(*memory.tools())
     room = ExecRoom(settings, ApprovalGate(service, document))
     registry.add(exec_tool(room), process_tool(room.background))
     return Tools(
@@ -76,5 +77,5 @@ def build_tools(settings: Callable[[], Settings], approvals: ApprovalStore, docu
         approvals=service,
         approvals_document=document,
         questions=questions,
-        closing=[mcp.close, room.close, memory_thread.close],
+        closing=[mcp.close, room.close, memory_thread.close, memory.close],
     )

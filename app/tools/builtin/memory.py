@@ -48,6 +48,11 @@ class MemoryTools:
         self._native_thread = native_thread
         self._indexes: OrderedDict[str, tuple[Stamps, MemoryIndex]] = OrderedDict()
 
+    def close(self) -> None:
+        """Let the indexes go. The native thread is its owner's to close."""
+        while self._indexes:
+            self._indexes.popitem()[1][1].close()
+
     def tools(self) -> tuple[Tool, Tool]:
         return (
             define_tool(

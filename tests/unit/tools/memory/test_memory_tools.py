@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ def files(tmp_path: Path) -> AgentFiles:
 def search(
     files: AgentFiles, query: str, tools: MemoryTools | None = None, **more: Any
 ) -> list[dict[str, Any]]:
-    tool, _ = (tools or MemoryTools(NativeThread())).tools()
-    output = files.call(tool, query=query, **more)
+    with closing(MemoryTools(NativeThread())) as own:
+        tool, _ = (tools or own).tools()
+        output = files.call(tool, query=query, **more)
     assert not output.is_error, output.text
     results: list[dict[str, Any]] = orjson.loads(output.text)["results"]
     return results
@@ -58,12 +60,12 @@ def test_nothing_is_found(files: AgentFiles, query: str):
 
 
 def test_a_changed_note_is_read_again(files: AgentFiles):
-    tools = MemoryTools(NativeThread())
-    assert search(files, "zebra", tools) == []
-    (files.workspace / "memory/new.md").write_text("A zebra.")
-    assert [one["path"] for one in search(files, "zebra", tools)] == ["memory/new.md"]
-    (files.workspace / "memory/new.md").unlink()
-    assert search(files, "zebra", tools) == []
+    with closing(MemoryTools(NativeThread())) as tools:
+        assert search(files, "zebra", tools) == []
+        (files.workspace / "memory/new.md").write_text("A zebra.")
+        assert [one["path"] for one in search(files, "zebra", tools)] == ["memory/new.md"]
+        (files.workspace / "memory/new.md").unlink()
+        assert search(files, "zebra", tools) == []
 
 
 def test_links_that_lead_out_are_no_notes(files: AgentFiles):
