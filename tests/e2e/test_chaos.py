@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -22,6 +23,7 @@ from tests.support.provider import (
     respond,
     says,
     text,
+    wait_for,
     wait_until,
 )
 
@@ -103,11 +105,13 @@ def test_every_stream_has_one_honest_end_and_nothing_is_left(
 @pytest.mark.timeout(120)
 def test_sigterm_among_many_streams(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway()
-    provider.always([text("a "), pause(1.5), *says("b")])
+    go_on = threading.Event()  # else those that came first would have ended before there are many
+    provider.always([text("a "), wait_for(go_on), *says("b")])
     with ThreadPoolExecutor(STREAMS) as pool:
         streams = [pool.submit(follow_if_let_in, gateway, f"user-{number}") for number in range(STREAMS)]
-        wait_until(lambda: provider.open > 100, 30, "many streams")
+        wait_until(lambda: provider.open > 100, 60, "many streams")
         gateway.terminate()
+        go_on.set()
         ends = [stream.result() for stream in streams]
     assert set(ends) <= {"finish", "error", "refused"}
     assert ends.count("finish") >= 100
