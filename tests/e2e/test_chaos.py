@@ -109,7 +109,7 @@ def test_sigterm_among_many_streams(start_gateway: StartGateway, provider: Scrip
     provider.always([text("a "), wait_for(go_on), *says("b")])
     with ThreadPoolExecutor(STREAMS) as pool:
         streams = [pool.submit(follow_if_let_in, gateway, f"user-{number}") for number in range(STREAMS)]
-        wait_until(lambda: provider.open > 100, 60, "many streams")
+        wait_until(lambda: provider.open > 100, 30, "many streams")
         gateway.terminate()
         go_on.set()
         ends = [stream.result() for stream in streams]
