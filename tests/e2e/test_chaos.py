@@ -105,11 +105,11 @@ def test_every_stream_has_one_honest_end_and_nothing_is_left(
 @pytest.mark.timeout(120)
 def test_sigterm_among_many_streams(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
     gateway = start_gateway()
-    go_on = threading.Event()  # else those that came first would have ended before there are many
+    go_on = threading.Event()  # else the first streams would have ended before the last begin
     provider.always([text("a "), wait_for(go_on), *says("b")])
     with ThreadPoolExecutor(STREAMS) as pool:
         streams = [pool.submit(follow_if_let_in, gateway, f"user-{number}") for number in range(STREAMS)]
-        wait_until(lambda: provider.open > 100, 30, "many streams")
+        wait_until(lambda: provider.open == STREAMS, 30, "streams, all of them")
         gateway.terminate()
         go_on.set()
         ends = [stream.result() for stream in streams]
