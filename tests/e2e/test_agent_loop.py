@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.test_tool_sessions import APP, LOOKUP, calls, roles
-from tests.support.gateway import TOKEN, GatewayProcess, agent_config
+from tests.support.gateway import TOKEN, GatewayProcess, agent_config, read_until
 from tests.support.operator import operator
 from tests.support.provider import done, finish, respond, says, tool_call, usage, wait_for, wait_until
 from tests.support.strict_provider import StrictProvider
@@ -112,10 +112,8 @@ def test_a_client_that_leaves_ends_its_tools(
 ) -> None:
     provider.plays(calls(("c1", tool, {}), before="At once."), says("Where were we?"))
     user = f"leaves-{tool}"
-    with gateway.stream("Go", user=user) as stream:
-        read = b""
-        while b"At once." not in read:
-            read += stream.read1()
+    with gateway.stream("Go", events="tools", user=user) as stream:
+        read_until(stream, b"at work")
     left_at = time.monotonic()
     wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 30, "the end of the run")
     assert time.monotonic() - left_at < 10  # a second, on a machine that does nothing else
@@ -246,9 +244,7 @@ def test_a_tool_that_is_denied_while_a_run_goes_on_is_not_called(
         says("Denied."),
     )
     with gateway.stream("Go") as stream:
-        read = b""
-        while b"First." not in read:
-            read += stream.read1()
+        read = read_until(stream, b"First.")
         gateway.write_config({**before, "tools": {"deny": ["say"]}})
         wait_until(lambda: "changed configuration in force" in gateway.log, 30, "the reload")
         changed.set()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from tests.support.gateway import TOKEN, GatewayProcess
+from tests.support.gateway import TOKEN, GatewayProcess, read_until
 from tests.support.provider import ScriptedProvider, hang, says, text, wait_until
 
 
@@ -29,8 +29,7 @@ def active_runs(gateway: GatewayProcess) -> int:
 def test_leaving_a_stream(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([text("begun"), hang()])
     with gateway.stream("hi") as stream:
-        while b"begun" not in stream.read1():
-            pass
+        read_until(stream, b"begun")
     provider.wait_for_leaving()
     wait_until(lambda: active_runs(gateway) == 0, 30, "end of the run")
 
@@ -67,8 +66,7 @@ def test_leaving_the_queue_and_freeing_the_lane(gateway: GatewayProcess, provide
 def test_the_text_before_leaving_is_stored(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([text("half an ans"), hang()], says("whole"))
     with gateway.stream("hi", user="partial") as stream:
-        while b"half an ans" not in stream.read1():
-            pass
+        read_until(stream, b"half an ans")
     provider.wait_for_leaving()
     gateway.ask("and then?", user="partial")
     assert provider.messages()[1:] == [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import StartGateway
-from tests.support.gateway import GatewayProcess, agent_config
+from tests.support.gateway import GatewayProcess, agent_config, read_until
 from tests.support.operator import operator
 from tests.support.provider import done, finish, hang, says, text, tool_call, usage, wait_until
 from tests.support.strict_provider import StrictProvider
@@ -124,9 +124,7 @@ def test_a_run_that_failed_between_its_tools_is_no_obstacle(
     provider.plays(calls(("c1", "say", {"text": "12"}), before="Look:"), [text("It is"), hang()])
     client.view.append({"role": "user", "content": "How much?"})
     with gateway.stream("", messages=client.view, user="ann") as one:
-        read = b""
-        while b"It is" not in read:
-            read += one.read1()
+        read_until(one, b"It is")
     wait_until(lambda: "run aborted" in gateway.log, 30, "the end of the run")
     provider.plays(says("Better."), says("Good."))
     client.say("How much is it?")
@@ -140,9 +138,7 @@ def test_a_killed_gateway_tells_the_next_turn_what_it_was_doing(
 ) -> None:
     provider.plays(calls(("c1", "say", {"text": "12"}), ("c2", "wait", {}), before="At once."))
     with gateway.stream("Wait for them.", user="ann") as stream:
-        read = b""
-        while b"At once." not in read:
-            read += stream.read1()
+        read_until(stream, b"At once.")
         database = sqlite3.connect(gateway.state / "gateway.sqlite")
         count = "SELECT count(*) FROM messages WHERE role = 'tool'"
         wait_until(lambda: database.execute(count).fetchone() == (1,), 30, "the first result")

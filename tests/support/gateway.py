@@ -196,11 +196,13 @@ class GatewayProcess:
         return self.request("POST", "/v1/chat/completions", body, given)
 
     @contextmanager
-    def stream(self, text: str, **more: Any) -> Iterator[http.client.HTTPResponse]:
-        """A streaming request whose answer the block reads as it likes."""
+    def stream(self, text: str, events: str = "", **more: Any) -> Iterator[http.client.HTTPResponse]:
+        """A streaming request whose answer the block reads as it likes. `events`: of `x-openclaw-events`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         body = {"model": "openclaw", "stream": True, "messages": [{"role": "user", "content": text}], **more}
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        if events:
+            headers["X-OpenClaw-Events"] = events
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         with closing(connection), connection.getresponse() as response:
             yield response
@@ -229,6 +231,16 @@ class GatewayProcess:
             text=True,
             timeout=60,
         )
+
+
+def read_until(stream: http.client.HTTPResponse, sign: bytes) -> bytes:
+    """What a stream has up to that sign, and a little more."""
+    read = b""
+    while sign not in read:
+        piece = stream.read1()
+        assert piece, f"the stream ended without {sign!r}: {read!r}"
+        read += piece
+    return read
 
 
 def only(text: str) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What gunicorn serves in tests of the agents' loop: a gateway with some tools that are easy to direct.
 
-`wait` works until it is cancelled, `deaf` does not even notice that; `meet` returns once as many calls of it
-as its arguments say are at work; `say` returns its text, `count` how often it was called, `picture` an image.
+`wait` works until it is cancelled, `deaf` does not even notice that; both tell that they are at work. `meet`
+returns once as many calls of it as its arguments say are at work; `say` returns its text, `count` how often
+it was called, `picture` an image.
 `tell` tells what it does, as often and as long as its arguments say, and returns a text of `size` characters.
 """
 
@@ -28,12 +29,13 @@ _at_work = 0
 
 
 def _wait(invocation: Invocation, _: dict[str, Any]) -> ToolOutput:
-    invocation.update("waiting")
+    invocation.update("at work")
     invocation.cancel.sleep(SECONDS)
     return ToolOutput("nobody came")
 
 
-def _deaf(_: Invocation, arguments: dict[str, Any]) -> ToolOutput:
+def _deaf(invocation: Invocation, arguments: dict[str, Any]) -> ToolOutput:
+    invocation.update("at work")
     time.sleep(arguments.get("seconds", SECONDS))
     return ToolOutput("done")
 
