@@ -22,8 +22,8 @@ def pinned(file: str) -> dict[str, str]:
         if line.startswith("-r "):
             found |= pinned(line.removeprefix("-r "))
         elif line and not line.startswith("#"):
-            name, version = line.split("==")
-            found[plain(name)] = version
+            name, version = line.partition(";")[0].split("==")
+            found[plain(name)] = version.strip()
     return found
 
 
