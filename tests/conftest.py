@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
+
+from tests.support.servers import PostgresServer, RedisServer
 
 
 def pytest_configure() -> None:
@@ -20,3 +25,17 @@ def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
     processes that share the tests among them have to call each by the same name.
     """
     return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests of this process; each takes a database of its own."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One server for all tests of this process; each takes a prefix or a database of its own."""
+    with RedisServer(databases="1000") as server:
+        yield server
