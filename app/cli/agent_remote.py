@@ -41,15 +41,20 @@ def run(args: argparse.Namespace, text: str) -> int:
 
 
 class RemoteRun:
-    """One run that this command has started. `accepted` is the gateway's first answer, once there is one."""
+    """One run that this command starts. `accepted` is the gateway's first answer, once there is one."""
 
-    def __init__(self, client: GatewayClient, args: argparse.Namespace, text: str) -> None:
+    def __init__(self, client: GatewayClient) -> None:
         self.id = new_uuid()
         self.accepted: dict[str, Any] = {}
         self.finish_reason = "stop"
         self._client = client
         self._unread: deque[Frame] = deque()  # what arrived while somebody was asked
-        self._request_id = client.request("agent", self._params(args, text))
+        self._request_id = ""  # until it is sent
+
+    def start(self, args: argparse.Namespace, text: str) -> None:
+        """Raises ConnectionLost."""
+        self._request_id = new_uuid()  # before it is sent: it may be stopped at any moment
+        self._client.request("agent", self._params(args, text), self._request_id)
 
     def follow(self, printer: AnswerPrinter, deadline: float | None) -> dict[str, Any]:
         """Prints the pieces; the last answer. Raises RequestRefused, RunOverdue and ConnectionLost."""
@@ -99,8 +104,9 @@ class RemoteRun:
 
     def abort_quietly(self) -> None:
         """Stops the run, whether or not it has been accepted yet."""
-        with suppress(ClientError):
-            self._abort()
+        if self._request_id:
+            with suppress(ClientError):
+                self._abort()
 
     def _abort(self) -> None:
         if not self.accepted:
@@ -143,9 +149,10 @@ def _number(value: Any) -> float:
 
 def _answer(args: argparse.Namespace, client: GatewayClient, text: str) -> int:
     """Raises ClientError and RunOverdue."""
-    remote = RemoteRun(client, args, text)
+    remote = RemoteRun(client)
     deadline = args.timeout and time.monotonic() + args.timeout + GRACE_SECONDS
     try:
+        remote.start(args, text)
         with Spinner("waiting for the answer") as spinner:
             printer = AnswerPrinter(args, spinner)
             try:

@@ -93,9 +93,11 @@ class GatewayClient:
             raise NoAnswer(f"{self.url} did not answer {method} within {timeout:g} s.")
         return payload_of(frame)
 
-    def request(self, method: str, params: Mapping[str, Any] | None = None) -> str:
+    def request(
+        self, method: str, params: Mapping[str, Any] | None = None, request_id: str | None = None
+    ) -> str:
         """Sends a request; its id. Raises ConnectionLost."""
-        request_id = new_uuid()
+        request_id = request_id or new_uuid()
         self.send(json.dumps(request_frame(request_id, method, params)))
         return request_id
 

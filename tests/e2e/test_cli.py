@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,17 @@ import pytest
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import ROOT, TOKEN, GatewayProcess, clean_environment, config_for, free_port
 from tests.support.operator import operator
-from tests.support.provider import ScriptedProvider, cut, hang, pause, respond, says, text, wait_until
+from tests.support.provider import (
+    ScriptedProvider,
+    cut,
+    hang,
+    pause,
+    respond,
+    says,
+    text,
+    wait_for,
+    wait_until,
+)
 
 OK, FAILED, USAGE, TRY_AGAIN, CONFIG, INTERRUPTED = 0, 1, 2, 75, 78, 130
 
@@ -91,8 +101,15 @@ def test_an_answer_as_json(gateway: GatewayProcess, provider: ScriptedProvider) 
 
 
 def test_a_stream_as_json(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
-    provider.plays([text("one "), pause(0.2), text("two "), pause(0.2), *says("three ")])
-    *deltas, final = lines(gateway.command("agent", "-m", "hi", "--json", "--stream"))
+    has_come = threading.Event()
+    provider.plays([text("one "), wait_for(has_come), text("two "), *says("three ")])
+    with start(gateway, "agent", "-m", "hi", "--json", "--stream") as command:
+        assert command.stdout is not None
+        first = json.loads(command.stdout.readline())
+        has_come.set()
+        *others, final = [json.loads(line) for line in command.stdout]
+    assert command.returncode == OK
+    deltas = [first, *others]
     assert [one["type"] for one in deltas] == ["delta"] * len(deltas)
     assert len(deltas) > 1
     assert "".join(one["text"] for one in deltas) == final["text"] == "one two three "
@@ -100,11 +117,12 @@ def test_a_stream_as_json(gateway: GatewayProcess, provider: ScriptedProvider) -
 
 
 def test_a_stream_is_printed_as_it_arrives(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
-    provider.plays([text("first "), pause(5), *says("second")])
+    has_come = threading.Event()
+    provider.plays([text("first "), wait_for(has_come), *says("second")])
     with start(gateway, "agent", "-m", "hi", "--stream") as command:
         assert command.stdout is not None
         assert command.stdout.read(6) == "first "
-        assert provider.open == 1, "the provider has more to send"
+        has_come.set()
         assert command.stdout.read() == "second\n"
     assert command.returncode == OK
 
@@ -168,9 +186,9 @@ def test_a_run_that_takes_too_long(
     gateway: GatewayProcess, provider: ScriptedProvider, local: tuple[str, ...]
 ) -> None:
     provider.plays([text("half"), hang()])
-    done = gateway.command("agent", "-m", "hi", "--timeout", "1", *local)
+    done = gateway.command("agent", "-m", "hi", "--timeout", "3", *local)
     assert done.returncode == FAILED, done.stderr
-    assert "1 s" in done.stderr
+    assert "3 s" in done.stderr
     provider.wait_for_leaving()
 
 
@@ -193,10 +211,9 @@ def test_ctrl_c_stops_a_run_that_is_queued(gateway: GatewayProcess, provider: Sc
     with operator(gateway) as watcher, start(gateway, "agent", "-m", "first", "--stream", *session) as first:
         assert first.stdout is not None
         assert first.stdout.read(4) == "half"
+        begun = gateway.log.count("run started")
         with start(gateway, "agent", "-m", "second", *session) as second:
-            begun = gateway.log.count("run started")
             wait_until(lambda: gateway.log.count("run started") > begun, 30, "second run")
-            time.sleep(0.3)
             second.send_signal(signal.SIGINT)
             assert second.wait(40) == INTERRUPTED
         watcher.until("chat", state="aborted")
@@ -210,11 +227,14 @@ def test_a_gateway_that_stops_lets_the_run_end(
     start_gateway: StartGateway, provider: ScriptedProvider
 ) -> None:
     gateway = start_gateway()
-    provider.plays([text("first "), pause(1.5), *says("last")])
-    with start(gateway, "agent", "-m", "hi", "--stream") as command:
+    stops = threading.Event()
+    provider.plays([text("first "), wait_for(stops), *says("last")])
+    with operator(gateway) as watcher, start(gateway, "agent", "-m", "hi", "--stream") as command:
         assert command.stdout is not None
         assert command.stdout.read(6) == "first "
         gateway.terminate()
+        watcher.until("shutdown")
+        stops.set()
         assert command.stdout.read() == "last\n"
     assert command.returncode == OK
 

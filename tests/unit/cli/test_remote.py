@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import socket
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from queue import Queue
 from typing import Any
 
 import pytest
 
+from app.cli import agent_remote
 from app.cli.errors import RunOverdue, WrongUse
-from app.cli.exit_codes import exit_code
+from app.cli.exit_codes import EXIT_INTERRUPTED, exit_code
 from app.cli.remote import connect, scopes_for
 from app.cli.target import Target
 from app.client.client import GatewayClient
@@ -129,3 +131,29 @@ def test_commands_ask_for_the_least_scopes():
     assert scopes_for(["chat.history"]) == ["operator.read"]
     assert scopes_for(["method.of.others"]) == ["operator.admin"]
     assert scopes_for([]) == ["operator.read"]
+
+
+def test_a_run_is_stopped_that_is_interrupted_as_soon_as_it_is_asked_for(serve: Any):
+    requests: Queue[Any] = Queue()
+
+    def play(side: Side) -> None:
+        side.welcome()
+        requests.put(side.respond({"status": "accepted", "sessionKey": "agent:main:notes"}))
+        requests.put(side.respond({"ok": True}))
+
+    args = Namespace(agent=None, session_key="notes", timeout=None, json=False, stream=False, quiet=True)
+    with opened(serve(play)) as client:
+        ask = client.request
+
+        def ask_and_be_interrupted(method: str, *more: Any) -> str:
+            request_id = ask(method, *more)
+            if method == "agent":
+                raise KeyboardInterrupt
+            return request_id
+
+        client.request = ask_and_be_interrupted  # type: ignore[method-assign]
+        assert agent_remote._answer(args, client, "hi") == EXIT_INTERRUPTED
+    asked, stopped = (requests.get(timeout=PATIENCE) for _ in range(2))
+    assert (asked["method"], stopped["method"]) == ("agent", "chat.abort")
+    run_id = asked["params"]["idempotencyKey"]
+    assert stopped["params"] == {"sessionKey": "agent:main:notes", "runId": run_id}
