@@ -42,6 +42,7 @@ class RawProvider:
         self.play = play
         self.requests = 0
         self.open = 0
+        self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
 
@@ -65,15 +66,20 @@ class RawProvider:
         with sock, contextlib.suppress(OSError):
             if not _read_request(sock):
                 return
-            self.requests += 1
-            self.open += 1
+            self._count(requests=1, open=1)
             try:
                 self.play(sock)
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(4096):
                     pass
             finally:
-                self.open -= 1
+                self._count(open=-1)
+
+    def _count(self, requests: int = 0, open: int = 0) -> None:  # noqa: A002
+        """Add to the counts. Each connection has a thread of its own."""
+        with self._lock:
+            self.requests += requests
+            self.open += open
 
 
 def _read_request(sock: socket.socket) -> bool:
