@@ -42,15 +42,20 @@ def share_gateway(
     provider: ScriptedProvider,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> ShareGateway:
-    """One gateway, without sessions, for all tests that want the same configuration and leave it otherwise as
-    they found it.
+    """One gateway, without sessions and at rest, for all tests that want the same configuration and leave it
+    otherwise as they found it.
     """
+    is_first = True
 
     def share(config: dict[str, Any]) -> GatewayProcess:
+        nonlocal is_first
         name = json.dumps(config)
         if name not in _shared_gateways:
             _shared_gateways[name] = GatewayProcess(tmp_path_factory.mktemp("gateway"), config).start()
         delete_sessions(_shared_gateways[name])
+        if is_first:
+            provider.reset()  # the runs of the test before may have asked once more while they were ended
+            is_first = False
         return _shared_gateways[name]
 
     return share

@@ -6,12 +6,13 @@ import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Event
 
 import pytest
 
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, GatewayProcess, config_for
-from tests.support.provider import ScriptedProvider, pause, says, wait_until
+from tests.support.provider import ScriptedProvider, pause, says, wait_for, wait_until
 
 HI = [{"role": "user", "content": "hi"}]
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -218,10 +219,12 @@ def test_parallel_first_requests_of_a_new_session_are_served_in_order(
 
 
 def test_other_sessions_run_side_by_side(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
-    provider.always([pause(0.5), *says("ok")])
+    go_on = Event()
+    provider.always([wait_for(go_on), *says("ok")])
     with ThreadPoolExecutor(4) as pool:
         requests = [pool.submit(gateway.ask, "hi", user=f"side-{number}") for number in range(4)]
         wait_until(lambda: provider.open == 4, 30, "four calls at once")
+        go_on.set()
         assert {request.result().status for request in requests} == {200}
 
 
@@ -229,7 +232,8 @@ def test_a_full_queue_is_refused_at_once(start_gateway: StartGateway, provider: 
     config = config_for(provider.url)
     config["session"] = {"queue": {"cap": 2}}
     gateway = start_gateway(config)
-    provider.always([pause(1.0), *says("ok")])
+    go_on = Event()
+    provider.plays([wait_for(go_on), *says("ok")])
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(gateway.ask, "hi", user="busy") for _ in range(3)]
         wait_until(lambda: gateway.request("GET", "/ready?verbose").json["activeRuns"] == 3, 30, "three runs")
@@ -238,6 +242,7 @@ def test_a_full_queue_is_refused_at_once(start_gateway: StartGateway, provider: 
         assert refused.error["type"] == "rate_limited"
         assert int(refused.headers["Retry-After"]) >= 1
         assert gateway.ask("hi").status == 200
+        go_on.set()
         assert {request.result().status for request in waiting} == {200}
 
 
@@ -245,11 +250,13 @@ def test_reject_mode_never_queues(start_gateway: StartGateway, provider: Scripte
     config = config_for(provider.url)
     config["session"] = {"queue": {"mode": "reject"}}
     gateway = start_gateway(config)
-    provider.always([pause(0.5), *says("ok")])
+    go_on = Event()
+    provider.always([wait_for(go_on), *says("ok")])
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(gateway.ask, "hi", user="busy")
         provider.wait_for_requests(1)
         assert gateway.ask("hi", user="busy").error["code"] == "session_busy"
+        go_on.set()
         assert first.result().status == 200
 
 

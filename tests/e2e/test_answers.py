@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
-from itertools import pairwise
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import StartGateway
-from tests.support.gateway import GatewayProcess, config_for
+from tests.support.gateway import GatewayProcess, config_for, read_until
 from tests.support.provider import (
     ScriptedProvider,
     done,
@@ -25,6 +26,7 @@ from tests.support.provider import (
     text,
     tool_call,
     usage,
+    wait_for,
 )
 
 ID = re.compile(r"chatcmpl_[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -149,15 +151,15 @@ def test_headers_and_the_role_are_sent_at_once(gateway: GatewayProcess, provider
 
 
 def test_each_delta_is_sent_when_it_arrives(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
-    provider.plays(
-        [step for number in range(8) for step in (text(str(number)), pause(0.1))] + [finish(), done()]
-    )
-    times = []
+    """Each is sent to the gateway when the client has read the one before it."""
+    has_arrived = [threading.Event() for _ in range(8)]
+    steps = [(text(str(number)), wait_for(event)) for number, event in enumerate(has_arrived)]
+    provider.plays([*chain.from_iterable(steps), finish(), done()])
     with gateway.stream("hi") as stream:
-        while piece := stream.read1():
-            times += [time.monotonic()] * piece.count(b'"content":"')
-    gaps = [later - sooner for sooner, later in pairwise(times[1:])]
-    assert len([gap for gap in gaps if gap > 0.05]) >= 6
+        for number, event in enumerate(has_arrived):
+            read_until(stream, f'"content":"{number}"'.encode())
+            event.set()
+        assert stream.read().endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize("keepalive", ["comment", "chunk", "off"])
@@ -167,12 +169,23 @@ def test_keepalives_while_the_model_is_silent(
     sse = {"keepalive": keepalive, "keepaliveSeconds": 0.2}
     endpoints = {"chatCompletions": {"enabled": True}}
     gateway = start_gateway(config_for(provider.url, http={"endpoints": endpoints, "sse": sse}))
-    provider.plays([pause(0.7), text("at"), pause(0.5), *says(" last")])
-    body = gateway.ask("hi", stream=True).body
-    comments = body.count(b": keepalive\n\n")
-    empty = body.count(b'"delta":{},"finish_reason":null')
-    assert (comments >= 4, empty >= 4) == (keepalive == "comment", keepalive == "chunk")
-    assert b"at" in body
+    signs = {"comment": b": keepalive\n\n", "chunk": b'"delta":{},"finish_reason":null'}
+    if keepalive == "off":
+        provider.plays([pause(0.7), text("at"), pause(0.5), *says(" last")])
+        body = gateway.ask("hi", stream=True).body
+    else:
+        before, within = threading.Event(), threading.Event()
+        provider.plays([wait_for(before), text("at"), wait_for(within), *says(" last")])
+        with gateway.stream("hi") as stream:
+            body = read_until(stream, signs[keepalive], 3)
+            assert b'"at"' not in body
+            before.set()
+            body += read_until(stream, b'"at"')
+            body += read_until(stream, signs[keepalive], 2)
+            within.set()
+            body += stream.read()
+    assert {kind for kind, sign in signs.items() if sign in body} == {keepalive} - {"off"}
+    assert b'"at"' in body
     assert body.endswith(b"data: [DONE]\n\n")
 
 
@@ -180,12 +193,14 @@ def test_queued_streams_send_keepalives_too(start_gateway: StartGateway, provide
     endpoints = {"chatCompletions": {"enabled": True}}
     http = {"endpoints": endpoints, "sse": {"keepaliveSeconds": 0.2}}
     gateway = start_gateway(config_for(provider.url, http=http))
-    provider.plays([pause(0.9), *says("first")], says("second"))
+    go_on = threading.Event()
+    provider.plays([wait_for(go_on), *says("first")], says("second"))
     with gateway.stream("one", user="q") as first:
         first.read1()
-        body = gateway.ask("two", stream=True, user="q").body
-        assert body.count(b": keepalive\n\n") >= 2
-        assert b"second" in body
+        with gateway.stream("two", user="q") as second:
+            read_until(second, b": keepalive\n\n", 2)
+            go_on.set()
+            assert b"second" in second.read()
 
 
 def two_calls() -> list[Any]:

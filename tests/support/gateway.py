@@ -233,10 +233,10 @@ class GatewayProcess:
         )
 
 
-def read_until(stream: http.client.HTTPResponse, sign: bytes) -> bytes:
-    """What a stream has up to that sign, and a little more."""
+def read_until(stream: http.client.HTTPResponse, sign: bytes, count: int = 1) -> bytes:
+    """What a stream has up to that sign, so many of it, and a little more."""
     read = b""
-    while sign not in read:
+    while read.count(sign) < count:
         piece = stream.read1()
         assert piece, f"the stream ended without {sign!r}: {read!r}"
         read += piece

@@ -13,7 +13,8 @@ import ssl
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,20 @@ def says(*pieces: str, prompt: int = 7, completion: int | None = None) -> list[S
     return [*map(text, pieces), finish(), usage(prompt, completion or len(pieces)), done()]
 
 
+class _Counts:
+    """Each request has a thread of its own."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.open = 0
+        self._lock = threading.Lock()
+
+    def add(self, open: int = 0, left: int = 0) -> None:  # noqa: A002
+        with self._lock:
+            self.open += open
+            self.left += left
+
+
 class ScriptedProvider:
     """Start with `with`; `url` is the base URL for a configuration."""
 
@@ -98,10 +113,10 @@ class ScriptedProvider:
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.header_names: list[list[str]] = []  # in lower case, as often as they were sent
-        self.left = 0  # how often the client closed its connection before the answer had ended
-        self.open = 0  # answers under way
+        self._counts = _Counts()
         self._queues: dict[str, deque[list[Step]]] = defaultdict(deque)
         self._standing: dict[str, list[Step]] = {}
+        self._asked: dict[str, threading.Event] = defaultdict(threading.Event)
         self._lock = threading.Lock()
         self._server = _Server(self)
         if certificate is not None:
@@ -136,7 +151,13 @@ class ScriptedProvider:
             self.paths.clear()
             self._queues.clear()
             self._standing.clear()
-            self.left = 0
+            self._asked.clear()
+            self._counts = _Counts()
+
+    def asked(self, model: str) -> threading.Event:
+        """Set as soon as that model has had a request since the last `reset`."""
+        with self._lock:
+            return self._asked[model]
 
     def messages(self, number: int = -1) -> list[tuple[str, Any]]:
         """(role, content) of each message of one request."""
@@ -148,17 +169,35 @@ class ScriptedProvider:
     def wait_for_leaving(self, count: int = 1, seconds: float = PATIENCE) -> None:
         wait_until(lambda: self.left >= count, seconds, f"{count} closed connections")
 
-    def count(self, open: int = 0, left: int = 0) -> None:  # noqa: A002
-        """Add to the counts. Each request has a thread of its own."""
-        with self._lock:
-            self.open += open
-            self.left += left
+    @property
+    def left(self) -> int:
+        """How often since `reset` the client closed its connection before the answer had ended."""
+        return self._counts.left
+
+    @property
+    def open(self) -> int:
+        """Answers under way, to requests since `reset`."""
+        return self._counts.open
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Count an answer, also if the client leaves. What ends after a `reset` is of no interest then."""
+        counts = self._counts
+        counts.add(open=1)
+        try:
+            yield
+        except (BrokenPipeError, ConnectionResetError):
+            counts.add(left=1)
+            raise
+        finally:
+            counts.add(open=-1)
 
     def script_for(self, body: dict[str, Any], headers: dict[str, str]) -> list[Step]:
         with self._lock:
             self.requests.append(body)
             self.headers.append(headers)
             model = str(body.get("model"))
+            self._asked[model].set()
             if self._queues[model]:
                 return self._queues[model].popleft()
             if model in self._standing:
@@ -197,15 +236,11 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         provider.paths.append(self.path)
         provider.header_names.append([name.lower() for name in self.headers])
-        script = provider.script_for(body, headers)
-        provider.count(open=1)
         try:
-            self._play(script, body)
+            with provider.answering():
+                self._play(provider.script_for(body, headers), body)
         except (BrokenPipeError, ConnectionResetError):
-            provider.count(left=1)
             self.close_connection = True
-        finally:
-            provider.count(open=-1)
 
     def _play(self, script: list[Step], body: dict[str, Any]) -> None:
         if script and script[0][0] == "respond":

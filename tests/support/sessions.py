@@ -17,11 +17,22 @@ _RUNNING = (
 
 
 def delete_sessions(gateway: GatewayProcess) -> None:
-    """Delete all sessions of a running gateway, the main ones too, and end what runs in them.
+    """Delete all sessions of a running gateway, the main ones too, and end what runs in them; wait for the
+    end of runs without a session.
 
     So no test depends on what another one has left in a session of the same name. A gateway makes the file
     and its tables when it first needs them.
     """
+    _delete_stored(gateway)
+    wait_until(lambda: not _active_runs(gateway), PATIENCE, "end of the runs of the test before")
+
+
+def _active_runs(gateway: GatewayProcess) -> int:
+    count: int = gateway.request("GET", "/ready?verbose").json["activeRuns"]
+    return count
+
+
+def _delete_stored(gateway: GatewayProcess) -> None:
     path = gateway.state / "gateway.sqlite"
     if not path.exists():
         return
