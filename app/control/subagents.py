@@ -112,8 +112,8 @@ class Subagents:
         """Stop one. Raises ToolError: there is none of that id."""
         child = self._named(run, child_id)
         child.abort("Its agent has stopped it.")
-        if child.run is not None:
-            child.run.wait(STOP_SECONDS)
+        if (started := child.run) is not None and started.wait(STOP_SECONDS):
+            child.end(started)  # who follows it may not have come so far
         return self._delivered([child])[0]
 
     def _admit(self, run: RunContext, child: ChildRun) -> None:
