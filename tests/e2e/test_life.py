@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import StartGateway
-from tests.support.gateway import GatewayProcess, config_for
+from tests.support.gateway import GatewayProcess, config_for, read_until
 from tests.support.provider import ScriptedProvider, done, finish, hang, pause, says, text, wait_until
 
 
@@ -20,8 +20,7 @@ def test_a_killed_process_loses_no_accepted_turn(
     gateway = start_gateway()
     provider.plays([text("The answer "), hang()])
     with gateway.stream("Remember the number 42.", user="ann") as stream:
-        while b"The answer" not in stream.read1():
-            pass
+        read_until(stream, b"The answer")
         gateway.kill()
 
     gateway.start()

@@ -49,9 +49,8 @@ def test_the_run_of_a_client_that_reads_nothing_of_its_stream_is_stopped(
     gateway = start_gateway(**limits(write_seconds=1))
     provider.plays([*[text(LARGE)] * 12, hang()])
     with client_that_reads_nothing(gateway, stream=True) as client:
-        wait_until(lambda: gateway.metric("openclaw_active_streams") == 1, 30, "stream")
+        provider.wait_for_leaving()
         wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 30, "end of the stream")
-        provider.wait_for_leaving(seconds=10)
         wait_until(lambda: not is_open(gateway, client), 30, "closed connection")
 
 
@@ -61,7 +60,7 @@ def test_a_client_that_reads_nothing_of_a_whole_answer_is_disconnected(
     gateway = start_gateway(**limits(write_seconds=1))
     provider.plays(says(*[LARGE] * 12))
     with client_that_reads_nothing(gateway, stream=False) as client:
-        wait_until(lambda: is_open(gateway, client), 30, "connection")
+        provider.wait_for_requests(1)
         wait_until(lambda: not is_open(gateway, client), 30, "closed connection")
         response = http.client.HTTPResponse(client)
         response.begin()
@@ -85,7 +84,7 @@ def test_an_answer_that_is_too_large_is_an_error(
     assert (error["error"]["code"], last) == ("upstream_error", "[DONE]")
     content = "".join(one["choices"][0]["delta"].get("content", "") for one in pieces)
     assert 0 < len(content) < 10_000
-    provider.wait_for_leaving()
+    provider.wait_for_leaving(2)
 
 
 def test_an_answer_of_the_largest_size_is_whole(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import GatewayProcess
+from tests.support.gateway import GatewayProcess, read_until
 from tests.support.operator import Operator, connect_params
 from tests.support.provider import ScriptedProvider, hang, respond, says, text, wait_until
 
@@ -58,8 +58,7 @@ def test_one_whose_client_disconnects_says_so(gateway: GatewayProcess, provider:
     provider.plays([text("begun"), hang()])
     with gateway.stream("hi") as stream:
         name = stream.headers["X-Request-Id"]
-        while b"begun" not in stream.read1():
-            pass
+        read_until(stream, b"begun")
     wait_until(lambda: len(lines_of(gateway, name)) == 3, 30, "the last line")
     lines = lines_of(gateway, name)
     assert {"run started", "run aborted", "request answered"} == set(messages(lines))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.conftest import StartGateway
 from tests.support.certificates import NAME, Certificates, make_certificates
-from tests.support.gateway import config_for
+from tests.support.gateway import config_for, read_until
 from tests.support.http_proxy import HttpProxy
 from tests.support.provider import ScriptedProvider, text
 
@@ -105,9 +105,8 @@ def test_a_stream_through_a_tunnel_ends_with_its_client(
             NODE_EXTRA_CA_CERTS=str(certificates.authority),
         )
         with gateway.stream("hi") as answer:
-            while b"one" not in answer.readline():
-                pass
-        secure.wait_for_leaving(seconds=10)
+            read_until(answer, b"one")
+        secure.wait_for_leaving()
 
 
 @pytest.mark.parametrize("how", ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "caFile"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from contextlib import ExitStack
 from typing import Any
@@ -11,7 +12,17 @@ import psutil
 
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, GatewayProcess, config_for
-from tests.support.provider import ScriptedProvider, done, finish, hang, pause, raw, says, text, wait_until
+from tests.support.provider import (
+    ScriptedProvider,
+    done,
+    finish,
+    hang,
+    raw,
+    says,
+    text,
+    wait_for,
+    wait_until,
+)
 
 
 def with_limit(provider: ScriptedProvider, runs: int) -> dict[str, Any]:
@@ -45,14 +56,18 @@ def test_an_agents_limit_queues(start_gateway: StartGateway, provider: ScriptedP
     config = config_for(provider.url)
     config["agents"]["list"][1]["maxConcurrent"] = 2
     gateway = start_gateway(config)
-    provider.always([text("x"), pause(0.4), finish(), done()])
+    go_on = threading.Event()
+    provider.always([text("x"), wait_for(go_on), finish(), done()])
     with ExitStack() as stack:
         streams = [stack.enter_context(gateway.stream("hi", model="openclaw:beta")) for _ in range(5)]
+        wait_until(lambda: gateway.metric("openclaw_active_runs") == 5, 30, "five runs")
         provider.wait_for_requests(2)
-        time.sleep(0.2)
-        assert provider.open == 2
+        time.sleep(0.2)  # for a third one, which must not come
+        assert provider.open == len(provider.requests) == 2
+        go_on.set()
         for stream in streams:
             assert b"[DONE]" in stream.read()
+    assert len(provider.requests) == 5
 
 
 def test_memory_for_a_client_that_reads_nothing(
@@ -68,6 +83,7 @@ def test_memory_for_a_client_that_reads_nothing(
         body = b'{"stream": true, "messages": [{"role": "user", "content": "hi"}]}'
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n"
         sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        provider.wait_for_requests(1)
         wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 30, "end of the run")
         assert worker.memory_info().rss - before < 150 * 1024 * 1024
         assert gateway.request("GET", "/health").status == 200
@@ -91,6 +107,6 @@ def test_a_thousand_stateless_calls_leave_nothing(gateway: GatewayProcess) -> No
     for _ in range(1000):
         gateway.ask("hi")
     assert worker.memory_info().rss - before < 8 * 1024 * 1024
-    assert worker.num_fds() <= files + 2
+    wait_until(lambda: worker.num_fds() <= files + 2, 30, "closed files")
     assert gateway.metric("openclaw_lanes") == 0
     assert gateway.metric("openclaw_active_runs") == 0

@@ -70,8 +70,7 @@ def test_a_question_is_answered_over_websocket(gateway: GatewayProcess, provider
         assert resolved["message"]["content"][0]["text"] == "Thank you."
         (event,) = client.events("question.resolved")
         assert (event["status"], event["answers"]) == ("answered", answers)
-        waited = [one for one in client.frames if one.get("id") == waiting]
-        assert waited[0]["payload"]["answers"] == answers
+        assert client.answer(waiting)["payload"]["answers"] == answers
         assert client.call("question.get", {"id": asked["id"]})["question"]["status"] == "answered"
         assert client.call("question.list")["questions"] == []
         again = client.refusal("question.resolve", {"id": asked["id"], "answers": answers})

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, GatewayProcess, config_for
-from tests.support.provider import ScriptedProvider, says
+from tests.support.provider import ScriptedProvider, says, wait_until
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
 HI = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
@@ -176,6 +176,7 @@ def test_one_model(gateway: GatewayProcess, name: str, status: int) -> None:
 
 def test_metrics_need_the_secret_and_count(gateway: GatewayProcess) -> None:
     gateway.chat(HI)
+    wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 30, "end of the streams of others")
     assert gateway.request("GET", "/metrics").status == 401
     answer = gateway.request("GET", "/metrics", headers=AUTH)
     assert answer.headers["Content-Type"].startswith("text/plain")

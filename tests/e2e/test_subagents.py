@@ -156,7 +156,7 @@ def test_results_come_together_once_the_session_is_at_rest(
 def test_the_children_of_a_run_without_a_session_end_with_it(
     gateway: GatewayProcess, provider: ScriptedProvider
 ):
-    provider.plays(spawn(), says("I do not wait."))
+    provider.plays(spawn(), [wait_for(provider.asked(CHILD)), *says("I do not wait.")])
     provider.plays([text("…"), hang()], model=CHILD)
     accepted_note = ask(gateway)
     assert accepted_note.text == "I do not wait."
@@ -167,12 +167,14 @@ def test_the_children_of_a_run_without_a_session_end_with_it(
 def test_an_aborted_parent_takes_its_children_along(gateway: GatewayProcess, provider: ScriptedProvider):
     provider.plays(spawn(), calls("sessions_yield", {}), says("never"))
     provider.plays([text("…"), hang()], model=CHILD)
-    with operator(gateway) as client:
+    with operator(gateway, caps=["tool-events"]) as client:
         run_id = str(uuid.uuid4())
         client.call("chat.send", {"sessionKey": "parent", "message": "Go", "idempotencyKey": run_id})
-        provider.wait_for_requests(3)
+        while client.until("agent", runId=run_id, stream="tool")["data"]["name"] != "sessions_yield":
+            pass
+        assert provider.asked(CHILD).wait(PATIENCE)
         client.call("chat.abort", {"sessionKey": "parent", "runId": run_id})
-        assert client.events("chat")[-1]["state"] == "aborted"
+        assert [one for one in client.events("chat") if one["runId"] == run_id][-1]["state"] == "aborted"
         provider.wait_for_leaving()
     assert len(own(provider)) == 2
 
@@ -229,7 +231,7 @@ def test_a_child_that_takes_too_long_is_stopped(gateway: GatewayProcess, provide
 def test_children_are_listed_awaited_and_cancelled(gateway: GatewayProcess, provider: ScriptedProvider):
     provider.plays(
         spawn(taskName="slow"),
-        calls("subagents", {"action": "list"}),
+        [wait_for(provider.asked(CHILD)), *calls("subagents", {"action": "list"})],
         calls("subagents", {"action": "wait", "taskId": "slow", "timeoutSeconds": 0.1}),
         calls("subagents", {"action": "cancel", "taskId": "slow"}),
         calls("subagents", {"action": "cancel", "taskId": "no-such"}),
@@ -250,7 +252,7 @@ def test_a_session_of_a_child_is_deleted_if_it_is_not_to_be_kept(
     provider.plays(says("done"), model=CHILD)
     ask(gateway, "parent")
     with operator(gateway) as client:
-        assert children(client) == []
+        wait_until(lambda: children(client) == [], PATIENCE, "deleted session")
 
 
 def test_one_session_asks_another(gateway: GatewayProcess, provider: ScriptedProvider):
@@ -379,7 +381,8 @@ def test_a_parent_at_the_command_line(gateway: GatewayProcess, provider: Scripte
     done = gateway.command("agent", *where, "-m", "Do it")
     assert (done.returncode, done.stdout) == (0, "There are four.\n"), done.stderr
     assert last_result(provider)["results"][0]["result"] == "Four cranes."
-    provider.plays(spawn(), says("I do not wait."))
+    provider.reset()
+    provider.plays(spawn(), [wait_for(provider.asked(CHILD)), *says("I do not wait.")])
     provider.always([text("…"), hang()], model=CHILD)
     done = gateway.command("agent", "--local", "-m", "Do it")
     assert (done.returncode, done.stdout) == (0, "I do not wait.\n")

@@ -9,20 +9,18 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import ROOT, TOKEN, GatewayProcess, clean_environment, free_port
-from tests.support.provider import ScriptedProvider, done, finish, hang, pause, text, wait_until
+from tests.e2e.test_leaving import unanswered
+from tests.support.gateway import ROOT, TOKEN, GatewayProcess, clean_environment, free_port, read_until
+from tests.support.provider import ScriptedProvider, done, finish, hang, text, wait_for, wait_until
 
 EXAMPLES = ROOT / "examples"
 PIECES = ["one ", "two ", "three ", "four"]
-PAUSE = 0.3
 TOO_MUCH = 20 * 1024 * 1024 + 1
 
 # What an nginx.conf has around the example.
@@ -102,7 +100,7 @@ def running(command: Command, folder: Path, upstream: int) -> Iterator[int]:
         process = subprocess.Popen(command(folder, port, upstream), stdout=log, stderr=log, env=environment)
     with process:
         try:
-            wait_until(lambda: process.poll() is not None or answers(port), 10, "proxy")
+            wait_until(lambda: process.poll() is not None or answers(port), 30, "proxy")
             assert process.poll() is None, log_path.read_text()
             yield port
         finally:
@@ -146,28 +144,27 @@ def test_a_plain_answer_passes(behind: GatewayProcess) -> None:
 def test_each_piece_of_a_stream_arrives_when_it_is_sent(
     behind: GatewayProcess, provider: ScriptedProvider
 ) -> None:
-    script = [step for piece in PIECES for step in (text(piece), pause(PAUSE))]
+    """Each is sent to the gateway when the client has the one before it."""
+    has_arrived = {piece: threading.Event() for piece in PIECES}
+    script = [step for piece, event in has_arrived.items() for step in (text(piece), wait_for(event))]
     provider.plays([*script, finish(), done()])
-    arrived: dict[str, float] = {}
     with behind.stream("hi") as stream:
         assert stream.headers["Content-Type"] == "text/event-stream; charset=utf-8"
         assert "Content-Encoding" not in stream.headers
-        for line in stream:
-            arrived |= {piece: time.monotonic() for piece in PIECES if f'"{piece}"'.encode() in line}
-    assert list(arrived) == PIECES
-    times = list(arrived.values())
-    assert all(later - earlier > PAUSE / 2 for earlier, later in pairwise(times))
+        for piece, event in has_arrived.items():
+            read_until(stream, f'"{piece}"'.encode())
+            event.set()
+        assert b"[DONE]" in stream.read()
 
 
 def test_the_head_of_a_stream_does_not_wait_for_the_model(
     behind: GatewayProcess, provider: ScriptedProvider
 ) -> None:
     provider.plays([hang()])
-    begun = time.monotonic()
     with behind.stream("hi") as stream:
         assert b'"role":"assistant"' in stream.readline()
-        assert time.monotonic() - begun < 1
         provider.wait_for_requests(1)
+        assert provider.open == 1, "the model has said nothing yet"
 
 
 @pytest.mark.parametrize("script", [[text("begun"), hang()], [hang()]])
@@ -178,20 +175,14 @@ def test_leaving_a_stream_aborts_its_run(
     with behind.stream("hi") as stream:
         stream.readline()
         provider.wait_for_requests(1)
-    provider.wait_for_leaving(seconds=1.5)
+    provider.wait_for_leaving()
 
 
 def test_leaving_a_plain_request_aborts_its_run(behind: GatewayProcess, provider: ScriptedProvider) -> None:
     provider.plays([hang()])
-    with pytest.raises(TimeoutError):
-        behind.request(
-            "POST",
-            "/v1/chat/completions",
-            {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]},
-            {"Authorization": f"Bearer {TOKEN}"},
-            timeout=0.5,
-        )
-    provider.wait_for_leaving(seconds=1.5)
+    with unanswered(behind):
+        provider.wait_for_requests(1)
+    provider.wait_for_leaving()
 
 
 def test_the_request_id_passes_both_ways(behind: GatewayProcess) -> None:

@@ -54,6 +54,13 @@ class Operator:
             if is_response(frame, request_id):
                 return frame
 
+    def answer(self, request_id: str) -> Frame:
+        """The response to that request, whether or not it has come before."""
+        for frame in self.frames:
+            if is_response(frame, request_id):
+                return frame
+        return self.response(request_id)
+
     def call(self, method: str, params: Frame | None = None) -> Any:
         """The payload of the next response, which must be ok."""
         frame = self.response(self.request(method, params))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ class Terminal:
         )
         os.close(side)
         self.shown = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def __enter__(self) -> Terminal:
         return self
@@ -40,11 +43,16 @@ class Terminal:
         seen = len(self.shown)
         while text not in self.shown[seen:]:
             assert time.monotonic() < deadline, self.shown
-            if select.select([self._terminal], [], [], 0.1)[0]:
-                try:
-                    self.shown += os.read(self._terminal, 65536).decode()
-                except OSError as error:
-                    raise AssertionError(f"the command ended: {self.shown}") from error
+            if select.select([self._terminal], [], [], 0.1)[0] and not self._read():
+                raise AssertionError(f"the command ended: {self.shown}")
+
+    def _read(self) -> bool:
+        """Read what is shown; False if that was all."""
+        try:
+            self.shown += self._decoder.decode(os.read(self._terminal, 65536))  # may end within a character
+        except OSError:
+            return False
+        return True
 
     def types(self, text: str) -> None:
         os.write(self._terminal, text.encode())
@@ -54,6 +62,16 @@ class Terminal:
         self._process.send_signal(signal.SIGINT)
 
     def ends(self) -> tuple[int, str]:
-        """Its exit code, and its standard output."""
-        out, _ = self._process.communicate(timeout=PATIENCE)
+        """Its exit code, and its standard output. Reads on: a full terminal stops who writes to it."""
+        reading = threading.Thread(target=self._read_all, daemon=True)
+        reading.start()
+        try:
+            out, _ = self._process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError(f"the command does not end: {self.shown}") from error
+        reading.join(PATIENCE)
         return self._process.returncode, out.decode()
+
+    def _read_all(self) -> None:
+        while self._read():
+            pass

@@ -159,7 +159,7 @@ def test_two_workers_share_a_process_which_ends_with_its_owner(
         owner.communicate()
         other.communicate()
         assert (owner.returncode, other.returncode) == (0, 0)
-        assert is_gone(pid, within=1)
+        assert is_gone(pid, within=PATIENCE)
 
 
 def test_another_worker_starts_the_next_one_when_the_owner_is_gone(

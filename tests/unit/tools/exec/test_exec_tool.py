@@ -21,6 +21,7 @@ from app.tools.builtin.exec import exec_tool
 from app.tools.builtin.process import process_tool
 from app.tools.call import StartedCall
 from app.tools.exec.gate import ExecRequest
+from app.tools.exec.results import running_output
 from app.tools.exec.room import ExecRoom
 from tests.unit.agents.own_tools import run_context
 
@@ -96,6 +97,15 @@ def test_a_flood_gives_few_updates(agent: Agent):
     updates = [event.text for event in agent.events if isinstance(event, ToolUpdated)]
     assert 1 <= len(updates) <= 12
     assert max(map(len, updates)) <= 4000
+
+
+def test_what_goes_on_is_shown_with_its_output_so_far(agent: Agent):
+    name = agent.call("exec", command="echo begun; exec sleep 600", background=True).details["sessionId"]
+    one = agent.room.background.find("agent:main:test", name)
+    one.command.wait(lambda: one.command.output.total > 0, 30)
+    text = running_output(one).text
+    assert text.startswith(f"Command still running (session {name}, pid {one.command.pid}). Use process")
+    assert text.endswith("\n\nOutput so far:\nbegun\n")
 
 
 def test_the_gate_stands_before_every_command(agent: Agent, tmp_path: Path):
