@@ -14,10 +14,11 @@ from app.runtime import (  # noqa: E402
     ServerLog,
     check_listeners,
     check_server,
+    count_workers,
+    limit_workers,
     start_settings,
     start_worker,
     stop_worker,
-    worker_count,
 )
 
 settings = start_settings(os.environ)
@@ -25,7 +26,7 @@ host = settings.gateway.host
 
 bind = f"[{host}]:{settings.gateway.port}" if ":" in host else f"{host}:{settings.gateway.port}"
 worker_class = "gevent"
-workers = worker_count(os.environ, settings)
+workers = count_workers(os.environ)
 worker_connections = 2000
 timeout = 120  # how long the hub may be stuck, not how long a request may take
 graceful_timeout = 25  # Heroku kills at 30 s
@@ -41,6 +42,7 @@ logger_class = ServerLog
 logconfig_dict = logging_config(settings.logging.level, settings.logging.format)
 
 on_starting = check_server
+nworkers_changed = limit_workers
 when_ready = on_reload = check_listeners
 post_worker_init = start_worker
 pre_request = refuse_ambiguous_headers

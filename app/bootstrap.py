@@ -15,9 +15,10 @@ from app.concurrency.native_thread import NativeThread
 from app.config.apis import ProviderApi
 from app.config.edit import ConfigFile
 from app.config.loader import load_settings
+from app.config.restart import merged_into
 from app.config.settings import ProviderSettings, Settings
 from app.config.source.parsed_file import ParsedFile
-from app.config.watch import ConfigWatch, merged_into
+from app.config.watch import ConfigWatch
 from app.control.agent_runs import AgentRuns
 from app.control.approvals import Approvals
 from app.control.commands import Commands

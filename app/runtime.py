@@ -24,6 +24,7 @@ from gunicorn.glogging import Logger
 from app.concurrency.background import spawn
 from app.config.listening import Address
 from app.config.loader import load_settings
+from app.config.restart import merged_into
 from app.config.settings import Settings
 from app.errors import ConfigError
 from app.gateway import Gateway
@@ -31,7 +32,7 @@ from app.http.server_connections import limit_connections
 from app.http.server_errors import write_error
 from app.http.server_requests import get_parser
 from app.logs.lines import log_event
-from app.start import check_settings, check_whole_start, settings_at
+from app.start import check_settings, check_whole_start, check_workers, settings_at, worker_count
 
 PR_SET_DUMPABLE = 4
 
@@ -47,11 +48,12 @@ CLOSE_SECONDS = 8  # of the server's deadline, reserved for telling the last cli
 class Parent:
     """What the server's parent process knows. Its workers have it from there, for they are forks of it.
 
-    `settings` are the last good ones; `addresses` is where the server listens, empty before it does, and
-    `is_overruled` whether its command line says so rather than the settings.
+    `settings` are the last good ones; `workers` is how many it keeps running; `addresses` is where the server
+    listens, empty before it does, and `is_overruled` whether its command line says so, not the settings.
     """
 
     settings: Settings | None = None
+    workers: int = 1
     addresses: tuple[Address, ...] = ()
     is_overruled: bool = False
 
@@ -68,6 +70,7 @@ def start_settings(environ: Mapping[str, str]) -> Settings:
     try:
         settings = load_settings(environ)
         if _parent.settings:
+            check_workers(_parent.workers, settings)
             check_whole_start(settings, _parent.addresses if _parent.is_overruled else ())
     except ConfigError as error:
         if _parent.settings is None:
@@ -81,15 +84,17 @@ def start_settings(environ: Mapping[str, str]) -> Settings:
 def worker_settings(environ: Mapping[str, str]) -> tuple[Settings, str | None]:
     """The settings of a worker that begins, and why they are not what the file says, if they are not.
 
-    A worker may begin long after the server, and the file may have been spoilt since. Raises RuntimeError if
-    the server runs without `gunicorn.conf.py`, whose checks are then missing.
+    A worker may begin long after the server, and the file may have been changed or spoilt since: all workers
+    keep the address and the databases of the server's start. Raises RuntimeError if the server runs without
+    `gunicorn.conf.py`, whose checks are then missing.
     """
     if _parent.settings is None:
         raise RuntimeError(
             "start with -c gunicorn.conf.py: without it nothing checks who may use the gateway"
         )
     try:
-        settings, stale = settings_at(load_settings(environ), _parent.addresses), None
+        loaded = merged_into(_parent.settings, load_settings(environ))
+        settings, stale = settings_at(loaded, _parent.addresses), None
         check_settings(settings)
     except ConfigError as error:
         settings, stale = settings_at(_parent.settings, _parent.addresses), error.message
@@ -108,16 +113,12 @@ def say(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201
 
 
-def worker_count(environ: Mapping[str, str], settings: Settings) -> int:
-    """One: lanes and runs live in one process until they are shared through Redis."""
-    wanted = environ.get("WEB_CONCURRENCY", "1").strip() or "1"
-    if wanted != "1":
-        why = "Redis is not used yet" if settings.redis_url else "redis.url is not configured"
-        say(
-            f"WEB_CONCURRENCY={wanted} is clamped to 1 worker: several workers would need to share their "
-            f"sessions' queues, and {why}."
-        )
-    return 1
+def count_workers(environ: Mapping[str, str]) -> int:
+    """How many workers to run unless the command line says. Exits with 78 if that is no number."""
+    try:
+        return worker_count(environ)
+    except ConfigError as error:
+        refuse(error)
 
 
 class ServerLog(Logger):  # type: ignore[misc]
@@ -131,12 +132,36 @@ def check_server(server: Any) -> None:
     """Refuse what the command line may have overridden. (gunicorn's `on_starting`)"""
     if server.cfg.worker_class_str != "gevent":
         refuse(ConfigError(f"it needs gunicorn's gevent worker, not `{server.cfg.worker_class_str}`."))
-    if server.cfg.workers != 1:
-        refuse(ConfigError(f"it runs with one worker, not {server.cfg.workers}."))
+    check_count(server)
     if server.cfg.preload_app:
         refuse(ConfigError("its worker loads the application, so --preload must not be given."))
     _check_addresses(server.cfg.address)
     hide_memory()
+
+
+def check_count(server: Any) -> None:
+    """Refuse more workers than can share their work. Those of the command line count, too."""
+    assert _parent.settings is not None
+    try:
+        check_workers(server.cfg.workers, _parent.settings)
+    except ConfigError as error:
+        refuse(error)
+    _parent.workers = server.cfg.workers
+
+
+def limit_workers(server: Any, wanted: int, before: int | None) -> None:
+    """Take back a count that a signal (SIGTTIN, SIGTTOU) has changed to one that would not work.
+    (gunicorn's `nworkers_changed`)
+    """
+    if before is None or _parent.settings is None:  # gunicorn's own start
+        return
+    try:
+        check_workers(wanted, _parent.settings)
+    except ConfigError as error:
+        log_event(logger, logging.ERROR, "the number of workers stays as it is", why=error.message)
+        server.num_workers = before
+    else:
+        _parent.workers = wanted
 
 
 def hide_memory() -> None:

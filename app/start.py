@@ -10,23 +10,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from app.auth.policy import check_start
+from app.cluster.url import check_redis_url
 from app.config.listening import Address, widest_host
 from app.config.settings import Settings
 from app.errors import ConfigError
 from app.storage.url import sqlite_file
 
 
-def check_environment(environ: Mapping[str, str]) -> None:
-    """Raise ConfigError for what gunicorn reads by itself, and cannot start with, before anything of ours."""
-    written = environ.get("WEB_CONCURRENCY")
+def worker_count(environ: Mapping[str, str]) -> int:
+    """How many workers the environment asks for. Raises ConfigError for what gunicorn, which reads it before
+    anything of ours, cannot start with.
+    """
+    written = environ.get("WEB_CONCURRENCY", "1")
     try:
-        is_count = written is None or int(written) >= 0
+        count = int(written)
     except ValueError:
-        is_count = False
-    if not is_count:
+        count = 0
+    if count < 1:
         raise ConfigError(
-            f"WEB_CONCURRENCY in the environment is {written!r}: gunicorn only starts with a whole number. "
-            "Unset it: the gateway has one worker."
+            f"WEB_CONCURRENCY in the environment is {written!r}: gunicorn only starts with a whole number, "
+            "and the gateway with one from 1 up. Unset it for one worker."
+        )
+    return count
+
+
+def check_workers(count: int, settings: Settings) -> None:
+    """Raise ConfigError if so many workers could not share what they have to (docs/deploy.md#workers)."""
+    if count == 1:
+        return
+    missing = []
+    if settings.storage_url.startswith("sqlite:"):
+        missing.append(("DATABASE_URL of a PostgreSQL database (or storage.url)", "heroku-postgresql"))
+    if settings.redis_url is None:
+        missing.append(("REDIS_URL (or redis.url)", "heroku-redis"))
+    if missing:
+        names = " and ".join(name for name, _ in missing)
+        addons = " and ".join(f"`heroku addons:create {addon}`" for _, addon in missing)
+        raise ConfigError(
+            f"{count} workers (WEB_CONCURRENCY, which Heroku sets by itself, or gunicorn's --workers) share "
+            f"their sessions in PostgreSQL and their runs through Redis. Missing: {names}. Set "
+            f"WEB_CONCURRENCY=1 for one worker, or add what is missing; on Heroku: {addons}."
         )
 
 
@@ -34,6 +57,7 @@ def check_settings(settings: Settings) -> None:
     """Raise ConfigError if the gateway could not serve with these settings where it listens."""
     check_start(settings.gateway)
     sqlite_file(settings.storage_url)
+    check_redis_url(settings.redis_url)
 
 
 def check_whole_start(settings: Settings, addresses: Sequence[Address] = ()) -> Settings:

@@ -13,7 +13,7 @@ from app.config.loader import load_settings
 from app.config.settings import Settings
 from app.config.shown.redact import redact
 from app.errors import ConfigError
-from app.start import check_environment, check_whole_start
+from app.start import check_whole_start, check_workers, worker_count
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,9 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check(args: argparse.Namespace) -> int:
     """Prints `ok` and the notes, or every reason why a gateway does not start, on standard error."""
     try:
-        check_environment(os.environ)
+        workers = worker_count(os.environ)
         settings = load_settings(os.environ)
         check_whole_start(settings)
+        check_workers(workers, settings)
     except ConfigError as error:
         return _refuse(error, as_json=args.json)
     file = str(settings.config_path) if settings.config_path else None

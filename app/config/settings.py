@@ -211,6 +211,7 @@ class Settings:
     session: SessionSettings = SessionSettings()
     storage_url: str = field(default="", repr=False)
     redis_url: str | None = field(default=None, repr=False)
+    redis_ssl_verify: bool = True
     logging: LoggingSettings = LoggingSettings()
     limits: Limits = field(default_factory=Limits)
     tools: ToolSettings = field(default_factory=ToolSettings)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from app.config.restart import changed_for_restart, merged_into
 from app.config.settings import Settings
 from app.config.source.paths import IN_ENVIRONMENT, file_exists
 from app.config.source.problems import BrokenConfig
@@ -120,24 +121,10 @@ class ConfigWatch:
 
     def _log_restarts(self, loaded: Settings) -> None:
         """Name what the file changes and a running process cannot."""
-        old, new = self.settings, loaded
-        differs = {
-            "gateway.port": old.gateway.port != new.gateway.port,
-            "gateway.bind": old.gateway.host != new.gateway.host,
-            "storage.url": old.storage_url != new.storage_url,
-            "redis.url": old.redis_url != new.redis_url,
-        }
-        if changed := [key for key, is_changed in differs.items() if is_changed]:
+        if changed := changed_for_restart(self.settings, loaded):
             log_event(
                 logger, logging.WARNING, "restart the gateway to apply these changes", keys=", ".join(changed)
             )
-
-
-def merged_into(running: Settings, loaded: Settings) -> Settings:
-    """`loaded` with those values of `running` that cannot change in a running process."""
-    kept = ("host", "port", "bind", "custom_bind_host", "bound_host")
-    gateway = replace(loaded.gateway, **{name: getattr(running.gateway, name) for name in kept})
-    return replace(loaded, gateway=gateway, storage_url=running.storage_url, redis_url=running.redis_url)
 
 
 def _stamps(files: Iterable[Path]) -> dict[Path, _Stamp]:

@@ -99,8 +99,3 @@ def test_it_refuses_to_start_and_says_what_to_set(
     assert process.wait(40) == 78
     assert said in gateway.log
     assert "Traceback" not in gateway.log
-
-
-def test_more_workers_are_clamped_with_a_line(start_gateway: StartGateway) -> None:
-    gateway = start_gateway(WEB_CONCURRENCY="3")
-    assert "WEB_CONCURRENCY=3 is clamped to 1 worker" in gateway.log

@@ -74,10 +74,27 @@ BROKEN: list[Any] = [
     ("no-file", {}, {"storage": {"url": "sqlite:///"}}, {}, "SQLite file"),
     ("two-slashes", {}, {"storage": {"url": "sqlite://data/x.sqlite"}}, {}, "SQLite file"),
     ("a-port", {}, {}, {"PORT": "eighty"}, "PORT"),
+    ("redis-database", {}, {"redis": {"url": "redis://:canary@h/first"}}, {}, "number of a database"),
+    (
+        "redis-in-env",
+        {},
+        {},
+        {"REDIS_URL": "redis://:canary@:6379"},
+        "REDIS_URL) names no host",
+    ),
+    ("redis-option", {}, {}, {"REDIS_URL": "redis://h?pass=canary"}, "not supported"),
+    ("two-workers", {}, {}, {"WEB_CONCURRENCY": "2"}, "Missing: DATABASE_URL"),
+    (
+        "two-workers-without-postgresql",
+        {},
+        {"redis": {"url": "redis://127.0.0.1"}},
+        {"WEB_CONCURRENCY": "2", "DATABASE_URL": "sqlite:////tmp/x.sqlite"},
+        "Missing: DATABASE_URL of a PostgreSQL database (or storage.url). Set WEB_CONCURRENCY=1",
+    ),
 ]
 
 
-@pytest.mark.parametrize("written", ["abc", "", " ", "1.5", "-1"])
+@pytest.mark.parametrize("written", ["abc", "", " ", "1.5", "-1", "0"])
 def test_config_check_refuses_a_worker_count_that_gunicorn_fails_on(
     tmp_path: Path, provider: ScriptedProvider, written: str
 ) -> None:

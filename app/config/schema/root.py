@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.config.schema import checks, openclaw
 from app.config.schema.agents import AgentsSchema
-from app.config.schema.fields import Duration, Enum, Integer, String
+from app.config.schema.fields import Boolean, Duration, Enum, Integer, String
 from app.config.schema.gateway import GatewaySchema
 from app.config.schema.mcp import McpSchema
 from app.config.schema.models import ModelsSchema
@@ -58,6 +58,11 @@ class RedisSchema(Section):
         "Needed for more than one worker or host; `REDIS_URL` takes precedence.",
         check=checks.redis_url,
         data_key="url",
+    )
+    redis_ssl_verify = Boolean(
+        "Whether the certificate of a `rediss://` server is checked. Not set: `OPENCLAW_REDIS_SSL_VERIFY=1` "
+        "or `=0` in the environment decides. Heroku's has signed its own.",
+        data_key="sslVerify",
         in_use=False,
     )
 

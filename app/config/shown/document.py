@@ -55,6 +55,7 @@ deep, without circles.
   secrets in the file take precedence over `OPENCLAW_GATEWAY_TOKEN` and `OPENCLAW_GATEWAY_PASSWORD`. Where
   neither sets one, the token is what `gateway-token` in the state directory holds: `bin/serve` makes it.
 * `OPENCLAW_CHAT_COMPLETIONS=1` switches `/v1/chat/completions` on, `=0` off, where the file does not say.
+* `OPENCLAW_REDIS_SSL_VERIFY=0` takes any certificate of the Redis server, as Heroku's needs it.
 
 ## Mistakes
 

@@ -13,7 +13,10 @@ from app.config.source.problems import KeyPath, Problems
 from app.config.source.substitute import Substitution
 
 # Variables that switch something where the file does not say: the key and what they are called without brand.
-_SWITCHES = {"CHAT_COMPLETIONS": ("gateway", "http", "endpoints", "chatCompletions", "enabled")}
+_SWITCHES: Mapping[str, KeyPath] = {
+    "CHAT_COMPLETIONS": ("gateway", "http", "endpoints", "chatCompletions", "enabled"),
+    "REDIS_SSL_VERIFY": ("redis", "sslVerify"),
+}
 _WORDS = {
     "1": True,
     "true": True,
