@@ -5,13 +5,11 @@ status: each transport has one table from code to status (`app/http/errors.py`),
 
     GatewayError
     ├── InvalidRequest                  the caller can correct it
-    │   ├── InvalidJson · MissingMessage · UnsupportedValue
-    │   ├── UnknownAgent · InvalidSessionKey
+    │   ├── InvalidJson · MissingMessage · UnsupportedValue · UnknownAgent · InvalidSessionKey
     │   ├── ContextLengthExceeded · BodyTooLarge · BodyTimeout · UnsupportedMediaType
     │   ├── NotFound · ModelNotFound · EndpointDisabled · MethodNotAllowed
-    │   ├── NoToolsAllowed
-    │   ├── ApprovalResolved · ApprovalOver     decided otherwise before; expired or cancelled
-    │   └── IdempotencyKeyReused
+    │   ├── NoToolsAllowed · IdempotencyKeyReused
+    │   └── ApprovalResolved · ApprovalOver     decided otherwise before; expired or cancelled
     ├── Unauthorized
     ├── Forbidden
     │   ├── OriginNotAllowed · HostNotAllowed · MissingScope · ApprovalRequired
@@ -19,11 +17,9 @@ status: each transport has one table from code to status (`app/http/errors.py`),
     │   ├── SessionBusy · Overloaded · AuthRateLimited
     ├── ProviderError                   the model's side failed
     │   ├── UpstreamError · UpstreamTruncated · UpstreamUnavailable
-    │   ├── UpstreamTimeout
-    │   ├── UpstreamRateLimited · InsufficientQuota
-    │   └── ToolChoiceUnmet
+    │   └── UpstreamTimeout · UpstreamRateLimited · InsufficientQuota · ToolChoiceUnmet
     ├── ServiceUnavailable              the gateway cannot serve now
-    │   ├── StorageUnavailable · Draining
+    │   └── StorageUnavailable · ClusterUnavailable · Draining · LeaseLost (of a run)
     ├── RunAborted                      somebody stopped the run
     ├── MaxTurns · ToolLoop             the agent did not come to an answer
     ├── ToolTimeout                     a tool's call took too long; its agent is told, nobody else
@@ -212,12 +208,16 @@ class ServiceUnavailable(GatewayError):
     code = "service_unavailable"
 
 
-class StorageUnavailable(ServiceUnavailable):
-    pass
+class StorageUnavailable(ServiceUnavailable): ...
 
 
-class Draining(ServiceUnavailable):
-    pass
+class Draining(ServiceUnavailable): ...
+
+
+class ClusterUnavailable(ServiceUnavailable): ...
+
+
+class LeaseLost(ServiceUnavailable): ...
 
 
 class RunAborted(GatewayError):

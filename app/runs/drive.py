@@ -111,7 +111,7 @@ class _Saved:
 
     def __call__(self, entries: Sequence[AnswerMessage]) -> None:
         if self._store is not None:
-            self._store.append(self._run.id, entries)
+            self._store.append(self._run.id, entries, self._run.fence)
 
 
 def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
@@ -119,7 +119,7 @@ def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
     stored = store.history(run.session_key, run.id)
     reconciled = reconcile(stored, run.request.messages)
     if reconciled.replaced or reconciled.new != tuple(new_messages(run.request.messages)):
-        store.reconcile(run.id, reconciled.replaced, reconciled.new)
+        store.reconcile(run.id, reconciled.replaced, reconciled.new, run.fence)
     kept = stored[: len(reconciled.kept)]  # what is replaced is always the end of it
     messages = [*map(_message, kept)]
     if "partial" in map(_state, kept):
@@ -135,7 +135,7 @@ def _mark_unpaired(run: Run, store: RunStore, kept: Sequence[StoredMessage], unp
     stored = [kept[place].id for place in unpaired if place < len(kept) and kept[place].state == "complete"]
     own = [place - len(kept) for place in unpaired if place >= len(kept)]
     if stored or own:
-        store.mark_unpaired(run.id, stored, own)
+        store.mark_unpaired(run.id, stored, own, run.fence)
         log_event(
             logger,
             logging.WARNING,
@@ -162,6 +162,7 @@ def _save_finished(run: Run, store: RunStore, end: RunFinished) -> None:
         finish_reason=end.reason,
         model=answer.model,
         usage=end.usage,
+        fence=run.fence,
     )
 
 
@@ -184,6 +185,7 @@ def _save_failed(run: Run, store: RunStore, error: GatewayError, aborted: bool) 
             error_message=error.message,
             model=answer.model,
             usage=answer.usage if answer.usage.total_tokens else None,  # of the turns before the failure
+            fence=run.fence,
         )
     except GatewayError as trouble:
         # The run has failed already and says so; that this could not be stored is for the operator.

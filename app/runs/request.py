@@ -28,6 +28,9 @@ class RunRequest(msgspec.Struct, frozen=True):
     run that an agent has started, one more than that agent's own; its `source` is `agent`, and its `surface`
     that of the agent's run: where all of it was asked for. `verbose` and `reasoning` are the session's
     settings `verboseLevel` and `reasoningLevel`, None if it has none.
+
+    `durable`: the run is stored although its route is stateless, because somebody may come back for it.
+    `on_disconnect` says what happens when the last of those who wait for the run has left.
     """
 
     route: Route
@@ -50,3 +53,9 @@ class RunRequest(msgspec.Struct, frozen=True):
     surface: str | None = None  # None: the source
     verbose: str | None = None
     reasoning: str | None = None
+    durable: bool = False
+    on_disconnect: Literal["abort", "continue"] = "abort"
+
+    @property
+    def is_stored(self) -> bool:
+        return self.durable or not self.route.stateless

@@ -103,6 +103,7 @@ class Run:
         self.cancel = Cancel()
         self.log = EventLog()
         self.started_at = time.time()
+        self.fence = 1  # what its writes to the store carry
         # On the monotonic clock, None until it happens: accepted, out of the queue, first output, the end.
         self.accepted_at = time.monotonic()
         self.dequeued_at: float | None = None

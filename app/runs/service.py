@@ -30,6 +30,7 @@ from app.runs.run import Run, find_visible
 from app.runs.tasks import TaskBuilder
 from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
+from app.sessions.stored import NewRun
 
 DRAIN_RETRY_SECONDS = 5.0
 FULL_RETRY_SECONDS = 1.0
@@ -171,18 +172,20 @@ class RunService:
     def _accept(self, run: Run) -> RunSlots:
         """Take the run's place in its session's lane, and store its new messages."""
         request = run.request
-        if request.route.stateless:
+        if not request.is_stored:
             return RunSlots(None, None, self._agent_lanes)
         ticket = self._lanes.join(run.session_key)
         try:
-            self._store.accept(
+            accepted = self._store.accept(
                 run.id,
                 run.session_key,
                 run.agent.id,
                 request.route.label,
                 request.source,
                 new_messages(request.messages),
+                NewRun(hidden=request.route.stateless),
             )
+            run.fence = accepted.fence
         except BaseException:
             ticket.leave()
             raise

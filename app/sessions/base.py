@@ -21,7 +21,14 @@ from app.sessions.rows import (
     TranscriptRow,
     UsageRow,
 )
-from app.sessions.stored import MessageState, RunState, StoredMessage
+from app.sessions.stored import (
+    PLAIN_RUN,
+    AcceptedRun,
+    MessageState,
+    NewRun,
+    RunState,
+    StoredMessage,
+)
 
 MAX_PAGE = 8 * 1024 * 1024  # characters of stored messages that are read for one page of a transcript
 
@@ -40,26 +47,28 @@ class RunStore(Protocol):
         label: str | None,
         source: str,
         messages: Sequence[Message],
-    ) -> int:
+        details: NewRun = PLAIN_RUN,
+    ) -> AcceptedRun:
         """Store a new run with its input, and its session if there is none. `label` names an unnamed session.
 
-        Returns the run's number in its session, counted from 1. Raises IdempotencyKeyReused: a run has or had
-        that id.
+        Raises IdempotencyKeyReused: a run has or had that id.
         """
 
     def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
         """The messages of earlier runs that have ended, oldest first, without those that were replaced."""
 
-    def reconcile(self, run_id: str, replaced: Sequence[int], messages: Sequence[Message]) -> None:
-        """Mark the messages with the ids `replaced` as replaced by this run, and make `messages` its input.
+    # A write of a run carries the `fence` that the run was accepted or taken over with. It changes nothing
+    # if the run has ended, its session was deleted or reset, or another worker has the run by now.
 
-        Does nothing if the run has ended, or its session was deleted or reset.
-        """
+    def reconcile(
+        self, run_id: str, replaced: Sequence[int], messages: Sequence[Message], fence: int = 1
+    ) -> None:
+        """Mark the messages with the ids `replaced` as replaced by this run; `messages` become its input."""
 
-    def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]]) -> bool:
-        """Store messages of a run that goes on. False if it has ended, or its session was deleted."""
+    def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]], fence: int = 1) -> bool:
+        """Store messages of a run that goes on. False if nothing was stored."""
 
-    def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int]) -> None:
+    def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int], fence: int = 1) -> None:
         """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""
 
     def finish(
@@ -72,8 +81,9 @@ class RunStore(Protocol):
         error_message: str | None = None,
         model: str | None = None,
         usage: Usage | None = None,
+        fence: int = 1,
     ) -> bool:
-        """Store the answer and end the run. False if it has ended already or its session was deleted."""
+        """Store the answer and end the run. False if nothing was stored."""
 
 
 class SessionIndex(Protocol):

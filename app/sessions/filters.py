@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, func, or_
+from sqlalchemy import Select, false, func, or_
 
 from app.sessions.keys import space_name
 from app.sessions.rows import SPAWNED_BY, SessionFilter
@@ -14,6 +14,7 @@ from app.storage.tables import sessions
 
 def filtered(where: SessionFilter, statement: Select[Any]) -> Select[Any]:
     """`statement` for those sessions alone that meet the conditions."""
+    statement = statement.where(sessions.c.hidden.is_(false()))
     for column, wanted in (
         (sessions.c.key, where.key),
         (sessions.c.session_id, where.session_id),

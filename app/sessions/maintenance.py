@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from sqlalchemy import Connection, bindparam, func, or_, select
+from sqlalchemy import Connection, and_, bindparam, false, func, or_, select, true
 
 from app.clock import now_ms
 from app.messages import Message, ToolCall
@@ -17,6 +17,7 @@ INTERRUPTED = (
     "Interrupted: the gateway stopped while this tool was at work. It may or may not have taken effect: "
     "check before you call it again."
 )
+HIDDEN_SECONDS = 24 * 3600  # how long a run is kept that needs no session of its own
 MAX_PRUNED_AT_ONCE = 50  # sessions in one transaction, so that no other write waits long
 
 _WORKERS_WITH_RUNS = select(runs.c.worker).where(runs.c.state == "running").distinct()
@@ -36,18 +37,28 @@ _STEPS_OF_DEAD = (
     )
     .order_by(messages.c.run_id, messages.c.position)
 )
+_END_OF_DEAD = select(
+    runs.c.session,
+    runs.c.run_number,
+    select(func.count()).where(messages.c.run_id == bindparam("run")).scalar_subquery(),
+).where(runs.c.id == bindparam("run"))
 # From the newest of each owner's, counted from 1: a user cannot push out the sessions of another.
-_PLACES = select(
-    sessions.c.id,
-    func.row_number()
-    .over(partition_by=sql.SPACE, order_by=(sessions.c.updated_at.desc(), sessions.c.id.desc()))
-    .label("place"),
-).subquery()
+_PLACES = (
+    select(
+        sessions.c.id,
+        func.row_number()
+        .over(partition_by=sql.SPACE, order_by=(sessions.c.updated_at.desc(), sessions.c.id.desc()))
+        .label("place"),
+    )
+    .where(sessions.c.hidden.is_(false()))
+    .subquery()
+)
 _STALE = (
     select(sessions.c.id)
     .where(
         or_(
             sessions.c.updated_at < bindparam("before"),
+            and_(sessions.c.hidden.is_(true()), sessions.c.updated_at < bindparam("hidden_before")),
             sessions.c.id.in_(select(_PLACES.c.id).where(_PLACES.c.place > bindparam("keep"))),
         ),
         ~select(runs.c.id).where(runs.c.session == sessions.c.id, runs.c.state == "running").exists(),
@@ -75,6 +86,7 @@ class SqlMaintenance:
         """
         limits = {
             "before": int((now - prune_after) * 1000),
+            "hidden_before": int((now - HIDDEN_SECONDS) * 1000),
             "keep": max_entries,
             "batch": MAX_PRUNED_AT_ONCE,
         }
@@ -111,7 +123,7 @@ def _interrupt(connection: Connection, worker: str) -> int:
         else:
             calls[:] = [call for call in calls if call.id != message.tool_call_id]
     for run_id, calls in unanswered.items():
-        session, number, first = connection.execute(sql.END_OF_RUN, {"run": run_id}).one()
+        session, number, first = connection.execute(_END_OF_DEAD, {"run": run_id}).one()
         place = {"session": session, "run_id": run_id, "run_number": number, "created_at": now}
         for position, call in enumerate(calls, first):
             result = Message("tool", INTERRUPTED, tool_call_id=call.id, name=call.name)

@@ -22,7 +22,14 @@ from app.messages import Message, Usage
 from app.sessions import statements as sql
 from app.sessions.keys import shown_run_id
 from app.sessions.rows import load_stored
-from app.sessions.stored import MessageState, RunState, StoredMessage
+from app.sessions.stored import (
+    PLAIN_RUN,
+    AcceptedRun,
+    MessageState,
+    NewRun,
+    RunState,
+    StoredMessage,
+)
 from app.storage.base import Database, Worker
 from app.storage.message_json import dump_message
 
@@ -62,22 +69,28 @@ class SqlRunStore:
         label: str | None,
         source: str,
         messages: Sequence[Message],
-    ) -> int:
+        details: NewRun = PLAIN_RUN,
+    ) -> AcceptedRun:
         """Store a new run with its input, and its session if there is none. `label` names an unnamed session.
 
-        Returns the run's number in its session, counted from 1. Raises IdempotencyKeyReused: a run has or had
-        that id.
+        Raises IdempotencyKeyReused: a run has or had that id.
         """
         now, worker = now_ms(), self._worker.id
-        session_values = {"key": session_key, "agent_id": agent_id, "label": label}
+        session_values = {
+            "key": session_key,
+            "agent_id": agent_id,
+            "label": label,
+            "hidden": details.hidden,
+        }
         rows = _input_rows(messages)
 
-        def work(connection: Connection) -> int:
+        def work(connection: Connection) -> AcceptedRun:
             session, number = self._next_run(connection, session_values, now)
             run = {"id": run_id, "session": session, "run_number": number, "worker": worker, "source": source}
-            self._add_run.all(connection, {**run, "state": "running", "started_at": now, "ended_at": None})
+            times = {"started_at": now, "ended_at": None, "dequeued_at": None}
+            self._add_run.all(connection, {**run, "state": "running", "request": details.request, **times})
             self._add_messages(connection, rows, run_id, session, number)
-            return number
+            return AcceptedRun(number)
 
         try:
             return self._database.write(work, bulky=_is_bulky(rows))
@@ -89,16 +102,16 @@ class SqlRunStore:
         """The messages of earlier runs that have ended, oldest first, without those that were replaced."""
         return load_stored(self._database.rows(self._history, {"key": session_key, "run": run_id}))
 
-    def reconcile(self, run_id: str, replaced: Sequence[int], messages: Sequence[Message]) -> None:
-        """Mark the messages with the ids `replaced` as replaced by this run, and make `messages` its input.
-
-        Does nothing if the run has ended, or its session was deleted or reset.
-        """
+    def reconcile(
+        self, run_id: str, replaced: Sequence[int], messages: Sequence[Message], fence: int = 1
+    ) -> None:
+        """Mark the messages with the ids `replaced` as replaced by this run; `messages` become its input."""
+        own = self._own(run_id, fence)
         marks = [{"message": message, "run": run_id} for message in replaced]
         rows = _input_rows(messages)
 
         def work(connection: Connection) -> None:
-            place = connection.execute(sql.PLACE_OF_RUN, {"run": run_id}).one_or_none()
+            place = connection.execute(sql.PLACE_OF_RUN, own).one_or_none()
             if place is None:
                 return
             if marks:
@@ -108,12 +121,13 @@ class SqlRunStore:
 
         self._database.write(work, bulky=_is_bulky(rows))
 
-    def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]]) -> bool:
-        """Store messages of a run that goes on. False if it has ended, or its session was deleted."""
+    def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]], fence: int = 1) -> bool:
+        """Store messages of a run that goes on. False if nothing was stored."""
+        own = self._own(run_id, fence)
         contents = [_row(position, *one) for position, one in enumerate(messages)]
 
         def work(connection: Connection) -> bool:
-            place = connection.execute(sql.END_OF_RUN, {"run": run_id}).one_or_none()
+            place = connection.execute(sql.END_OF_RUN, own).one_or_none()
             if place is None:
                 return False
             session, number, first = place
@@ -123,10 +137,13 @@ class SqlRunStore:
 
         return self._database.write(work, bulky=_is_bulky(contents))
 
-    def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int]) -> None:
+    def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int], fence: int = 1) -> None:
         """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""
+        run = self._own(run_id, fence)
 
         def work(connection: Connection) -> None:
+            if connection.execute(sql.PLACE_OF_RUN, run).one_or_none() is None:
+                return
             if stored:
                 connection.execute(sql.MARK_UNPAIRED, [{"message": one} for one in stored])
             if own:
@@ -144,10 +161,11 @@ class SqlRunStore:
         error_message: str | None = None,
         model: str | None = None,
         usage: Usage | None = None,
+        fence: int = 1,
     ) -> bool:
-        """Store the answer and end the run. False if it has ended already or its session was deleted."""
+        """Store the answer and end the run. False if nothing was stored."""
         end = {
-            "run": run_id,
+            **self._own(run_id, fence),
             "new_state": state,
             "new_ended_at": (now := now_ms()),
             "new_finish_reason": finish_reason,
@@ -170,6 +188,10 @@ class SqlRunStore:
             return True
 
         return self._database.write(work)
+
+    def _own(self, run_id: str, fence: int) -> dict[str, Any]:
+        """What the conditions of a run's writes compare."""
+        return {"run": run_id, "own_worker": self._worker.id, "own_fence": fence}
 
     def _next_run(self, connection: Connection, values: dict[str, Any], now: int) -> tuple[int, int]:
         """The session's row, which is added if it is not there, and the number of its next run."""

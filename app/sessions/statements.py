@@ -31,7 +31,10 @@ ADD_SESSION = (
     .values(
         {
             name: bindparam(name)
-            for name in ("key", "agent_id", "label", "session_id", "run_count", "created_at", "updated_at")
+            for name in (
+                *("key", "agent_id", "label", "session_id", "run_count", "created_at", "updated_at"),
+                "hidden",
+            )
         }
     )
     .returning(sessions.c.id, sessions.c.run_count, sessions.c.label)
@@ -43,17 +46,25 @@ TOUCH_SESSION = (
 ADD_RUN = runs.insert().values(
     {
         name: bindparam(name)
-        for name in ("id", "session", "run_number", "worker", "source", "state", "started_at", "ended_at")
+        for name in (
+            *("id", "session", "run_number", "worker", "source", "state", "started_at", "ended_at"),
+            *("dequeued_at", "request"),
+        )
     }
 )
-PLACE_OF_RUN = select(runs.c.session, runs.c.run_number).where(
-    runs.c.id == bindparam("run"), runs.c.state == "running"
+# A run that goes on, as long as it is the writer's: every write of a run has this condition.
+IS_OWN = (
+    runs.c.id == bindparam("run"),
+    runs.c.state == "running",
+    runs.c.worker == bindparam("own_worker"),
+    runs.c.fence == bindparam("own_fence"),
 )
+PLACE_OF_RUN = select(runs.c.session, runs.c.run_number).where(*IS_OWN).with_for_update()
 _MESSAGES_OF_RUN = select(func.count()).where(messages.c.run_id == bindparam("run")).scalar_subquery()
 # Returns the run's place, and how many messages it has already: its answer stands behind them.
 END_RUN = (
     runs.update()
-    .where(runs.c.id == bindparam("run"), runs.c.state == "running")
+    .where(*IS_OWN)
     .values(
         {
             name: bindparam(f"new_{name}")

@@ -25,6 +25,27 @@ MessageState = Literal["complete", "partial", "unpaired", "step"]
 _state = attrgetter("state")
 
 
+class NewRun(NamedTuple):
+    """What else a new run is stored with.
+
+    `hidden`: its session, which nobody has named, is in no list. `request` is JSON, what it takes to go on
+    with the run in another process; None if nobody may.
+    """
+
+    hidden: bool = False
+    request: str | None = None
+
+
+PLAIN_RUN = NewRun()
+
+
+class AcceptedRun(NamedTuple):
+    """A run that has been stored: its number in its session, from 1, and the number its writes carry."""
+
+    number: int
+    fence: int = 1
+
+
 class StoredMessage(NamedTuple):
     """A message, and the run of the session it belongs to.
 

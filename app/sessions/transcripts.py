@@ -131,7 +131,8 @@ class SqlTranscripts:
             session, number, _ = connection.execute(sql.COUNT_RUN, count).one()
             place = {"session": session, "run_number": number}
             run = {"id": run_id, **place, "worker": worker, "source": INJECTED, "state": "finished"}
-            connection.execute(sql.ADD_RUN, {**run, "started_at": now, "ended_at": now})
+            times = {"started_at": now, "ended_at": now, "dequeued_at": now}
+            connection.execute(sql.ADD_RUN, {**run, **times, "request": None})
             message = {**place, "run_id": run_id, "position": 0, "role": "assistant", "content": content}
             connection.execute(sql.ADD_MESSAGES, {**message, "state": "complete", "created_at": now})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, func, select
+from sqlalchemy import ColumnElement, bindparam, case, false, func, select
 
 from app.sessions.rows import INJECTED, MessageCount, RunUsage, UsageRow
 from app.storage.base import Database
@@ -37,14 +37,14 @@ _USAGE = (
         func.max(func.coalesce(runs.c.ended_at, runs.c.started_at)),
     )
     .join(sessions, sessions.c.id == runs.c.session)
-    .where(_between(runs.c.started_at), runs.c.source != INJECTED)
+    .where(_between(runs.c.started_at), runs.c.source != INJECTED, sessions.c.hidden.is_(false()))
     .group_by(sessions.c.id, runs.c.model, "day")
     .order_by("day", sessions.c.id)
 )
 _MESSAGE_COUNTS = (
     select(sessions.c.key, messages.c.role, _day(messages.c.created_at).label("day"), func.count())
     .join(sessions, sessions.c.id == messages.c.session)
-    .where(_between(messages.c.created_at), messages.c.replaced_by.is_(None))
+    .where(_between(messages.c.created_at), messages.c.replaced_by.is_(None), sessions.c.hidden.is_(false()))
     .group_by(sessions.c.id, messages.c.role, "day")
 )
 _TIMELINE = (

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -37,6 +38,8 @@ sessions = Table(
     Column("updated_at", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False, server_default="0"),  # how often it was reset
     Column("settings", JSON, nullable=False, server_default="{}"),
+    # Made by the gateway for one run that has to be stored though its caller named no session.
+    Column("hidden", Boolean, nullable=False, server_default=false()),
     Index("ix_sessions_updated_at", "updated_at"),
     Index("ix_sessions_label", "label"),
 )
@@ -59,8 +62,42 @@ runs = Table(
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
     Column("usage_estimated", Boolean),
+    Column("fence", Integer, nullable=False, server_default="1"),  # how many workers have had it: see below
+    Column("dequeued_at", BigInteger),  # when it left its session's queue; NULL: it waits there
+    Column("request", Text),  # JSON: what it takes to go on with it in another process; NULL: nobody may
     UniqueConstraint("session", "run_number", name="uq_runs_session_turn"),
-    Index("ix_runs_running", "worker", sqlite_where=text("state = 'running'")),
+    Index(
+        "ix_runs_running",
+        "worker",
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+)
+
+# A worker lives as long as it renews its row (PostgreSQL; with SQLite it holds a lock on a file instead).
+# Whoever takes a dead worker's run over writes its own name into the run and adds 1 to the run's `fence`.
+# Every write of a run names both, so a worker that was only slow cannot write any more.
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),  # by the database's clock
+    Column("info", Text, nullable=False, server_default="{}"),  # JSON, for operators
+    Index("ix_workers_expires_at", "expires_at"),
+)
+
+# Which run a caller's key for a request stands for.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("id", String(64), primary_key=True),  # a hash of the key with its caller, route and session
+    Column("body_hash", String(64), nullable=False),
+    Column("run_id", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_idempotency_keys_created_at", "created_at"),
 )
 
 messages = Table(
@@ -98,7 +135,12 @@ approvals = Table(
     Column("reason", String(32)),
     Column("resolver_kind", String(16)),
     Column("resolver", Text),
-    Index("ix_approvals_pending", "worker", sqlite_where=text("state = 'pending'")),
+    Index(
+        "ix_approvals_pending",
+        "worker",
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
     Index("ix_approvals_resolved_at", "resolved_at"),
 )
 

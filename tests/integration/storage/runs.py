@@ -17,7 +17,7 @@ HI, HELLO, MORE, THERE = (
 
 
 def accept(store: SessionStore, run_id: str, *messages: Message, key: str = "k") -> int:
-    return store.runs.accept(run_id, key, "main", None, "http", messages or [HI])
+    return store.runs.accept(run_id, key, "main", None, "http", messages or [HI]).number
 
 
 def answer(store: SessionStore, run_id: str, *messages: Message) -> bool:

@@ -144,6 +144,6 @@ def test_nothing_of_a_first_version_database_is_lost(url, tmp_path):
     assert (found.model, found.total_tokens) == ("a/x", 7)
     store.index.patch("k", "main", {"thinkingLevel": "low"})
     assert store.index.reset("k")
-    assert store.runs.accept("r2", "k", "main", None, "http", []) == 2
+    assert store.runs.accept("r2", "k", "main", None, "http", []).number == 2
     database.close()
     worker.close()

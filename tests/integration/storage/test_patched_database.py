@@ -99,7 +99,8 @@ started, numbers = [], {}
 
 def accept(number):
     started.append(number)
-    numbers[number] = store.runs.accept(f"run {number}", "k", "main", None, "http", [Message("user", "hi")])
+    run_id, messages = f"run {number}", [Message("user", "hi")]
+    numbers[number] = store.runs.accept(run_id, "k", "main", None, "http", messages).number
 
 blocker = sqlite3.connect(path, isolation_level=None) if database.ping() is None else None
 blocker.execute("BEGIN IMMEDIATE")

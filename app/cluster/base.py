@@ -1,0 +1,38 @@
+"""What workers tell each other. With one worker there is nobody to tell (`NoOthers`).
+
+A message is a small map that survives JSON. It reaches the workers that are there at that moment, once at
+most: what must not be lost is in the database, and a message only says that it is time to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+Topic = Literal["runs", "abort", "steer", "lanes", "approvals", "questions", "sessions", "config", "presence"]
+Message = Mapping[str, Any]
+Handler = Callable[[Message], object]
+
+
+class PubSub(Protocol):
+    """Messages between the workers."""
+
+    def publish(self, topic: Topic, message: Message) -> None:
+        """Tell the *other* workers. Raises ClusterUnavailable: they cannot be reached now."""
+
+    def subscribe(self, topic: Topic, handler: Handler) -> None:
+        """Call `handler` with each message of another worker from now on. It must not wait."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there may be other workers at all."""
+
+
+class NoOthers:
+    """Implements `PubSub` for a gateway of a single worker."""
+
+    is_shared = False
+
+    def publish(self, _topic: Topic, _message: Message) -> None: ...
+
+    def subscribe(self, _topic: Topic, _handler: Handler) -> None: ...
