@@ -15,6 +15,7 @@ from app.exchange import GatewayRequest, GatewayResponse, json_answer
 from app.http.client_tools import ClientTools
 from app.http.connection import ClientWatch, client_left
 from app.http.headers import openclaw_header
+from app.http.kept_alive import keep_alive, wants_keepalive
 from app.http.sse import Encoder, sse_response
 from app.messages import Message
 from app.runs.intake import RunInput
@@ -79,16 +80,23 @@ def load_approval_mode(request: GatewayRequest) -> ApprovalMode | None:
 def answer_whole(
     wanted: RunRequest, request: GatewayRequest, dump: Callable[[Run, RunResult], dict[str, Any]]
 ) -> GatewayResponse:
-    """Run to the end, and answer with what `dump` makes of its result.
+    """Run to the end, and answer with what `dump` makes of its result; with blanks first if the caller asks
+    for them and it takes long.
 
     Raises what `RunService.complete` and `Run.result` raise. The run is aborted if the client disconnects.
     """
+    if wants_keepalive(request):
+        run = request.run = request.gateway.runs.start(wanted)
+        return keep_alive(run, request, dump) or _whole(run, dump)
 
     def watch(run: Run) -> ClientWatch:
         request.run = run
         return ClientWatch(request.environ, lambda: run.abort(client_left()))
 
-    run = request.gateway.runs.complete(wanted, watch)
+    return _whole(request.gateway.runs.complete(wanted, watch), dump)
+
+
+def _whole(run: Run, dump: Callable[[Run, RunResult], dict[str, Any]]) -> GatewayResponse:
     result = run.result()
     answer = json_answer(orjson.dumps(dump(run, result)))
     if result.usage.estimated:

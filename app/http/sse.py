@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.config.settings import SseSettings
 from app.errors import InternalError
 from app.events.types import Event, RunFailed
 from app.exchange import GatewayRequest, GatewayResponse
-from app.http.connection import ClientWatch, client_left
+from app.http.run_body import RunBody, RunResponse
 from app.runs.run import Run
 
 logger = logging.getLogger("app.http")
@@ -42,48 +41,8 @@ class Encoder(Protocol):
 
 def sse_response(run: Run, encoder: Encoder, request: GatewayRequest) -> GatewayResponse:
     """An answer that streams `run`. If the client disconnects before the end, the run is aborted."""
-    return SseResponse(SseBody(run, encoder, request))
-
-
-class SseResponse(GatewayResponse):
-    """The server gets the body without Werkzeug's layers, so the body runs the `call_on_close` functions."""
-
-    def __init__(self, body: SseBody) -> None:
-        super().__init__(body, headers=HEADERS, content_type=CONTENT_TYPE, direct_passthrough=True)
-        self._body = body
-
-    def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
-        self._body.on_close.append(func)
-        return func
-
-
-class SseBody:
-    """The WSGI body. The server calls `close` however the response ends (PEP 3333)."""
-
-    def __init__(self, run: Run, encoder: Encoder, request: GatewayRequest) -> None:
-        gateway = request.gateway
-        self._run = run
-        self._chunks = _chunks(run, encoder, gateway.settings.gateway.sse)
-        self._streams = gateway.metrics.active_streams
-        self._streams.inc()
-        # Not a bound method: that would be a reference cycle, which keeps the run until garbage collection.
-        self._watch = ClientWatch(request.environ, partial(_abort, run))
-        self._watch.start()
-        self.on_close: list[Callable[[], object]] = []
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._chunks
-
-    def close(self) -> None:
-        self._watch.stop()
-        self._streams.dec()
-        _abort(self._run)
-        for call in self.on_close:
-            call()
-
-
-def _abort(run: Run) -> None:
-    run.abort(client_left())
+    chunks = _chunks(run, encoder, request.gateway.settings.gateway.sse)
+    return RunResponse(RunBody(run, chunks, request), HEADERS, CONTENT_TYPE)
 
 
 def _chunks(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:

@@ -54,6 +54,10 @@ _REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         "What to show of the run besides its answer: a list of `tools`, `approvals` and `reasoning`.",
         {"type": "string", "examples": ["tools", "tools,approvals,reasoning"]},
     ),
+    "keepalive": (
+        "Send blanks before a plain answer that takes long; a later failure is an `Error` with status 200.",
+        {"type": "string", "enum": ["body"]},
+    ),
     "model": ("`provider/model` in place of the agent's own model.", TEXT),
 }
 
