@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
-Topic = Literal["runs", "abort", "steer", "lanes", "approvals", "questions", "sessions", "config", "presence"]
+Topic = Literal[
+    "runs",
+    "abort",
+    "steer",
+    "lanes",
+    "approvals",
+    "questions",
+    "sessions",
+    "config",
+    "presence",
+    "ask",  # `app.cluster.ask`
+    "reply",
+]
 Message = Mapping[str, Any]
 Handler = Callable[[Message], object]
 
@@ -17,8 +29,11 @@ Handler = Callable[[Message], object]
 class PubSub(Protocol):
     """Messages between the workers."""
 
-    def publish(self, topic: Topic, message: Message) -> None:
-        """Tell the *other* workers. Raises ClusterUnavailable: they cannot be reached now."""
+    def publish(self, topic: Topic, message: Message) -> int:
+        """Tell the *other* workers. Returns how many get it.
+
+        Raises ClusterUnavailable: they cannot be reached now.
+        """
 
     def subscribe(self, topic: Topic, handler: Handler) -> None:
         """Call `handler` with each message of another worker from now on. It must not wait."""
@@ -33,6 +48,7 @@ class NoOthers:
 
     is_shared = False
 
-    def publish(self, _topic: Topic, _message: Message) -> None: ...
+    def publish(self, _topic: Topic, _message: Message) -> int:
+        return 0
 
     def subscribe(self, _topic: Topic, _handler: Handler) -> None: ...
