@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import orjson
 
 from app.errors import GatewayError, InternalError, UnsupportedValue
 from app.exchange import GatewayRequest, GatewayResponse
-from app.http.connection import ClientWatch
+from app.http.connection import ClientWatch, client_left
 from app.http.errors import envelope
 from app.http.headers import openclaw_header
-from app.http.run_body import RunBody, RunResponse, abort_left
+from app.http.run_body import RunBody, RunResponse
 from app.runs.run import Run, RunResult
 
 logger = logging.getLogger("app.http")
@@ -46,10 +45,12 @@ def keep_alive(run: Run, request: GatewayRequest, dump: Dump) -> GatewayResponse
     has an answer with the right status.
     """
     silence = min(MAX_SILENCE_SECONDS, request.gateway.settings.gateway.sse.keepalive_seconds)
-    with ClientWatch(request.environ, partial(abort_left, run)):
-        if run.wait(silence):
-            return None
-    return RunResponse(RunBody(run, _chunks(run, dump, silence), request), HEADERS, "application/json")
+    with run.followed(client_left()) as follower:
+        with ClientWatch(request.environ, follower.leave):
+            if run.wait(silence):
+                return None
+        body = RunBody(run, _chunks(run, dump, silence), request)  # a follower of its own
+    return RunResponse(body, HEADERS, "application/json")
 
 
 def _chunks(run: Run, dump: Dump, silence: float) -> Iterator[bytes]:

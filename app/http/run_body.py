@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
 from app.exchange import GatewayRequest, GatewayResponse
@@ -24,17 +23,17 @@ class RunResponse(GatewayResponse):
 
 
 class RunBody:
-    """The WSGI body: `chunks`, which must not raise. If the client disconnects before the end, the run is
-    aborted. The server calls `close` however the response ends (PEP 3333).
+    """The WSGI body: `chunks`, which must not raise, for one follower of the run. The server calls `close`
+    however the response ends (PEP 3333).
     """
 
     def __init__(self, run: Run, chunks: Iterator[bytes], request: GatewayRequest) -> None:
-        self._run = run
+        self._follower = run.followed(client_left())
         self._chunks = chunks
         self._streams = request.gateway.metrics.active_streams
         self._streams.inc()
-        # Not a bound method: that would be a reference cycle, which keeps the run until garbage collection.
-        self._watch = ClientWatch(request.environ, partial(abort_left, run))
+        # Not a method of this object: that would be a cycle, which keeps the run until garbage collection.
+        self._watch = ClientWatch(request.environ, self._follower.leave)
         self._watch.start()
         self.on_close: list[Callable[[], object]] = []
 
@@ -44,11 +43,6 @@ class RunBody:
     def close(self) -> None:
         self._watch.stop()
         self._streams.dec()
-        abort_left(self._run)
+        self._follower.leave()
         for call in self.on_close:
             call()
-
-
-def abort_left(run: Run) -> None:
-    """Abort a run whose client has left; nothing if it has ended."""
-    run.abort(client_left())

@@ -19,7 +19,7 @@ from app.http.kept_alive import keep_alive, wants_keepalive
 from app.http.sse import Encoder, sse_response
 from app.messages import Message
 from app.runs.intake import RunInput
-from app.runs.request import RunRequest
+from app.runs.request import OnDisconnect, RunRequest
 from app.runs.run import Run, RunResult
 from app.tools.base import ApprovalMode
 
@@ -37,8 +37,8 @@ def load_run_request(
 ) -> RunRequest:
     """What to run, from a body's fields and the headers that select agent, session and model.
 
-    `model` and `user` are as the caller sent them. Raises what `Intake.load` raises: ModelNotFound,
-    UnknownAgent, InvalidSessionKey, InvalidRequest (an unknown x-openclaw-model), Forbidden.
+    `model` and `user` are as the caller sent them. Raises UnsupportedValue and what `Intake.load` raises:
+    ModelNotFound, UnknownAgent, InvalidSessionKey, InvalidRequest (an unknown x-openclaw-model), Forbidden.
     """
     return request.gateway.intake.load(
         RunInput(
@@ -59,6 +59,8 @@ def load_run_request(
             request_id=request.id,
             id_prefix=id_prefix,
             approvals=load_approval_mode(request),
+            on_disconnect=(leaving := load_on_disconnect(request)),
+            durable=leaving == "continue",
             log_finish=False,  # the line of the answered request is the run's last line, too
         )
     )
@@ -77,13 +79,26 @@ def load_approval_mode(request: GatewayRequest) -> ApprovalMode | None:
     )
 
 
+def load_on_disconnect(request: GatewayRequest) -> OnDisconnect:
+    """What becomes of the run when its client disconnects. Raises UnsupportedValue."""
+    word = openclaw_header(request, "on-disconnect")
+    if word is None:
+        return "abort"
+    for choice in get_args(OnDisconnect):
+        if word.strip().lower() == choice:
+            return choice  # type: ignore[no-any-return]
+    raise UnsupportedValue(
+        "`x-openclaw-on-disconnect` must be `abort` or `continue`.", param="x-openclaw-on-disconnect"
+    )
+
+
 def answer_whole(
     wanted: RunRequest, request: GatewayRequest, dump: Callable[[Run, RunResult], dict[str, Any]]
 ) -> GatewayResponse:
     """Run to the end, and answer with what `dump` makes of its result; with blanks first if the caller asks
     for them and it takes long.
 
-    Raises what `RunService.complete` and `Run.result` raise. The run is aborted if the client disconnects.
+    The client is a follower of the run. Raises what `RunService.complete` and `Run.result` raise.
     """
     if wants_keepalive(request):
         run = request.run = request.gateway.runs.start(wanted)
@@ -91,7 +106,7 @@ def answer_whole(
 
     def watch(run: Run) -> ClientWatch:
         request.run = run
-        return ClientWatch(request.environ, lambda: run.abort(client_left()))
+        return ClientWatch(request.environ, run.followed(client_left()).leave)
 
     return _whole(request.gateway.runs.complete(wanted, watch), dump)
 

@@ -40,7 +40,7 @@ class Encoder(Protocol):
 
 
 def sse_response(run: Run, encoder: Encoder, request: GatewayRequest) -> GatewayResponse:
-    """An answer that streams `run`. If the client disconnects before the end, the run is aborted."""
+    """An answer that streams `run`, to one follower of it."""
     chunks = _chunks(run, encoder, request.gateway.settings.gateway.sse)
     return RunResponse(RunBody(run, chunks, request), HEADERS, CONTENT_TYPE)
 

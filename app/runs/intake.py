@@ -18,7 +18,7 @@ from app.ids import RUN_PREFIX
 from app.messages import Message, ToolSpec
 from app.routing.operator import resolve_agent_route, resolve_operator_route
 from app.routing.resolve import Route, resolve_agent, resolve_session
-from app.runs.request import RunRequest, Source
+from app.runs.request import OnDisconnect, RunRequest, Source
 from app.sessions.keys import owned_run_id
 from app.tools.base import ApprovalMode
 
@@ -72,6 +72,8 @@ class RunInput(msgspec.Struct, frozen=True, kw_only=True):
     starter: str | None = None
     log_finish: bool = True
     approvals: ApprovalMode | None = None
+    durable: bool = False
+    on_disconnect: OnDisconnect = "continue"
 
 
 class SessionSettings(Protocol):
@@ -120,6 +122,8 @@ class Intake:
             starter=given.starter,
             log_finish=given.log_finish,
             approvals=given.approvals,
+            durable=given.durable,
+            on_disconnect=given.on_disconnect,
             verbose=session.get("verboseLevel"),
             reasoning=session.get("reasoningLevel"),
         )

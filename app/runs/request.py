@@ -14,6 +14,7 @@ from app.routing.resolve import Route
 from app.tools.base import ApprovalMode
 
 Source = Literal["http", "ws", "cli", "agent"]
+OnDisconnect = Literal["abort", "continue"]
 
 
 class RunRequest(msgspec.Struct, frozen=True):
@@ -30,7 +31,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     settings `verboseLevel` and `reasoningLevel`, None if it has none.
 
     `durable`: the run is stored although its route is stateless, because somebody may come back for it.
-    `on_disconnect` says what happens when the last of those who wait for the run has left.
+    `on_disconnect` says what happens when the last of those who wait for the run has left (`Run.followed`).
     """
 
     route: Route
@@ -54,7 +55,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     verbose: str | None = None
     reasoning: str | None = None
     durable: bool = False
-    on_disconnect: Literal["abort", "continue"] = "abort"
+    on_disconnect: OnDisconnect = "continue"
 
     @property
     def is_stored(self) -> bool:

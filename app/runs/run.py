@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from app.agents.answer import Answer
 from app.cancel import Cancel
-from app.errors import GatewayError
+from app.errors import GatewayError, RunAborted
 from app.events.log import EventLog
 from app.events.types import Event, FinishReason, RunFailed, ToolReturned
 from app.ids import new_run_id
@@ -91,6 +92,36 @@ class PausedClock:
         return end
 
 
+class Follower:
+    """One of those who wait for a run: it has left when `leave` is called, or when its block ends."""
+
+    def __init__(self, run: Run, why: GatewayError | None) -> None:
+        self._run = run
+        self._why = why
+        self._is_here = True
+        run.followers += 1
+
+    def leave(self) -> None:
+        """Abort the run, if nobody else waits for it and it was started to end then. Only the first call
+        counts.
+        """
+        if not self._is_here:
+            return
+        self._is_here = False
+        run = self._run
+        run.followers -= 1
+        if run.followers <= 0 and run.request.on_disconnect == "abort":
+            run.abort(self._why or RunAborted("Nobody waits for this run any more."))
+
+    def __enter__(self) -> Follower:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+
 class Run:
     """Returned by `RunService.start`. Its holder may follow it and stop it."""
 
@@ -110,6 +141,7 @@ class Run:
         self.first_output_at: float | None = None
         self.ended_at: float | None = None
         self.model: str | None = None  # `provider/model` that answered, once that is known
+        self.followers = 0  # those who have called `followed` and not left since
         self.log_finish = request.log_finish
         self.tools_used: list[ToolUse] = []
         self._clock = PausedClock()
@@ -162,6 +194,12 @@ class Run:
     def follow(self, position: int = 0, wake_every: float | None = None) -> Iterator[Sequence[Event]]:
         """See `EventLog.follow`."""
         return self.log.follow(position, wake_every)
+
+    def followed(self, why: GatewayError | None = None) -> Follower:
+        """Count one more who waits for the run, until it leaves. `why` is said of a run that is aborted as
+        the last one has left (`RunRequest.on_disconnect`).
+        """
+        return Follower(self, why)
 
     def abort(self, error: GatewayError) -> bool:
         """Ask the run to stop because of `error`. False if it has ended or is stopping already."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from tests.support.gateway import TOKEN, GatewayProcess, read_until
-from tests.support.provider import ScriptedProvider, hang, says, text, wait_until
+from tests.support.provider import ScriptedProvider, hang, says, text, wait_for, wait_until
 
 
 @contextmanager
-def unanswered(gateway: GatewayProcess, **body: object) -> Iterator[http.client.HTTPConnection]:
+def unanswered(
+    gateway: GatewayProcess, more: dict[str, str] | None = None, **body: object
+) -> Iterator[http.client.HTTPConnection]:
     """A plain request whose answer nobody waits for."""
     message = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}], **body}
-    headers = {"Authorization": f"Bearer {TOKEN}"}
+    headers = {"Authorization": f"Bearer {TOKEN}", **(more or {})}
     with closing(http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)) as connection:
         connection.request("POST", "/v1/chat/completions", json.dumps(message), headers)
         yield connection
@@ -90,3 +93,33 @@ def test_a_pipelined_request_is_not_a_disconnect(gateway: GatewayProcess, provid
         while piece := connection.sock.recv(65536):
             answers += piece
     assert answers.count(b"HTTP/1.1 200 OK") == 2
+
+
+CONTINUE = {"x-openclaw-on-disconnect": "continue"}
+
+
+def test_a_run_that_is_to_go_on_goes_on(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    more = threading.Event()
+    provider.plays([text("half"), wait_for(more), *says(" and half")])
+    body = {"stream": True, "user": "goes-on"}
+    with unanswered(gateway, CONTINUE, **body) as connection, connection.getresponse() as stream:
+        assert stream.headers["X-OpenClaw-Run-Id"]
+        read_until(stream, b"half")
+    with unanswered(gateway, CONTINUE, user="goes-on-plain"):
+        provider.wait_for_requests(2)
+    more.set()
+    wait_until(lambda: active_runs(gateway) == 0, 30, "end of the runs")
+    assert provider.left == 0
+    gateway.ask("and then?", user="goes-on")
+    assert provider.messages()[1:] == [
+        ("user", "hi"),
+        ("assistant", "half and half"),
+        ("user", "and then?"),
+    ]
+
+
+def test_other_words_for_what_becomes_of_a_run_are_refused(gateway: GatewayProcess) -> None:
+    answer = gateway.chat(
+        {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}, x_openclaw_on_disconnect="go"
+    )
+    assert (answer.status, answer.error["param"]) == (400, "x-openclaw-on-disconnect")

@@ -575,3 +575,37 @@ def test_many_runs_of_many_sessions_all_end_and_nothing_is_left(desk: Desk):
     wait_until(lambda: not desk.runs.active)
     assert desk.lanes.active == 0
     assert len(desk.ended) == 60
+
+
+# Those who wait for a run
+
+
+@pytest.mark.parametrize("on_disconnect", ["abort", "continue"])
+def test_a_run_ends_with_its_last_follower_unless_it_is_to_go_on(desk: Desk, on_disconnect: str):
+    gate = Gate()
+    desk.provider = FakeProvider([gate, *says("done")])
+    run = desk.runs.start(request("hi", on_disconnect=on_disconnect))
+    gate.wait()
+    left = RunAborted("The client left.")
+    first, second = run.followed(left), run.followed()
+    first.leave()
+    first.leave()  # counts once
+    assert not run.cancel.cancelled
+    with run.followed(), second:
+        pass
+    assert run.followers == 0
+    assert run.cancel.cancelled == (on_disconnect == "abort")
+    gate.open()
+    assert run.wait(30)
+    assert isinstance(run.log.end, RunFailed) == (on_disconnect == "abort")
+
+
+def test_those_who_only_read_a_run_do_not_end_it(desk: Desk):
+    gate = Gate()
+    desk.provider = FakeProvider([gate, *says("done")])
+    run = desk.runs.start(request("hi"))
+    gate.wait()
+    with run.followed():
+        pass
+    gate.open()
+    assert run.result().text == "done"
