@@ -49,20 +49,40 @@ class Database(Protocol):
         An insert names its columns with `.values()`, for what is compiled can take no others later.
         """
 
-    def write(self, fn: Callable[[Connection], R], *, bulky: bool = False) -> R:
+    def write(
+        self,
+        fn: Callable[[Connection], R],
+        *,
+        bulky: bool = False,
+        patient: bool = False,
+        alone: str | None = None,
+        settled: Callable[[Connection], R | None] | None = None,
+    ) -> R:
         """Run `fn` in a transaction of its own, and return what it returns: all of it is stored, or nothing.
 
-        `fn` may run in another thread, and a second time if the database was locked: it must touch nothing
-        but the connection. `bulky` says that it has too much to do to run on the event loop.
+        `fn` may run in another thread, and again if the database was locked, went away, or another worker
+        added the same row: it must touch nothing but the connection. A statement without rows may fail only
+        at a later one. `bulky` says that it has too much to do to run on the event loop; `patient`, that it
+        must not be lost while the database is away for a moment. `alone` names a lock: no other write with it
+        runs at the same time, in any worker.
+
+        Where the connection breaks at the end of the transaction, only the database knows whether it is
+        stored. Then `settled` is asked, in a new one: it returns what `fn` returned if that is stored, else
+        None, and `fn` runs again. Without it StorageUnavailable says that it is unknown.
         """
 
-    def read(self, fn: Callable[[Connection], R]) -> R:
-        """Run `fn`, which only reads and fetches all rows it wants, and return what it returns."""
+    def read(self, fn: Callable[[Connection], R], *, patient: bool = False) -> R:
+        """Run `fn`, which only reads and fetches all rows it wants, and return what it returns.
+
+        It may run again; `patient` as above.
+        """
 
     def scan(self, fn: Callable[[Connection], R]) -> R:
         """The same for a `fn` that may read a lot: it runs in another thread, and the event loop goes on."""
 
-    def rows(self, statement: PreparedStatement, values: Mapping[str, Any]) -> list[Row]:
+    def rows(
+        self, statement: PreparedStatement, values: Mapping[str, Any], *, patient: bool = False
+    ) -> list[Row]:
         """The rows of a SELECT that was prepared: the cheapest way to read."""
 
     def ping(self) -> None:
@@ -70,6 +90,10 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close all connections."""
+
+
+def nothing_settled(_connection: Connection) -> None:
+    """The `settled` of a write that may be done twice."""
 
 
 class Worker(Protocol):
@@ -81,3 +105,9 @@ class Worker(Protocol):
 
     def is_alive(self, worker_id: str) -> bool:
         """Whether the process of that name still runs."""
+
+    def remove_stale(self) -> int:
+        """Remove what dead workers left. Returns how many there were."""
+
+    def close(self) -> None:
+        """Give the name up: this process counts as dead from here on, until it asks for `id` again."""

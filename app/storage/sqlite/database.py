@@ -78,11 +78,21 @@ class SqliteDatabase:
         """`statement` as SQLite's text. Opens nothing."""
         return Prepared(statement)
 
-    def write(self, fn: Callable[[Connection], R], *, bulky: bool = False) -> R:
+    def write(
+        self,
+        fn: Callable[[Connection], R],
+        *,
+        bulky: bool = False,
+        patient: bool = False,  # noqa: ARG002
+        alone: str | None = None,  # noqa: ARG002
+        settled: Callable[[Connection], R | None] | None = None,  # noqa: ARG002
+    ) -> R:
         """Run `fn` in a transaction of its own, and return what it returns: all of it is stored, or nothing.
 
         Transactions run in the order of the calls. `fn` may run in the native thread, and a second time if
         the database was locked: it must touch nothing but the connection. `bulky` goes to the thread at once.
+        The rest makes no difference: a file is not away, there is one transaction at a time, and its end is
+        never unknown.
         """
         asked_at = time.monotonic()
         with ReportingFailures(), self._write_order:
@@ -94,7 +104,7 @@ class SqliteDatabase:
                         raise
             return self._native_thread.call(self._write_blocking, fn, asked_at)
 
-    def read(self, fn: Callable[[Connection], R]) -> R:
+    def read(self, fn: Callable[[Connection], R], *, patient: bool = False) -> R:  # noqa: ARG002
         """Run `fn`, which only reads and fetches all rows it wants, and return what it returns.
 
         It runs on the event loop: it must be quick.
@@ -109,7 +119,13 @@ class SqliteDatabase:
             # Rare: another process is just recovering the file.
             return self._native_thread.call(self._write_blocking, fn, time.monotonic())
 
-    def rows(self, statement: PreparedStatement, values: Mapping[str, Any]) -> list[Row]:
+    def rows(
+        self,
+        statement: PreparedStatement,
+        values: Mapping[str, Any],
+        *,
+        patient: bool = False,  # noqa: ARG002
+    ) -> list[Row]:
         """The rows of a SELECT that was prepared.
 
         Cheaper than `read`: it uses the non-blocking writer's connection, which has the pages it has just
