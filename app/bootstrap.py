@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 
 from app.auth.limits import AttemptLimiter
 from app.concurrency.background import background_tasks, spawn
@@ -49,9 +50,10 @@ from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
 from app.sessions.store import SqlSessionStore
 from app.start import check_settings, check_whole_start
+from app.storage.base import Database, Worker
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
-from app.storage.url import sqlite_file
+from app.storage.url import is_postgres, shown_place
 from app.tools.approvals.store import SqlApprovalStore, SqlDocumentStore
 from app.tools.build import Tools, build_tools
 from app.tools.builtin.agents_list import AgentsListTool
@@ -83,7 +85,7 @@ def build_gateway(
     """
     watch, config_file = build_config(settings, load, load_file, stale)
     current = watch.current
-    database, worker = build_database(settings)
+    database, worker = build_database(settings.storage_url)
     store = SqlSessionStore(database, worker)
     providers, metrics = build_providers(watch), Metrics()
     tools = tools_of(watch, database, worker, metrics)
@@ -127,10 +129,10 @@ def build_config(
     return watch, ConfigFile(watch.current, check, thread)
 
 
-def tools_of(watch: ConfigWatch, database: SqliteDatabase, worker: WorkerLock, metrics: Metrics) -> Tools:
+def tools_of(watch: ConfigWatch, database: Database, worker: Worker, metrics: Metrics) -> Tools:
     """The tools, with what they keep in the database, and each change of the configuration taken over."""
-    file = str(sqlite_file(watch.settings.storage_url))
-    approvals, document = SqlApprovalStore(database, worker), SqlDocumentStore(database, file)
+    place = shown_place(watch.settings.storage_url)
+    approvals, document = SqlApprovalStore(database, worker), SqlDocumentStore(database, place)
     tools = build_tools(watch.current, approvals, document)
     watch.add_listener(tools.update)
     service = tools.approvals
@@ -155,9 +157,13 @@ def build_runs(
     return runs
 
 
-def build_database(settings: Settings) -> tuple[SqliteDatabase, WorkerLock]:
-    """The database, and this process as one that uses it."""
-    database = SqliteDatabase(settings.storage_url)
+def build_database(url: str) -> tuple[Database, Worker]:
+    """The database that `storage.url` names, and this process as one that uses it."""
+    if is_postgres(url):
+        # Its client takes memory, which only those who have such a database should spend.
+        built: tuple[Database, Worker] = import_module("app.storage.postgres.worker").build(url)
+        return built
+    database = SqliteDatabase(url)
     return database, WorkerLock(database.directory)
 
 

@@ -14,7 +14,7 @@ from app.cluster.url import check_redis_url
 from app.config.listening import Address, widest_host
 from app.config.settings import Settings
 from app.errors import ConfigError
-from app.storage.url import sqlite_file
+from app.storage.url import check_url
 
 
 def worker_count(environ: Mapping[str, str]) -> int:
@@ -56,7 +56,7 @@ def check_workers(count: int, settings: Settings) -> None:
 def check_settings(settings: Settings) -> None:
     """Raise ConfigError if the gateway could not serve with these settings where it listens."""
     check_start(settings.gateway)
-    sqlite_file(settings.storage_url)
+    check_url(settings.storage_url)
     check_redis_url(settings.redis_url)
 
 

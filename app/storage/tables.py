@@ -15,7 +15,6 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    String,
     Table,
     Text,
     UniqueConstraint,
@@ -23,15 +22,17 @@ from sqlalchemy import (
     text,
 )
 
+from app.storage.columns import LONG, short_text
+
 metadata = MetaData()
 
 sessions = Table(
     "sessions",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", LONG, primary_key=True),
     Column("key", Text, nullable=False, unique=True),
-    Column("session_id", String(36), nullable=False),
-    Column("agent_id", String(64), nullable=False),
+    Column("session_id", short_text(36), nullable=False),
+    Column("agent_id", short_text(64), nullable=False),
     Column("label", Text),
     Column("turns", Integer, nullable=False, key="run_count"),  # ever accepted: the newest run's number
     Column("created_at", BigInteger, nullable=False),
@@ -47,20 +48,20 @@ sessions = Table(
 runs = Table(
     "runs",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", short_text(64), primary_key=True),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     Column("turn", Integer, nullable=False, key="run_number"),  # in its session, from 1
-    Column("owner", String(36), nullable=False, key="worker"),  # the process that has it
-    Column("source", String(32), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("owner", short_text(36), nullable=False, key="worker"),  # the process that has it
+    Column("source", short_text(32), nullable=False),
+    Column("state", short_text(16), nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
-    Column("finish_reason", String(32)),
-    Column("error_code", String(64)),
+    Column("finish_reason", short_text(32)),
+    Column("error_code", short_text(64)),
     Column("error_message", Text),
     Column("model", Text),
-    Column("prompt_tokens", Integer),
-    Column("completion_tokens", Integer),
+    Column("prompt_tokens", LONG),
+    Column("completion_tokens", LONG),
     Column("usage_estimated", Boolean),
     Column("fence", Integer, nullable=False, server_default="1"),  # how many workers have had it: see below
     Column("dequeued_at", BigInteger),  # when it left its session's queue; NULL: it waits there
@@ -80,7 +81,7 @@ runs = Table(
 workers = Table(
     "workers",
     metadata,
-    Column("id", String(36), primary_key=True),
+    Column("id", short_text(36), primary_key=True),
     Column("host", Text, nullable=False),
     Column("pid", Integer, nullable=False),
     Column("started_at", BigInteger, nullable=False),
@@ -93,9 +94,9 @@ workers = Table(
 idempotency_keys = Table(
     "idempotency_keys",
     metadata,
-    Column("id", String(64), primary_key=True),  # a hash of the key with its caller, route and session
-    Column("body_hash", String(64), nullable=False),
-    Column("run_id", String(64), nullable=False),
+    Column("id", short_text(64), primary_key=True),  # a hash of the key with its caller, route and session
+    Column("body_hash", short_text(64), nullable=False),
+    Column("run_id", short_text(64), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Index("ix_idempotency_keys_created_at", "created_at"),
 )
@@ -103,15 +104,15 @@ idempotency_keys = Table(
 messages = Table(
     "messages",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", LONG, primary_key=True),
     Column("session", ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
     Column("turn", Integer, nullable=False, key="run_number"),
     Column("position", Integer, nullable=False),  # among the messages of its run, from 0
-    Column("role", String(16), nullable=False),
+    Column("role", short_text(16), nullable=False),
     Column("content", Text, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("replaced_by", String(64)),
+    Column("state", short_text(16), nullable=False),
+    Column("replaced_by", short_text(64)),
     Column("created_at", BigInteger, nullable=False),
     Index("ix_messages_session_turn_position", "session", "run_number", "position"),
     Index("ix_messages_run_id", "run_id"),
@@ -120,20 +121,20 @@ messages = Table(
 approvals = Table(
     "approvals",
     metadata,
-    Column("id", String(36), primary_key=True),
-    Column("kind", String(16), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("worker", String(36), nullable=False),  # whose run waits for it
-    Column("agent_id", String(64), nullable=False),
+    Column("id", short_text(36), primary_key=True),
+    Column("kind", short_text(16), nullable=False),
+    Column("state", short_text(16), nullable=False),
+    Column("worker", short_text(36), nullable=False),  # whose run waits for it
+    Column("agent_id", short_text(64), nullable=False),
     Column("session_key", Text, nullable=False),
     Column("run_id", Text, nullable=False),
     Column("request", Text, nullable=False),  # JSON, without secrets
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("resolved_at", BigInteger),
-    Column("decision", String(16)),
-    Column("reason", String(32)),
-    Column("resolver_kind", String(16)),
+    Column("decision", short_text(16)),
+    Column("reason", short_text(32)),
+    Column("resolver_kind", short_text(16)),
     Column("resolver", Text),
     Index(
         "ix_approvals_pending",
@@ -147,7 +148,7 @@ approvals = Table(
 documents = Table(
     "documents",
     metadata,
-    Column("name", String(64), primary_key=True),
+    Column("name", short_text(64), primary_key=True),
     Column("content", Text, nullable=False),  # JSON
     Column("updated_at", BigInteger, nullable=False),
 )

@@ -34,6 +34,7 @@ CONCRETE = (
     "app.providers.scripted",
     "app.providers.http.transport",
     "app.sessions.store",
+    "app.storage.postgres",
     "app.storage.sqlite",
 )
 CONCRETE_BUT = {

@@ -47,7 +47,9 @@ class SessionSchema(Section):
 
 class StorageSchema(Section):
     storage_url = String(
-        "Its URL; `DATABASE_URL` takes precedence. Not set: `sqlite:///<state dir>/gateway.sqlite`.",
+        "Where sessions are stored: `sqlite:////path/to/file` or `postgresql://user:password@host/database`, "
+        "also with libpq's parameters such as `?sslmode=verify-full` (see sessions.md). `DATABASE_URL` takes "
+        "precedence. Not set: `sqlite:///<state dir>/gateway.sqlite`.",
         check=checks.storage_url,
         data_key="url",
     )

@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from app.storage.postgres.connection import PipelinedConnection
 from app.storage.postgres.prepared import without_values
-from app.storage.postgres.text import dump_json, register
+from app.storage.postgres.text import register
 from app.storage.url import postgres_parameters
 
 MIN_CONNECT_SECONDS = 2  # libpq's own
@@ -80,7 +80,7 @@ class Connector:
         )
         register(connection)
         connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()).encode())
-        connection.set_up(native=native)
+        connection.set_up(time.monotonic() + MAX_CONNECT_SECONDS, native=native)
         return connection
 
 
@@ -91,7 +91,6 @@ def _engine(creator: Callable[[], PipelinedConnection]) -> Engine:
         poolclass=NullPool,
         hide_parameters=True,
         use_native_hstore=False,
-        json_serializer=dump_json,
     )
     event.listen(engine, "handle_error", _without_values)
     return engine

@@ -12,7 +12,6 @@ A failure of a statement without rows is raised by the next one that is waited f
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from psycopg.adapt import Transformer
 from app.concurrency.socket_wait import SocketWait
 from app.storage.base import Row
 
-TEXT_IDLE = pq.TransactionStatus.IDLE
+IDLE, _ACTIVE = pq.TransactionStatus.IDLE, pq.TransactionStatus.ACTIVE
 _OK, _SYNC, _FATAL = pq.ConnStatus.OK, pq.ExecStatus.PIPELINE_SYNC, pq.ExecStatus.FATAL_ERROR
 _ABORTED = pq.ExecStatus.PIPELINE_ABORTED
 _READ, _BOTH = psycopg.waiting.WAIT_R, psycopg.waiting.WAIT_RW
@@ -53,17 +52,21 @@ class PipelinedConnection(psycopg.Connection[Any]):
     the server has made of the last statement.
     """
 
-    deadline = math.inf
+    deadline = 0.0
     commit_sent = False  # of the present transaction: whether it is stored may be known to the server alone
     used_at = 0.0
-    _socket: SocketWait | None = None
 
-    def set_up(self, *, native: bool = False) -> None:
-        """Once, after connecting. `native`: it is for a native thread alone."""
-        self._socket = SocketWait(self.pgconn.socket, native=native)
+    def __init__(self, pgconn: pq.abc.PGconn, *args: Any) -> None:
+        super().__init__(pgconn, *args)
+        self._socket: SocketWait | None = None
         self._queue: list[_Queued] = []
         self._plans: set[bytes] = set()
         self._loader = Transformer(self)
+
+    def set_up(self, deadline: float, *, native: bool = False) -> None:
+        """Wait in our own way from now on. `native`: it is used in a native thread alone."""
+        self._socket = SocketWait(self.pgconn.socket, native=native)
+        self.deadline = deadline
 
     def wait(self, gen: PQGen[Any], *_intervals: Any, **_more: Any) -> Any:
         """Drive what reads from and writes to the server, with our own deadline. (psycopg's `wait`)"""
@@ -83,7 +86,7 @@ class PipelinedConnection(psycopg.Connection[Any]):
         """psycopg's cursor, for statements that SQLAlchemy sends. One with a name, whose rows stay with the
         server until they are fetched, is part of a transaction: it begins one.
         """
-        if name and self.pgconn.transaction_status == TEXT_IDLE and not self._queue:
+        if name and self.pgconn.transaction_status == IDLE and not self._queue:
             self.begin()
         if self._queue:
             self._send()
@@ -113,7 +116,7 @@ class PipelinedConnection(psycopg.Connection[Any]):
         """Send what is queued, and COMMIT. Nothing to do outside a transaction."""
         if self._queue and self._queue[0][0] is BEGIN and len(self._queue) == 1:
             self._queue.clear()  # it had nothing to do
-        if self._queue or self.pgconn.transaction_status != TEXT_IDLE:
+        if self._queue or self.pgconn.transaction_status != IDLE:
             self._queue.append((COMMIT, ()))
             self.commit_sent = True
             result = self._send()
@@ -121,9 +124,14 @@ class PipelinedConnection(psycopg.Connection[Any]):
                 raise psycopg.errors.InFailedSqlTransaction("a statement of the transaction had failed")
 
     def rollback(self) -> None:
-        """Forget what is queued, and the transaction."""
+        """Forget what is queued, and the transaction. One that is in the middle of a statement is closed."""
         self._queue.clear()
-        if self.pgconn.status == _OK and self.pgconn.transaction_status != TEXT_IDLE:
+        pgconn = self.pgconn
+        if pgconn.status != _OK or pgconn.transaction_status == IDLE:
+            return
+        if pgconn.transaction_status == _ACTIVE or pgconn.pipeline_status:
+            self.close()
+        else:
             super().rollback()
 
     @property
@@ -131,7 +139,7 @@ class PipelinedConnection(psycopg.Connection[Any]):
         """Whether it is open, and in no transaction."""
         pgconn = self.pgconn
         is_open = not self.closed and pgconn.status == _OK
-        return is_open and pgconn.transaction_status == TEXT_IDLE and not pgconn.pipeline_status
+        return is_open and pgconn.transaction_status == IDLE and not pgconn.pipeline_status
 
     def close(self) -> None:
         """Close it."""

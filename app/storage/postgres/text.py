@@ -7,9 +7,11 @@ import re
 from typing import Any
 
 import psycopg
+from psycopg.types.json import set_json_dumps
 from psycopg.types.string import StrDumper, StrDumperUnknown
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 REPLACEMENT = "\ufffd"  # Unicode's own, for a character that cannot be shown
 
 
@@ -21,9 +23,6 @@ def as_stored(text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         return _SURROGATES.sub(REPLACEMENT, text).encode()
-
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def dump_json(value: Any) -> str:
@@ -42,6 +41,7 @@ class _SafeDumperUnknown(StrDumperUnknown):
 
 
 def register(connection: psycopg.Connection[Any]) -> None:
-    """Let the connection's cursors send text in this way."""
+    """Let the connection's cursors send text and JSON in this way."""
+    set_json_dumps(dump_json, connection)
     connection.adapters.register_dumper(str, _SafeDumper)
     connection.adapters.register_dumper(str, _SafeDumperUnknown)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sqlalchemy import column as column_of
+from sqlalchemy import select
+
 from app.messages import Message
 from app.sessions.base import SessionStore
 from app.sessions.stored import StoredMessage
+from app.storage.tables import runs
 
 HI, HELLO, MORE, THERE = (
     Message("user", "hi"),
@@ -29,5 +33,5 @@ def messages_in(kept: Sequence[StoredMessage]) -> list[Message]:
 
 
 def column(database, name: str, run_id: str) -> object:
-    query = f"SELECT {name} FROM runs WHERE id = ?"
-    return database.read(lambda connection: connection.exec_driver_sql(query, (run_id,)).scalar())
+    query = select(column_of(name)).select_from(runs).where(runs.c.id == run_id)
+    return database.read(lambda connection: connection.execute(query).scalar())

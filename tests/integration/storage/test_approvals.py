@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.clock import now_ms
 from app.errors import InvalidRequest
 from app.ids import new_uuid
+from app.storage.base import Database, Worker
 from app.storage.migrate import run_alembic
 from app.storage.sqlite.connect import connect_writer, make_file
 from app.storage.sqlite.database import SqliteDatabase
@@ -31,12 +34,12 @@ ANN = Resolver("device", "ann")
 
 
 @pytest.fixture
-def approvals(database: SqliteDatabase, worker: WorkerLock) -> SqlApprovalStore:
+def approvals(database: Database, worker: Worker) -> SqlApprovalStore:
     return SqlApprovalStore(database, worker)
 
 
 @pytest.fixture
-def document(database: SqliteDatabase) -> SqlDocumentStore:
+def document(database: Database) -> SqlDocumentStore:
     return SqlDocumentStore(database, "/x/gateway.sqlite")
 
 
@@ -91,14 +94,14 @@ def test_history_is_newest_first_in_pages(approvals: SqlApprovalStore):
     assert len(approvals.history(50, kind="exec")) == 3
 
 
-def test_those_of_dead_workers_are_cancelled(approvals: SqlApprovalStore, database: SqliteDatabase):
+def test_those_of_dead_workers_are_cancelled(approvals: SqlApprovalStore, another: Callable[[], Any]):
     mine = approval()
     approvals.add(mine)
-    dead = WorkerLock(database.directory)
+    dead = another()
     theirs = approval()
-    SqlApprovalStore(database, dead).add(theirs)
+    SqlApprovalStore(dead.database, dead.worker).add(theirs)
     assert approvals.cancel_orphans() == 0
-    dead.close()
+    dead.worker.close()
     assert approvals.cancel_orphans() == 1
     found = approvals.get(theirs.id)
     assert found is not None
@@ -156,7 +159,7 @@ def test_a_database_without_these_tables_gets_them(tmp_path: Path):
     worker.close()
 
 
-def test_what_was_written_by_hand_is_checked(database: SqliteDatabase, document: SqlDocumentStore):
+def test_what_was_written_by_hand_is_checked(database: Database, document: SqlDocumentStore):
     document.update(lambda _: load_document({"version": 1}))
     database.write(
         lambda connection: connection.exec_driver_sql("UPDATE documents SET content = '{\"version\": 9}'")

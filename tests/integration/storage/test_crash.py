@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 
 from app.messages import Message
 from tests.integration.storage.programs import output, run, start
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/state/gateway.sqlite"
 
 
 @pytest.mark.parametrize("patched", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
@@ -14,6 +15,12 @@ from app.storage.sqlite import connect as sqlite
 from app.storage.sqlite.database import CHECKPOINT_EVERY, SqliteDatabase
 from app.storage.tables import sessions
 from tests.integration.storage.programs import hold_lock, output, run, start
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/state/gateway.sqlite"
+
 
 SECRET = "a secret of the user"
 NAMES = "key, session_id, agent_id, turns, created_at, updated_at"

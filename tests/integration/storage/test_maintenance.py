@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 
 from app.sessions.keys import space_name
-from app.sessions.store import SqlSessionStore
-from app.storage.sqlite.worker_lock import WorkerLock
 from tests.integration.storage.runs import MORE, accept, answer, column
 
 DAY = 86400.0
@@ -48,21 +46,21 @@ class TestPrune:
         accept(store, "r1")
         assert store.maintenance.prune(time.time() + 3 * DAY, DAY, 0) == 0
 
-    def test_unless_its_worker_is_dead(self, store, database):
-        dead = WorkerLock(database.directory)
-        accept(SqlSessionStore(database, dead), "r1")
-        dead.close()
+    def test_unless_its_worker_is_dead(self, store, another):
+        dead = another()
+        accept(dead.store, "r1")
+        dead.worker.close()
         assert store.maintenance.prune(time.time() + 3 * DAY, DAY, 100) == 1
 
 
-def test_the_runs_of_a_dead_worker_become_interrupted(store, database):
-    dead = WorkerLock(database.directory)
-    other = SqlSessionStore(database, dead)
+def test_the_runs_of_a_dead_worker_become_interrupted(store, database, another):
+    dead = another()
+    other = dead.store
     accept(other, "r1")
     accept(other, "r2", key="other")
     accept(store, "mine", MORE)
     assert store.maintenance.interrupt_orphans() == 0
-    dead.close()
+    dead.worker.close()
     assert store.maintenance.interrupt_orphans() == 2
     assert store.maintenance.interrupt_orphans() == 0
     assert [one.run_state for one in store.transcripts.messages("k")] == ["interrupted", "running"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -20,6 +21,11 @@ from app.storage.sqlite.worker_lock import WorkerLock
 from app.storage.tables import metadata
 from app.storage.url import sqlite_file
 from tests.integration.storage.programs import output, run, start
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/state/gateway.sqlite"
 
 
 def test_alembic_finds_the_same_versions():

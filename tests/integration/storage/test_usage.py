@@ -7,6 +7,7 @@ import time
 from app.messages import Message, Usage
 from app.sessions.base import SessionStore
 from app.sessions.usage import DAY
+from app.storage.tables import runs
 
 EVER = (0, 10**14)
 
@@ -57,7 +58,7 @@ def test_days_begin_in_the_time_zone_of_the_caller(store, database):
     hour = DAY // 24
     late = 20_000 * DAY + 23 * hour
     database.write(
-        lambda connection: connection.exec_driver_sql("UPDATE runs SET started_at = ?", (late,)),
+        lambda connection: connection.execute(runs.update().values(started_at=late)),
     )
     assert [row.day for row in store.usage.totals(*EVER)] == [20_000]
     assert [row.day for row in store.usage.totals(*EVER, 2 * hour)] == [20_001]

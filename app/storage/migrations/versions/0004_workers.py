@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from app.storage.columns import short_text
+
 revision = "0004"
 down_revision = "0003"
 
@@ -16,7 +18,7 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("request", sa.Text()))
     op.create_table(
         "workers",
-        sa.Column("id", sa.String(36), primary_key=True),
+        sa.Column("id", short_text(36), primary_key=True),
         sa.Column("host", sa.Text(), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
@@ -26,9 +28,9 @@ def upgrade() -> None:
     op.create_index("ix_workers_expires_at", "workers", ["expires_at"])
     op.create_table(
         "idempotency_keys",
-        sa.Column("id", sa.String(64), primary_key=True),
-        sa.Column("body_hash", sa.String(64), nullable=False),
-        sa.Column("run_id", sa.String(64), nullable=False),
+        sa.Column("id", short_text(64), primary_key=True),
+        sa.Column("body_hash", short_text(64), nullable=False),
+        sa.Column("run_id", short_text(64), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
     )
     op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
