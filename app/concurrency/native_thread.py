@@ -7,13 +7,16 @@ is no loop to protect, and the caller's own thread does the work.
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 import gevent
 from gevent.event import Event
+from gevent.monkey import get_original
 from gevent.threadpool import ThreadPool
 
 from app.concurrency.background import is_patched
@@ -24,6 +27,7 @@ R = TypeVar("R")
 # Jobs handed to the thread at once: one crossing between threads for many small jobs, and no caller waits
 # long for others' jobs after its own is done.
 BATCH_SIZE = 8
+END_SECONDS = 2.0
 
 
 class NativeThread:
@@ -36,6 +40,7 @@ class NativeThread:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._pool: ThreadPool | None = None
+        self._id = 0  # the system's, of the pool's thread
         self._jobs: deque[_Job[Any]] = deque()
         self._draining = False
 
@@ -55,12 +60,17 @@ class NativeThread:
         return job.result()
 
     def close(self) -> None:
-        """Let the thread finish its jobs and end. A later call starts a new one."""
+        """Let the thread finish its jobs and end. A later call starts a new one.
+
+        Returns when the system has none such any more: the interpreter, which may end next, would crash if a
+        thread of its own were still about to.
+        """
         while self._draining:
             gevent.sleep(0.001)
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.kill()
+            _await_end(self._id)
 
     def _drain(self) -> None:
         # One greenlet feeds the pool: gevent's own queue lets a late caller overtake those who wait.
@@ -69,6 +79,7 @@ class NativeThread:
             pool = self._pool
             if pool is None:  # `is None`, because an idle pool is falsy
                 pool = self._pool = ThreadPool(1)
+                self._id = pool.apply(get_original("_thread", "get_native_id"))
             while self._jobs:
                 batch = [self._jobs.popleft() for _ in range(min(BATCH_SIZE, len(self._jobs)))]
                 pool.apply(_run_all, (batch,))
@@ -107,6 +118,13 @@ class _Job(Generic[R]):
         if self._error is not None:
             raise self._error
         return cast("R", self._value)
+
+
+def _await_end(thread_id: int) -> None:
+    """Wait until the thread is gone, where the system shows it (`/proc` of Linux does)."""
+    deadline = time.monotonic() + END_SECONDS
+    while os.path.exists(f"/proc/self/task/{thread_id}") and time.monotonic() < deadline:
+        gevent.sleep(0.001)
 
 
 def _run_all(jobs: list[_Job[Any]]) -> None:

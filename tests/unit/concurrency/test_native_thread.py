@@ -130,3 +130,23 @@ def test_it_keeps_to_one_native_thread_however_often_it_was_idle():
         """
     )
     assert shown == "1 2\n1\n"
+
+
+def test_a_thread_is_gone_when_it_is_closed_however_slowly_it_ends():
+    shown = patched(
+        """
+        import gevent.threadpool, os
+        from gevent.monkey import get_original
+        from app.concurrency.native_thread import NativeThread
+        sleep, worker = get_original("time", "sleep"), gevent.threadpool._WorkerGreenlet
+        end = worker.cleanup
+        worker.cleanup = lambda *args: (end(*args), sleep(0.2))
+        native_thread = NativeThread()
+        for _ in range(2):
+            thread_id = native_thread.call(get_original("_thread", "get_native_id"))
+            print(str(thread_id) in os.listdir("/proc/self/task"))
+            native_thread.close()
+            print(str(thread_id) in os.listdir("/proc/self/task"))
+        """
+    )
+    assert shown == "True\nFalse\n" * 2
