@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -30,6 +31,8 @@ class Follower:
         self.reader, self.writer = reader, writer
         self.frames: list[Frame] = []
         self.ticks = 0
+        self.reading: asyncio.Task[None] | None = None
+        self.news = asyncio.Event()
         self.waiting: list[RawFrame] = []
         self.rest = b""  # the beginning of the frame after `waiting`
 
@@ -54,13 +57,35 @@ class Follower:
                     self.frames.append(frame)
                 return frame
 
+    def read_on(self) -> None:
+        """Receive from now on whatever comes: a client that answers no pings is taken for dead."""
+        self.reading = asyncio.create_task(self._read_on())
+
+    async def _read_on(self) -> None:
+        try:
+            while True:
+                await self.receive()
+                self.news.set()
+        finally:
+            self.news.set()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        assert self.reading is not None
+        while not holds():
+            if self.reading.done():
+                self.reading.result()
+            self.news.clear()
+            await self.news.wait()
+
     async def until_final(self) -> None:
-        while (await self.receive()).get("payload", {}).get("state") != "final":
-            pass
+        await self.until(lambda: any(_state(frame) == "final" for frame in self.frames))
 
     async def until_ticks(self, count: int) -> None:
-        while self.ticks < count:
-            await self.receive()
+        await self.until(lambda: self.ticks >= count)
+
+
+def _state(frame: Frame) -> Any:
+    return frame.get("payload", {}).get("state")
 
 
 async def follower(port: int) -> Follower:
@@ -74,6 +99,7 @@ async def follower(port: int) -> Follower:
     client.send("connect", connect_params())
     assert (await client.receive())["ok"]
     client.frames.clear()
+    client.read_on()
     return client
 
 
@@ -116,6 +142,8 @@ def test_a_thousand_connections(start_gateway: StartGateway, provider: ScriptedP
         waiting = asyncio.gather(*(client.until_ticks(TICKS) for client in clients))
         await asyncio.wait_for(waiting, (TICKS + 1) * TICK_SECONDS)
         for client in clients:
+            assert client.reading is not None
+            client.reading.cancel()
             client.writer.close()
         return kib
 

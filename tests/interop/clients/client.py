@@ -34,7 +34,7 @@ class Client:
     def family(self) -> str:
         return self.version.partition("-")[0]
 
-    def run(self, *arguments: str, seconds: float = 90) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*self._command, *arguments],
             cwd=self._home,
