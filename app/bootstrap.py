@@ -24,6 +24,8 @@ from app.control.agent_runs import AgentRuns
 from app.control.approvals import Approvals
 from app.control.commands import Commands
 from app.control.models import Models
+from app.control.session_state import SessionStates
+from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
 from app.control.status import Status
 from app.control.subagents import Subagents
@@ -84,14 +86,13 @@ def build_gateway(
     `load_file` takes another text for it. `stale` says why `settings` are not what the file says, if so.
     """
     watch, config_file = build_config(settings, load, load_file, stale)
-    current = watch.current
-    database, worker = build_database(settings.storage_url)
+    current, (database, worker) = watch.current, build_database(settings.storage_url)
     store = SqlSessionStore(database, worker)
     providers, metrics = build_providers(watch), Metrics()
     tools = tools_of(watch, database, worker, metrics)
     runs = build_runs(watch, store.runs, providers, tools.registry, metrics)
     models = Models(current, providers, weights.installed())
-    sessions = Sessions(current, store, runs, models)
+    sessions, views = build_sessions(current, models, store, runs, tools)
     maintenance = Maintenance(current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics)
     gateway = Gateway(
         config=watch,
@@ -103,6 +104,7 @@ def build_gateway(
         tool_calls=ToolCalls(current, tools.registry, lambda key: store.index.describe(key) is not None),
         models=models,
         sessions=sessions,
+        session_views=views,
         approvals=Approvals(current, tools.approvals, tools.approvals_document),
         commands=Commands(current, store, sessions, models),
         status=Status(runs, store, lambda: watch.stale is not None, lambda: tools.exec.sandbox.state),
@@ -155,6 +157,18 @@ def build_runs(
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)
     return runs
+
+
+def build_sessions(
+    settings: Callable[[], Settings],
+    models: Models,
+    store: SqlSessionStore,
+    runs: RunService,
+    tools: Tools,
+) -> tuple[Sessions, SessionViews]:
+    """What is changed about sessions, and what their readers see of them."""
+    states = SessionStates(store.pages, runs, tools.approvals, tools.questions)
+    return Sessions(settings, store, runs, models), SessionViews(settings, store, states, models)
 
 
 def build_database(url: str) -> tuple[Database, Worker]:

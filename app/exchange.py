@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Request, Response, request
 from werkzeug.routing import MapAdapter
@@ -71,6 +72,20 @@ class GatewayResponse(Response):
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.ASCII)
 
 
+SESSIONS = "/v1/sessions/"  # below it, paths have session keys in them
+ENCODED_SLASH = "\x1f"  # stands for a `%2F` of such a path; no session key has a control character
+
+
+def with_encoded_slashes(path: str, raw_uri: str) -> str:
+    """A path below SESSIONS, decoded, with its encoded slashes marked: `raw_uri` still has them."""
+    _, _, rest = raw_uri.partition("?")[0].partition(SESSIONS)
+    if not rest:  # a server that does not say, or letters that need not have been encoded
+        return path
+    pieces = re.split("%2f", rest, flags=re.IGNORECASE)
+    decoded = [unquote_to_bytes(piece).decode("latin-1").replace(ENCODED_SLASH, "\x1e") for piece in pieces]
+    return SESSIONS + ENCODED_SLASH.join(decoded)
+
+
 class GatewayApp(Flask):
     request_class = GatewayRequest
     response_class = GatewayResponse
@@ -88,6 +103,8 @@ class GatewayApp(Flask):
         if "HTTP_UPGRADE" in environ or not _HOST.fullmatch(environ.get("HTTP_HOST", "")):
             return super().create_url_adapter(request)
         path = environ.get("PATH_INFO", "")
+        if path.startswith(SESSIONS):
+            path = with_encoded_slashes(path, environ.get("RAW_URI", ""))
         return MapAdapter(
             self.url_map,
             server_name="localhost",

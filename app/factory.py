@@ -14,6 +14,8 @@ from app.http.gate import Gate
 from app.http.openapi import routes as openapi
 from app.http.request_log import record_answer
 from app.http.run_headers import run_headers
+from app.http.sessions import routes as sessions
+from app.http.sessions.paths import SessionKey, WholeSessionKey
 from app.http.tools import routes as tools
 from app.ws.routes import register_websocket
 
@@ -27,6 +29,7 @@ def create_app(gateway: Gateway) -> Flask:
     app = GatewayApp(__name__, static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False  # exact paths: a double slash is another address
+    app.url_map.converters |= {"session_key": SessionKey, "whole_session_key": WholeSessionKey}
     app.extensions[EXTENSION] = gateway
     for blueprint in (
         health.bp,
@@ -35,6 +38,7 @@ def create_app(gateway: Gateway) -> Flask:
         models.bp,
         approvals.bp,
         chat_completions.bp,
+        sessions.bp,
         tools.bp,
     ):
         app.register_blueprint(blueprint)

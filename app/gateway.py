@@ -18,6 +18,7 @@ from app.config.settings import Settings
 from app.control.approvals import Approvals
 from app.control.commands import Commands
 from app.control.models import Models
+from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
 from app.control.status import Status
 from app.control.tools import ToolCalls
@@ -64,6 +65,7 @@ class Gateway:
     tool_calls: ToolCalls
     models: Models
     sessions: Sessions
+    session_views: SessionViews
     approvals: Approvals
     commands: Commands
     status: Status

@@ -69,8 +69,7 @@ class Commands:
         require_method(principal, COMMAND_METHODS[name])
         match name:
             case "new" | "reset":
-                self._sessions.end_runs(key, "The session was reset.")
-                self._store.index.reset(key)
+                self._sessions.empty(key)
                 return "The session starts over."
             case "model":
                 return self._model(rest, key, principal)

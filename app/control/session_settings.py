@@ -41,11 +41,15 @@ def load_changes(given: Mapping[str, Any], models: Models) -> dict[str, Any]:
 
     A setting that the gateway does not know is kept as it is, for clients that do. Raises InvalidRequest.
     """
-    return {
-        name: None if value is None else _loaded(name, value, models)
-        for name, value in given.items()
-        if name not in _NOT_SETTINGS
-    }
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in _NOT_SETTINGS:
+            try:
+                changes[name] = None if value is None else _loaded(name, value, models)
+            except InvalidRequest as error:
+                error.param = error.param or name[:MAX_NAME]
+                raise
+    return changes
 
 
 def needs_admin(changes: Mapping[str, Any]) -> bool:
@@ -100,6 +104,9 @@ def _text(name: str, value: Any) -> str:
 
 def _dump(name: str, value: Any) -> bytes:
     try:
-        return orjson.dumps(value)
+        text = orjson.dumps(value)
     except TypeError as error:
         raise InvalidRequest(f"invalid {name}: not valid text") from error
+    if rb"\u0000" in text:  # what not every database can store
+        raise InvalidRequest(f"invalid {name[:MAX_NAME]}: a NUL character")
+    return text

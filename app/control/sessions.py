@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.config.settings import Settings
 from app.control.models import Models
@@ -20,6 +20,10 @@ from app.sessions.rows import StoredSession
 STOP_SECONDS = 2.0  # that a session's runs may take to end
 
 
+# What has become of a session, in the words of OpenClaw's clients.
+Change = Literal["create", "patch", "reset", "delete", "compact"]
+
+
 @dataclass(frozen=True, slots=True)
 class Compacted:
     """How many messages a session had, and how many of them are left."""
@@ -29,7 +33,10 @@ class Compacted:
 
 
 class Sessions:
-    """Takes canonical session keys (`app.routing.operator`). All methods raise StorageUnavailable."""
+    """Takes canonical session keys (`app.routing.operator`). All methods raise StorageUnavailable.
+
+    `listeners` are called with the key of each session that is changed here, and how. They must not wait.
+    """
 
     def __init__(
         self,
@@ -42,6 +49,12 @@ class Sessions:
         self._store = store
         self._runs = runs
         self._models = models
+        self.listeners: list[Callable[[str, Change], object]] = []
+
+    def changed(self, key: str, change: Change) -> None:
+        """Tell the listeners."""
+        for listener in self.listeners:
+            listener(key, change)
 
     def create(self, key: str, given: Mapping[str, Any]) -> StoredSession:
         """The session, made if there is none, with the settings `given`.
@@ -49,24 +62,35 @@ class Sessions:
         Raises UnknownAgent (its agent is not configured) and InvalidRequest (the settings).
         """
         agent_id = resolve_agent_id(agent_of_key(key, self._settings()), self._settings())
-        return self._store.index.patch(key, agent_id, load_changes(given, self._models))
+        session = self._store.index.patch(key, agent_id, load_changes(given, self._models))
+        self.changed(key, "create")
+        return session
 
     def patch(self, key: str, changes: Mapping[str, Any]) -> StoredSession:
         """The session, made if there is none, with `changes` (of `load_changes`) in force.
 
         Raises InvalidRequest: another session has the label.
         """
-        return self._store.index.patch(key, agent_of_key(key, self._settings()), changes)
+        session = self._store.index.patch(key, agent_of_key(key, self._settings()), changes)
+        self.changed(key, "patch")
+        return session
 
     def reset(self, key: str) -> StoredSession | None:
         """The session without its messages; its settings stay, and its runs are ended.
 
         Made if there is none; None only if it was deleted in the meantime. Raises ServiceUnavailable.
         """
-        self.end_runs(key, "The session was reset.")
-        if not self._store.index.reset(key):
+        if not self.empty(key):
             self.patch(key, {})
         return self._store.index.describe(key)
+
+    def empty(self, key: str) -> bool:
+        """The same for a session that exists. False if there is none. Raises ServiceUnavailable."""
+        self.end_runs(key, "The session was reset.")
+        was_there = self._store.index.reset(key)
+        if was_there:
+            self.changed(key, "reset")
+        return was_there
 
     def delete(self, key: str) -> bool:
         """Delete a session with all its messages, and end its runs. False if there was none.
@@ -76,13 +100,20 @@ class Sessions:
         if key == main_session_key(self._settings()):
             raise InvalidRequest(f"Cannot delete the main session ({key}).")
         self.end_runs(key, "The session was deleted.")
-        return self._store.index.delete(key)
+        was_there = self._store.index.delete(key)
+        if was_there:
+            self.changed(key, "delete")
+        return was_there
 
     def compact(self, key: str, most: int) -> Compacted:
         """Delete all but the newest `most` messages; end the session's runs. Raises ServiceUnavailable."""
         self.end_runs(key, "The session is being compacted.")
         before = self._store.transcripts.length(key)
-        return Compacted(before, self._store.transcripts.compact(key, most) if before else 0)
+        if not before:
+            return Compacted(0, 0)
+        kept = self._store.transcripts.compact(key, most)
+        self.changed(key, "compact")
+        return Compacted(before, kept)
 
     def active_runs(self, key: str) -> Sequence[Run]:
         """The runs of the session that have not ended, waiting ones included."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from app.messages import Message, Usage
+from app.sessions.browsing import MAX_PAGE, SessionPages
 from app.sessions.rows import (
     ANY,
     FoundMessage,
@@ -29,8 +30,6 @@ from app.sessions.stored import (
     RunState,
     StoredMessage,
 )
-
-MAX_PAGE = 8 * 1024 * 1024  # characters of stored messages that are read for one page of a transcript
 
 
 class RunStore(Protocol):
@@ -196,6 +195,9 @@ class SessionStore(Protocol):
 
     @property
     def transcripts(self) -> Transcripts: ...
+
+    @property
+    def pages(self) -> SessionPages: ...
 
     @property
     def search(self) -> SessionSearch: ...

@@ -74,7 +74,7 @@ def _text(*roles: Role, last: bool) -> ColumnElement[Any]:
     )
 
 
-_WITH_TEXTS = _SESSIONS.add_columns(_text("user", last=False), _text("user", "assistant", last=True))
+WITH_TEXTS = _SESSIONS.add_columns(_text("user", last=False), _text("user", "assistant", last=True))
 
 _FOUND = select(sessions.c.id, sessions.c.settings, sessions.c.label).where(
     sessions.c.key == bindparam("of_key")
@@ -121,7 +121,7 @@ class SqlSessionIndex:
         self, limit: int, offset: int = 0, where: SessionFilter = ANY, *, with_texts: bool = False
     ) -> list[StoredSession]:
         """The sessions used last, newest first; with title and preview only if `with_texts`."""
-        statement = filtered(where, _WITH_TEXTS if with_texts else _SESSIONS)
+        statement = filtered(where, WITH_TEXTS if with_texts else _SESSIONS)
         statement = statement.order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
         return self._read_sessions(statement.limit(limit).offset(offset))
 
@@ -133,7 +133,7 @@ class SqlSessionIndex:
 
     def describe(self, session_key: str) -> StoredSession | None:
         """That session, title and preview included; None if there is none."""
-        found = self._read_sessions(_WITH_TEXTS.where(sessions.c.key == session_key))
+        found = self._read_sessions(WITH_TEXTS.where(sessions.c.key == session_key))
         return found[0] if found else None
 
     def patch(self, session_key: str, agent_id: str, changes: Mapping[str, Any]) -> StoredSession:
@@ -189,10 +189,10 @@ class SqlSessionIndex:
 
     def _read_sessions(self, statement: Select[Any]) -> list[StoredSession]:
         rows = self._database.read(lambda connection: connection.execute(statement).all())
-        return [_session(row) for row in rows]
+        return [load_session(row) for row in rows]
 
 
-def _session(row: Sequence[Any]) -> StoredSession:
+def load_session(row: Sequence[Any]) -> StoredSession:
     known, texts = row[: len(_COLUMNS)], row[len(_COLUMNS) :]
     session = StoredSession(*known)
     if not texts:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.messages import Message
 from app.sessions.stored import MessageState, RunState, StoredMessage
 from app.storage.message_json import load_message
 
 SPAWNED_BY = "spawnedBy"  # the setting of a session that an agent started: the key of that agent's session
+FORKED_FROM = "forkedFrom"  # the setting of a fork: where it comes from
 INJECTED = "inject"  # the source of a run that only holds a message added by hand
 
 
@@ -71,9 +72,47 @@ class StoredSession:
         return self.prompt_tokens + (self.completion_tokens or 0)
 
 
+class SessionPlace(NamedTuple):
+    """Where in the list of sessions, newest first, a page ends, whatever becomes of the session there."""
+
+    updated_at: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSession:
+    """A session as a reader finds it, with title and preview, and how many messages it has."""
+
+    session: StoredSession
+    messages: int
+    place: SessionPlace
+
+
+@dataclass(frozen=True, slots=True)
+class UnendedRun:
+    """A run that goes on, or waits in its session's queue: then `dequeued_at` is None."""
+
+    key: str
+    run_id: str
+    started_at: int
+    dequeued_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call of one of the agent's own tools that has no result yet, and when it was made."""
+
+    run_id: str
+    id: str
+    name: str
+    called_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class TranscriptRow:
-    """A message and its place in the session: `seq` counts from 1. Fields from `run_id` on are of its run."""
+    """A message and its place in the session: `seq` counts from 1; 0 where nobody has counted. Fields from
+    `run_id` on are of its run.
+    """
 
     number: int
     seq: int
@@ -95,6 +134,15 @@ class TranscriptRow:
         if self.source == INJECTED:
             return self.run_id.removeprefix(f"{INJECTED}-")
         return str(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePage:
+    """Some messages of a session, oldest first, and whether it has others on either side of them."""
+
+    rows: Sequence[TranscriptRow]
+    has_older: bool
+    has_newer: bool
 
 
 @dataclass(frozen=True, slots=True)

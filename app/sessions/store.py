@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.sessions.index import SqlSessionIndex
 from app.sessions.maintenance import SqlMaintenance
+from app.sessions.pages import SqlSessionPages
 from app.sessions.run_store import SqlRunStore
 from app.sessions.search import SqlSessionSearch
 from app.sessions.transcripts import SqlTranscripts
@@ -18,6 +19,7 @@ class SqlSessionStore:
         self.runs = SqlRunStore(database, worker)
         self.index = SqlSessionIndex(database)
         self.transcripts = SqlTranscripts(database, worker)
+        self.pages = SqlSessionPages(database)
         self.search = SqlSessionSearch(database)
         self.usage = SqlUsageReader(database)
         self.maintenance = SqlMaintenance(database, worker)

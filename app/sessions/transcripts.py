@@ -12,7 +12,7 @@ from app.errors import NotFound
 from app.ids import new_hex
 from app.messages import Message
 from app.sessions import statements as sql
-from app.sessions.base import MAX_PAGE
+from app.sessions.browsing import MAX_PAGE
 from app.sessions.rows import INJECTED, TranscriptRow, load_stored
 from app.sessions.stored import StoredMessage
 from app.storage.base import Database, Worker
@@ -28,22 +28,24 @@ _LENGTH = (
     .join(sessions, sessions.c.id == messages.c.session)
     .where(*_COUNTED)
 )
+# Of a message and its run; `load_row` takes them.
+ROW_COLUMNS = (
+    messages.c.role,
+    messages.c.content,
+    messages.c.id,
+    messages.c.state,
+    messages.c.created_at,
+    runs.c.id,
+    runs.c.state,
+    runs.c.source,
+    runs.c.model,
+    runs.c.prompt_tokens,
+    runs.c.completion_tokens,
+    runs.c.finish_reason,
+    runs.c.error_message,
+)
 _ROWS = (
-    select(
-        messages.c.role,
-        messages.c.content,
-        messages.c.id,
-        messages.c.state,
-        messages.c.created_at,
-        runs.c.id,
-        runs.c.state,
-        runs.c.source,
-        runs.c.model,
-        runs.c.prompt_tokens,
-        runs.c.completion_tokens,
-        runs.c.finish_reason,
-        runs.c.error_message,
-    )
+    select(*ROW_COLUMNS)
     .join(sessions, sessions.c.id == messages.c.session)
     .join(runs, runs.c.id == messages.c.run_id)
     .where(*_COUNTED)
@@ -82,7 +84,7 @@ class SqlTranscripts:
 
         total, rows = self._database.read(work)
         seq = total - offset
-        newest_first = [_row(seq - place, *row) for place, row in enumerate(rows)]
+        newest_first = [load_row(seq - place, *row) for place, row in enumerate(rows)]
         return newest_first[::-1]
 
     def messages(self, session_key: str) -> list[StoredMessage]:
@@ -150,7 +152,8 @@ def _until_full(rows: Iterable[Any], max_size: int) -> Iterator[Any]:
         yield row
 
 
-def _row(seq: int, role: Any, content: str, number: int, *rest: Any) -> TranscriptRow:
+def load_row(seq: int, role: Any, content: str, number: int, *rest: Any) -> TranscriptRow:
+    """The message of a row of `ROW_COLUMNS`."""
     state, created_at, run_id, run_state, source, *known = rest
     message = load_message(role, content)
     return TranscriptRow(number, seq, message, state, created_at, run_id, run_state, source, *known)

@@ -1,13 +1,15 @@
-"""Tells the connections that asked for it which sessions have begun or ended to work
-(docs/websocket.md#events).
+"""Tells the connections that asked for it which sessions have begun or ended to work, and which ones
+somebody has changed, over whatever transport (docs/websocket.md#events).
 """
 
 from __future__ import annotations
 
 from app.clock import now_ms
 from app.concurrency.background import call_later
+from app.control.sessions import Change
 from app.events.log import EventLog
 from app.gateway import Gateway
+from app.routing.operator import agent_of_key
 from app.ws.connections import Connections
 from app.ws.feed import Feed
 from app.ws.frames import EventFrame
@@ -16,6 +18,7 @@ from app.ws.methods.session_rows import dump_session
 # What changes in a session within that time is one event. Clients read the history when a run has ended, and
 # those of OpenClaw keep what they have shown so far if they are told of the session before that.
 BEGIN_SECONDS, END_SECONDS = 0.1, 1.0
+CHANGE_SECONDS = 0.1
 
 
 class SessionFeed:
@@ -25,8 +28,10 @@ class SessionFeed:
         self._connections = connections
         self._gateway = gateway
         self._feed = feed
-        self._changed: set[tuple[str, float]] = set()  # sessions that are to be told of, and how soon
+        # Sessions that are to be told of, how soon, and why.
+        self._changed: set[tuple[str, float, str]] = set()
         gateway.runs.bus.subscribe(self._run_published)
+        gateway.sessions.listeners.append(self._session_changed)
 
     def _run_published(self, run_id: str, _: EventLog) -> None:
         run = self._gateway.runs.get(run_id) if len(self._connections) else None
@@ -36,21 +41,26 @@ class SessionFeed:
         self._tell_in(BEGIN_SECONDS, key)
         self._feed.when_sent(run_id, lambda: self._tell_in(END_SECONDS, key))
 
-    def _tell_in(self, seconds: float, key: str) -> None:
-        change = (key, seconds)
+    def _session_changed(self, key: str, change: Change) -> None:
+        if self._connections.followers(key):
+            self._tell_in(CHANGE_SECONDS, key, change)
+
+    def _tell_in(self, seconds: float, key: str, reason: str = "run") -> None:
+        change = (key, seconds, reason)
         if change not in self._changed:
             self._changed.add(change)
             call_later(seconds, lambda: self._tell(change))
 
-    def _tell(self, change: tuple[str, float]) -> None:
+    def _tell(self, change: tuple[str, float, str]) -> None:
         self._changed.discard(change)
-        key, _ = change
+        key, _, reason = change
         followers = self._connections.followers(key)
         session = self._gateway.store.index.describe(key) if followers else None
-        if session is None:
+        if session is None and reason != "delete":
             return
-        row = dump_session(session, self._gateway)
-        about = {"sessionKey": key, "agentId": session.agent_id, "reason": "run", "ts": now_ms()}
+        agent_id = agent_of_key(key, self._gateway.settings)
+        about = {"sessionKey": key, "agentId": agent_id, "reason": reason, "ts": now_ms()}
+        row = None if session is None else dump_session(session, self._gateway)
         frame = EventFrame("sessions.changed", {**about, "session": row})
         for connection in followers:
             connection.notify(frame)

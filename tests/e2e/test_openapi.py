@@ -23,6 +23,15 @@ from tests.support.gateway import TOKEN, GatewayProcess
 from tests.support.provider import ScriptedProvider, cut, done, finish, text, tool_call, usage
 
 CHAT = "/v1/chat/completions"
+SESSIONS = [
+    ("/v1/sessions", "GET"),
+    ("/v1/sessions/{key}", "GET"),
+    ("/v1/sessions/{key}", "PATCH"),
+    ("/v1/sessions/{key}", "DELETE"),
+    ("/v1/sessions/{key}/history", "GET"),
+    ("/v1/sessions/{key}/reset", "POST"),
+    ("/v1/sessions/{key}/compact", "POST"),
+]
 OPEN = ("/v1/models", "/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 WHOLE = ("max_tokens", "max_completion_tokens", "seed", "n")
@@ -113,6 +122,32 @@ def test_a_model_is_answered_as_documented(
         case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
 
     run(schema["/v1/models/{id}"]["GET"].as_strategy(generation_mode=mode), try_one)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda one: one.name)
+@pytest.mark.parametrize(("path", "method"), SESSIONS)
+def test_sessions_are_answered_as_documented(
+    gateway: GatewayProcess,
+    schema: Any,
+    session: requests.Session,
+    path: str,
+    method: str,
+    mode: GenerationMode,
+) -> None:
+    """Every other one of those that are made up is asked of a session that exists."""
+    body = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
+    tried = 0
+
+    def try_one(case: schemathesis.Case) -> None:
+        nonlocal tried
+        tried += 1
+        if "key" in case.path_parameters and tried % 2:
+            case.path_parameters["key"] = "notes"
+            if method == "DELETE" or tried == 1:
+                assert gateway.chat(body, x_openclaw_session_key="notes").status == 200
+        case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
+
+    run(schema[path][method].as_strategy(generation_mode=mode), try_one, 30)
 
 
 @pytest.mark.parametrize("path", [CHAT, *OPEN])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -12,14 +11,20 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
 
 from app import VERSION
-from app.http.errors import HTTP_ERRORS
 from app.http.fields import MAX_INTEGER
-from app.http.openapi import answer_schemas, approval_schemas, message_schemas, request_schemas
+from app.http.openapi import (
+    answer_schemas,
+    approval_schemas,
+    message_schemas,
+    request_schemas,
+    session_schemas,
+)
 from app.http.openapi.headers import RUN_HEADERS, answer_headers, request_headers
 from app.http.openapi.message_schemas import ref
+from app.http.openapi.operations import COMMON, answering, errors, headers, json_of
+from app.http.openapi.session_operations import add_sessions
 from app.metrics import CONTENT_TYPE
 
-COMMON = (401, 403, 404, 405, 429, 500)
 CHAT = (400, 401, 402, 403, 404, 405, 408, 413, 415, 429, 500, 502, 503, 504)
 DECIDE = (400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 429, 500, 503)
 OPEN = (403, 405, 500)  # errors of routes that need no secret
@@ -74,7 +79,8 @@ def _add_components(spec: APISpec) -> None:
         components.header(name, header)
     for name, parameter in request_headers().items():
         components.parameter(name, "header", parameter)
-    for schema in (*request_schemas.COMPONENTS, *answer_schemas.COMPONENTS, *approval_schemas.COMPONENTS):
+    schemas = (request_schemas, answer_schemas, approval_schemas, session_schemas)
+    for schema in (one for each in schemas for one in each.COMPONENTS):
         if schema.__name__ not in components.schemas:  # a nested one was added with its parent
             components.schema(schema.__name__, schema=schema)
     components.schema("StreamEvent", answer_schemas.STREAM_EVENT)
@@ -87,27 +93,28 @@ def _add_operations(spec: APISpec) -> None:
         "summary": "Let an agent answer",
         "operationId": "createChatCompletion",
         "parameters": list(request_headers()),
-        "requestBody": {"required": True, "content": _json("ChatCompletionRequest")},
+        "requestBody": {"required": True, "content": json_of("ChatCompletionRequest")},
         "responses": {
             "200": {
                 "description": f"The answer. {STREAM}",
-                "headers": _headers("X-Request-Id", *RUN_HEADERS, "X-OpenClaw-Usage", "Server-Timing"),
+                "headers": headers("X-Request-Id", *RUN_HEADERS, "X-OpenClaw-Usage", "Server-Timing"),
                 "content": {
-                    **_json("ChatCompletion"),
+                    **json_of("ChatCompletion"),
                     "text/event-stream": {"schema": ref("StreamEvent")},
                 },
             },
-            **_errors(CHAT, *RUN_HEADERS, "Server-Timing"),
+            **errors(CHAT, *RUN_HEADERS, "Server-Timing"),
         },
     }
     spec.path("/v1/chat/completions", operations={"post": chat})
-    listing = _get("The agents, as models", "listModels", "ModelList", COMMON)
+    listing = answering("The agents, as models", "listModels", "ModelList", COMMON)
     spec.path("/v1/models", operations={"get": listing})
     name = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    one = {**_get("One of them, by any of its names", "getModel", "Model", COMMON), "parameters": [name]}
+    one = {**answering("One of them, by any of its names", "getModel", "Model", COMMON), "parameters": [name]}
     spec.path("/v1/models/{id}", operations={"get": one})
     _add_tool_operation(spec)
     _add_approvals(spec)
+    add_sessions(spec)
     _add_open_operations(spec)
 
 
@@ -125,82 +132,53 @@ def _add_tool_operation(spec: APISpec) -> None:
         "responses": {
             "200": {
                 "description": "`{ok: true, result: {content, details}}`",
-                "headers": _headers("X-Request-Id"),
+                "headers": headers("X-Request-Id"),
                 "content": any_object,
             },
             **{
                 str(status): {
                     "description": "`{ok: false, error: {type, message}}`",
-                    "headers": _headers("X-Request-Id"),
+                    "headers": headers("X-Request-Id"),
                     "content": any_object,
                 }
                 for status in (400, 403, 404, 500)
             },
-            **_errors((401, 405, 408, 413, 415, 429)),
+            **errors((401, 405, 408, 413, 415, 429)),
         },
     }
     spec.path("/tools/invoke", operations={"post": invoke})
 
 
 def _add_approvals(spec: APISpec) -> None:
-    listing = _get("The calls that wait for approval, oldest first", "listApprovals", "ApprovalList", COMMON)
+    listing = answering(
+        "The calls that wait for approval, oldest first", "listApprovals", "ApprovalList", COMMON
+    )
     spec.path("/v1/approvals", operations={"get": listing})
     approval = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    one = _get("One of them, also when it is over", "getApproval", "Approval", COMMON)
+    one = answering("One of them, also when it is over", "getApproval", "Approval", COMMON)
     one["parameters"] = [approval]
-    decide = _get("Decide it; the first answer counts", "resolveApproval", "Approval", DECIDE)
+    decide = answering("Decide it; the first answer counts", "resolveApproval", "Approval", DECIDE)
     decide["parameters"] = [approval]
-    decide["requestBody"] = {"required": True, "content": _json("ApprovalDecision")}
+    decide["requestBody"] = {"required": True, "content": json_of("ApprovalDecision")}
     spec.path("/v1/approvals/{id}", operations={"get": one, "post": decide})
 
 
 def _add_open_operations(spec: APISpec) -> None:
     for path in ("/health", "/healthz"):
-        health = _get("Liveness", path[1:], "Health", OPEN)
+        health = answering("Liveness", path[1:], "Health", OPEN)
         spec.path(path, operations={"get": {**health, "security": []}})
     verbose = {"name": "verbose", "in": "query", "schema": {"type": "string"}, "allowEmptyValue": True}
     for path in ("/ready", "/readyz"):
-        ready = _get("Readiness", path[1:], "Readiness", OPEN)
+        ready = answering("Readiness", path[1:], "Readiness", OPEN)
         ready["responses"]["503"] = {
             **ready["responses"]["200"],
             "description": "Not now; `failing` says why.",
         }
         spec.path(path, operations={"get": {**ready, "security": [], "parameters": [verbose]}})
-    metrics = _get("Metrics for Prometheus", "metrics", "Error", COMMON)
+    metrics = answering("Metrics for Prometheus", "metrics", "Error", COMMON)
     metrics["responses"]["200"]["content"] = {CONTENT_TYPE.partition(";")[0]: {"schema": {"type": "string"}}}
     metrics["security"] = [{"bearer": []}, {}]  # none with gateway.metrics.public
     spec.path("/metrics", operations={"get": metrics})
-    document = _get("This document", "openapi", "Document", OPEN)
+    document = answering("This document", "openapi", "Document", OPEN)
     document["responses"]["200"]["content"] = {"application/json": {"schema": {"type": "object"}}}
     spec.path("/openapi.json", operations={"get": {**document, "security": []}})
-
-
-def _get(summary: str, name: str, schema: str, errors: Sequence[int]) -> dict[str, Any]:
-    answer = {"description": summary, "headers": _headers("X-Request-Id"), "content": _json(schema)}
-    return {"summary": summary, "operationId": name, "responses": {"200": answer, **_errors(errors)}}
-
-
-def _errors(statuses: Sequence[int], *headers: str) -> dict[str, Any]:
-    return {str(status): _error(status, headers) for status in statuses}
-
-
-def _error(status: int, headers: Sequence[str]) -> dict[str, Any]:
-    codes = sorted({one.code for one in HTTP_ERRORS.values() if one.status == status and one.code})
-    kinds = sorted({one.type for one in HTTP_ERRORS.values() if one.status == status})
-    description = f"Type {' or '.join(f'`{kind}`' for kind in kinds)}"
-    if codes:
-        description += f"; code {', '.join(f'`{code}`' for code in codes)}"
-    names = ["X-Request-Id", *headers]
-    if status in (429, 503):
-        names.append("Retry-After")
-    if status == 401:
-        names.append("WWW-Authenticate")
-    return {"description": f"{description}.", "headers": _headers(*names), "content": _json("Error")}
-
-
-def _headers(*names: str) -> dict[str, dict[str, str]]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-
-
-def _json(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": ref(schema)}}

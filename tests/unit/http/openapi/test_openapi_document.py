@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ HI = {"role": "user", "content": "hi"}
 CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "f"}}
 
+# How the document names what stands in a path.
+NAMES = {
+    "path:name": "{id}",
+    "approval_id": "{id}",
+    "session_key:name": "{key}",
+    "whole_session_key:name": "{key}",
+}
+PARAMETER = re.compile("<(.*?)>")
 API = (
     "/v1/",
     "/tools/",
@@ -193,7 +202,7 @@ def test_every_path_is_documented(document: dict[str, Any], tmp_path: Path) -> N
     settings = Settings(state_dir=tmp_path, storage_url=f"sqlite:///{tmp_path}/gateway.sqlite")
     app = create_app(build_gateway(settings, lambda: settings))
     served = {
-        (rule.rule.replace("<path:name>", "{id}").replace("<approval_id>", "{id}"), method.lower())
+        (PARAMETER.sub(lambda found: NAMES[found[1]], rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
         if method not in ("HEAD", "OPTIONS") and rule.rule.startswith(API)
