@@ -11,6 +11,7 @@ from functools import partial
 from importlib import import_module
 
 from app.auth.limits import AttemptLimiter
+from app.cluster.ask import Workers, no_workers
 from app.concurrency.background import background_tasks, spawn
 from app.concurrency.native_thread import NativeThread
 from app.config.apis import ProviderApi
@@ -88,8 +89,8 @@ def build_gateway(
     watch, config_file = build_config(settings, load, load_file, stale)
     current, (database, worker) = watch.current, build_database(settings.storage_url)
     store = SqlSessionStore(database, worker)
-    providers, metrics = build_providers(watch), Metrics()
-    tools = tools_of(watch, database, worker, metrics)
+    providers, metrics, workers = build_providers(watch), Metrics(), no_workers()
+    tools = tools_of(watch, database, worker, metrics, workers)
     runs = build_runs(watch, store.runs, providers, tools.registry, metrics)
     models = Models(current, providers, weights.installed())
     sessions, views = build_sessions(current, models, store, runs, tools)
@@ -131,11 +132,13 @@ def build_config(
     return watch, ConfigFile(watch.current, check, thread)
 
 
-def tools_of(watch: ConfigWatch, database: Database, worker: Worker, metrics: Metrics) -> Tools:
+def tools_of(
+    watch: ConfigWatch, database: Database, worker: Worker, metrics: Metrics, workers: Workers
+) -> Tools:
     """The tools, with what they keep in the database, and each change of the configuration taken over."""
     place = shown_place(watch.settings.storage_url)
     approvals, document = SqlApprovalStore(database, worker), SqlDocumentStore(database, place)
-    tools = build_tools(watch.current, approvals, document)
+    tools = build_tools(watch.current, approvals, document, workers)
     watch.add_listener(tools.update)
     service = tools.approvals
     metrics.watch("openclaw_approvals_pending", "Calls that wait for approval.", lambda: service.waiting)

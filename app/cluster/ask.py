@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from app.cluster.base import Message, PubSub
+from app.cluster.base import Message, NoOthers, PubSub
 from app.concurrency.background import spawn
 from app.errors import ClusterUnavailable
 from app.ids import new_hex
@@ -40,7 +40,7 @@ class Workers:
     """The other workers, as somebody who can be asked something."""
 
     def __init__(self, pubsub: PubSub) -> None:
-        self._pubsub = pubsub
+        self.pubsub = pubsub
         self._open: dict[str, _Question] = {}
         self._answers: dict[str, Reply] = {}
         pubsub.subscribe("ask", self._asked)
@@ -61,13 +61,13 @@ class Workers:
 
         Empty if there are no others. Raises ClusterUnavailable: they cannot be reached.
         """
-        if not self._pubsub.is_shared:
+        if not self.pubsub.is_shared:
             return ()
         question_id, asked = new_hex(), _Question(enough)
         self._open[question_id] = asked
         deadline = time.monotonic() + seconds
         try:
-            asked.wanted = self._pubsub.publish("ask", {**question, "id": question_id, "what": what})
+            asked.wanted = self.pubsub.publish("ask", {**question, "id": question_id, "what": what})
             while asked.wanted and not asked.is_over and time.monotonic() < deadline:
                 asked.changed.wait(max(0.0, deadline - time.monotonic()))
                 asked.changed.clear()
@@ -82,7 +82,7 @@ class Workers:
     def _reply(self, message: Message) -> None:
         reply = self._answers[message["what"]](message)
         try:
-            self._pubsub.publish("reply", {"id": message["id"], "reply": reply})
+            self.pubsub.publish("reply", {"id": message["id"], "reply": reply})
         except ClusterUnavailable:
             return  # the asker has given up, too
 
@@ -91,3 +91,8 @@ class Workers:
         if asked is not None:
             asked.replies.append(message["reply"])
             asked.changed.set()
+
+
+def no_workers() -> Workers:
+    """For a gateway of a single worker."""
+    return Workers(NoOthers())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from app.cluster.ask import Workers
 from app.concurrency.native_thread import NativeThread
 from app.config.settings import Settings
 from app.tools.approvals.base import ApprovalStore, DocumentStore
@@ -55,11 +56,16 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
             close()
 
 
-def build_tools(settings: Callable[[], Settings], approvals: ApprovalStore, document: DocumentStore) -> Tools:
-    """`settings` gives the present settings; approvals and their document are kept in the stores. Building
-    opens nothing.
+def build_tools(
+    settings: Callable[[], Settings],
+    approvals: ApprovalStore,
+    document: DocumentStore,
+    workers: Workers,
+) -> Tools:
+    """`settings` gives the present settings; approvals and their document are kept in the stores; `workers`
+    are the others of this gateway. Building opens nothing.
     """
-    service, questions = ApprovalService(approvals), QuestionService()
+    service, questions = ApprovalService(approvals, workers), QuestionService(workers)
     mcp = McpSource(settings)
     registry = ToolRegistry(settings, [mcp])
     registry.add(read(), write(), edit(), ls(), apply_patch(), view_image(), progress_card())

@@ -104,3 +104,10 @@ def outcome_of(decision: Decision, resolver: Resolver) -> Outcome:
 
 EXPIRED = Outcome("expired", "timeout")
 CANCELLED = Outcome("cancelled", "run-ended")
+
+
+def why_over(approval: Approval) -> str:
+    """What to say to somebody who decides too late."""
+    if approval.state == "expired":
+        return "The approval has expired: nobody answered in time. The call was not made."
+    return "The approval was cancelled: its run has ended. Nothing is run any more."

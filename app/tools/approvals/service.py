@@ -1,9 +1,9 @@
 """Asks somebody, and waits for the answer.
 
-The record in the database is the truth: the first that ends it there has decided. This process remembers
+The record in the database is the truth: the first that ends it there has decided. This worker remembers
 those that its own runs wait for, wakes them, and tells its transports. A call that waits is a greenlet that
 sleeps; nothing is polled for it but for one look at the database each second, for what another process has
-decided.
+decided. Other workers are told of each that begins or ends, for they have clients of their own.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from app.cancel import Cancel
 from app.clock import now_ms
+from app.cluster.ask import Workers, no_workers
 from app.errors import (
     ApprovalOver,
     ApprovalResolved,
@@ -27,6 +29,8 @@ from app.errors import (
 from app.ids import new_uuid
 from app.logs.lines import log_event
 from app.tools.approvals.base import ApprovalStore
+from app.tools.approvals.log import log_approval
+from app.tools.approvals.others import OtherWorkers
 from app.tools.approvals.record import (
     CANCELLED,
     EXPIRED,
@@ -37,6 +41,7 @@ from app.tools.approvals.record import (
     Outcome,
     Resolver,
     outcome_of,
+    why_over,
 )
 
 logger = logging.getLogger("app.approvals")
@@ -62,11 +67,15 @@ class ApprovalService:
     `approvers` say, for a session's key, whether somebody is there who may approve what its runs do.
     """
 
-    def __init__(self, store: ApprovalStore) -> None:
+    def __init__(self, store: ApprovalStore, workers: Workers | None = None) -> None:
         self._store = store
+        self._others = others = OtherWorkers(workers or no_workers())
         self._pending: dict[str, _Pending] = {}
+        self._elsewhere: dict[str, list[Listener]] = defaultdict(list)  # who waits for those of other workers
         self.listeners: list[Listener] = []
         self.approvers: list[Callable[[str], bool]] = []
+        others.when_told(self._look_at)
+        others.answer_for(self._has_approvers)
 
     @property
     def waiting(self) -> int:
@@ -75,7 +84,7 @@ class ApprovalService:
 
     def can_be_asked(self, session_key: str) -> bool:
         """Whether somebody is there who may approve what the session's runs do."""
-        return any(is_there(session_key) for is_there in self.approvers)
+        return self._has_approvers(session_key) or self._others.have_approvers(session_key)
 
     def begin(self, request: ApprovalRequest, seconds: float, approval_id: str | None = None) -> Approval:
         """Store it and tell everybody. Raises Overloaded and StorageUnavailable."""
@@ -90,12 +99,16 @@ class ApprovalService:
         )
         self._store.add(approval)
         self._pending[approval.id] = _Pending(approval)
-        self._log("approval requested", approval)
+        log_approval("approval requested", approval)
         self._tell(approval)
+        self._others.tell(approval.id)
         return approval
 
     def wait(self, approval_id: str, cancel: Cancel) -> Approval:
-        """The approval once it is over. If `cancel` comes first, it is cancelled, and the error raised."""
+        """The approval once it is over. If `cancel` comes first, it is cancelled, and the error raised.
+
+        It is one that this worker has begun.
+        """
         pending = self._pending.get(approval_id)
         if pending is None:
             return self.get(approval_id)
@@ -114,14 +127,17 @@ class ApprovalService:
         Raises NotFound.
         """
         pending = self._pending.get(approval_id)
-        if pending is None:
-            then(self.get(approval_id))
+        if pending is None and not (approval := self.get(approval_id)).is_pending:
+            then(approval)
             return lambda: None
-        pending.then.append(then)
+        waiting = self._elsewhere[approval_id] if pending is None else pending.then
+        waiting.append(then)
 
         def take_back() -> None:
-            if then in pending.then:
-                pending.then.remove(then)
+            if then in waiting:
+                waiting.remove(then)
+            if not self._elsewhere.get(approval_id, True):
+                del self._elsewhere[approval_id]
 
         return take_back
 
@@ -160,23 +176,24 @@ class ApprovalService:
             applied = self._store.resolve(approval_id, outcome_of(decision, resolver))
             found = self._ended(approval_id)
             if applied:
+                self._others.tell(approval_id)
                 return found, True
         if found.state in ("expired", "cancelled"):
-            raise ApprovalOver(_why_over(found))
+            raise ApprovalOver(why_over(found))
         if found.decision != decision:
             raise ApprovalResolved(f"approval already resolved: {found.decision}")
         return found, False
 
     def sweep(self) -> None:
         """End what has expired, and take note of what other processes have decided. About once a second."""
-        if not self._pending:
+        if not self._pending and not self._elsewhere:
             return
-        now, before = now_ms(), dict(self._pending)
+        now, before, elsewhere = now_ms(), dict(self._pending), set(self._elsewhere)
         with suppress(StorageUnavailable):  # the next sweep tries again
             for approval_id, pending in before.items():
                 if pending.unsaved or pending.approval.expires_at <= now:
                     self._end(approval_id, pending.unsaved or EXPIRED)
-            for approval_id in before.keys() - self._store.pending_ids():
+            for approval_id in (before.keys() | elsewhere) - self._store.pending_ids():
                 self._ended(approval_id)
 
     def tidy(self) -> None:
@@ -191,47 +208,43 @@ class ApprovalService:
         """End it that way unless it has ended already; how it has."""
         pending = self._pending.get(approval_id)
         try:
-            self._store.resolve(approval_id, outcome)
+            applied = self._store.resolve(approval_id, outcome)
         except StorageUnavailable:
             if pending is not None:
                 pending.unsaved = pending.unsaved or outcome
             raise
-        return self._ended(approval_id)
+        ended = self._ended(approval_id)
+        if applied:
+            self._others.tell(approval_id)
+        return ended
 
     def _ended(self, approval_id: str) -> Approval:
         """It has ended in the database: whoever waits for it here is told, once."""
         approval = self.get(approval_id)
         pending = self._pending.pop(approval_id, None)
         if pending is not None:
-            self._log("approval resolved", approval)
+            log_approval("approval resolved", approval)
             pending.over.set()
-            self._tell(approval)
-            while pending.then:
-                pending.then.pop(0)(approval)
+        self._tell(approval)
+        waiting = [*(pending.then if pending else ()), *self._elsewhere.pop(approval_id, ())]
+        if pending is not None:
+            pending.then.clear()
+        for then in waiting:
+            then(approval)
         return approval
 
+    def _look_at(self, approval_id: str) -> None:
+        """Another worker has said that something has happened to it."""
+        approval = self.get(approval_id)
+        if approval.is_pending:
+            self._tell(approval)
+        else:
+            self._ended(approval_id)
+
+    def _has_approvers(self, session_key: str) -> bool:
+        return any(is_there(session_key) for is_there in self.approvers)
+
     def _tell(self, approval: Approval) -> None:
-        for listener in list(self.listeners):
-            listener(approval)
-
-    def _log(self, message: str, approval: Approval) -> None:
-        request = approval.request
-        given = {
-            "approval": approval.id,
-            "kind": request.kind,
-            "tool": request.tool,
-            "agent": request.agent_id,
-            "run_id": request.run_id,
-            "command": request.command or request.title,
-            "state": approval.state,
-            "decision": approval.decision,
-            "by": approval.resolver and f"{approval.resolver.kind}:{approval.resolver.id}",
-        }
-        known = {name: value for name, value in given.items() if value}
-        log_event(logger, logging.INFO, message, **known)
-
-
-def _why_over(approval: Approval) -> str:
-    if approval.state == "expired":
-        return "The approval has expired: nobody answered in time. The call was not made."
-    return "The approval was cancelled: its run has ended. Nothing is run any more."
+        if self._others.is_news(approval.id, pending=approval.is_pending):
+            for listener in list(self.listeners):
+                listener(approval)

@@ -1,20 +1,25 @@
-"""Asks people, and waits for their answer. A question lives as long as its run: it is kept in memory."""
+"""Asks people, and waits for their answer. A question lives as long as its run: it is kept in memory, in the
+worker that has the run. Those of other workers are asked for there.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from msgspec.structs import replace
 
 from app.cancel import Cancel
 from app.clock import now_ms
+from app.cluster.ask import Workers, no_workers
 from app.errors import InvalidRequest, NotFound, Overloaded
 from app.ids import new_uuid
 from app.logs.lines import log_event
+from app.tools.questions.others import OtherWorkers
 from app.tools.questions.record import Answers, Asked, Question, QuestionState
 
 logger = logging.getLogger("app.tools")
@@ -39,14 +44,21 @@ class QuestionService:
     `answerers` say, for a session's key, whether somebody is there who may answer its agent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers | None = None) -> None:
+        self._others = OtherWorkers(workers or no_workers())
         self._open: dict[str, _Open] = {}
+        self._elsewhere: dict[str, list[Listener]] = defaultdict(list)  # who waits for those of other workers
         self._over: OrderedDict[str, Asked] = OrderedDict()
         self.listeners: list[Listener] = []
         self.answerers: list[Callable[[str], bool]] = []
+        self._others.serve(self)
 
     def can_be_asked(self, session_key: str) -> bool:
         """Whether somebody is there who may answer the session's agent."""
+        return self.has_answerers(session_key) or self._others.have_answerers(session_key)
+
+    def has_answerers(self, session_key: str) -> bool:
+        """Whether somebody is connected to this worker who may answer the session's agent."""
         return any(is_there(session_key) for is_there in self.answerers)
 
     def begin(
@@ -76,6 +88,7 @@ class QuestionService:
         )
         self._open[asked.id] = _Open(asked)
         self._tell("question asked", asked)
+        self._others.tell(asked)
         return asked
 
     def wait(self, question_id: str, cancel: Cancel) -> Asked:
@@ -95,34 +108,42 @@ class QuestionService:
     def when_over(self, question_id: str, then: Listener) -> Callable[[], None]:
         """Call `then` with the question when it is over; now if it is. Returns what takes the request back.
 
-        Raises NotFound.
+        Raises NotFound and ClusterUnavailable.
         """
         found = self._open.get(question_id)
-        if found is None:
-            then(self.get(question_id))
+        if found is None and not (asked := self.get(question_id)).is_pending:
+            then(asked)
             return lambda: None
-        waiting = found.then
+        waiting = self._elsewhere[question_id] if found is None else found.then
         waiting.append(then)
 
         def take_back() -> None:
             if then in waiting:
                 waiting.remove(then)
+            if not self._elsewhere.get(question_id, True):
+                del self._elsewhere[question_id]
 
         return take_back
 
     def get(self, question_id: str) -> Asked:
-        """That one, over or not. Raises NotFound."""
-        self.sweep()
-        found = self._open.get(question_id)
-        asked = found.asked if found is not None else self._over.get(question_id)
+        """That one, over or not. Raises NotFound and ClusterUnavailable."""
+        asked = next(iter(self.own(question_id)), None) or self._others.find(question_id)
         if asked is None:
             raise NotFound(f"There is no question {question_id[:80]!r}.")
         return asked
 
+    def own(self, question_id: str | None = None) -> Sequence[Asked]:
+        """Those of this worker that wait for an answer, oldest first; that one, over or not."""
+        self.sweep()
+        if question_id is None:
+            return [one.asked for one in self._open.values()]
+        found = self._open.get(question_id)
+        asked = found.asked if found is not None else self._over.get(question_id)
+        return [] if asked is None else [asked]
+
     def pending(self) -> Sequence[Asked]:
         """All that wait for an answer, oldest first."""
-        self.sweep()
-        return [one.asked for one in self._open.values()]
+        return sorted((*self.own(), *self._others.pending()), key=attrgetter("created_at"))
 
     def answer(self, question_id: str, answers: Answers, by: str) -> Asked:
         """Answer it; the question as it ended. Raises NotFound, InvalidRequest: it is over already."""
@@ -138,11 +159,28 @@ class QuestionService:
         for question_id in [one for one, found in self._open.items() if found.asked.expires_at <= now]:
             self._end(question_id, "expired")
 
-    def _resolve(self, question_id: str, state: QuestionState, answers: Answers, by: str) -> Asked:
-        asked = self.get(question_id)
+    def resolve_own(self, question_id: str, state: QuestionState, answers: Answers, by: str) -> Asked:
+        """End one of this worker's. Raises InvalidRequest: it is over already."""
+        (asked,) = self.own(question_id)
         if not asked.is_pending:
             raise InvalidRequest(f"The question is over already: {asked.state}.")
         return self._end(question_id, state, answers, by)
+
+    def told(self, asked: Asked) -> None:
+        """One of another worker has begun, or is over."""
+        for listener in list(self.listeners):
+            listener(asked)
+        if not asked.is_pending:
+            for then in self._elsewhere.pop(asked.id, ()):
+                then(asked)
+
+    def _resolve(self, question_id: str, state: QuestionState, answers: Answers, by: str) -> Asked:
+        if self.own(question_id):
+            return self.resolve_own(question_id, state, answers, by)
+        over = self._others.resolve(question_id, state, answers, by)
+        if over is None:
+            raise NotFound(f"There is no question {question_id[:80]!r}.")
+        return over
 
     def _end(
         self, question_id: str, state: QuestionState, answers: Answers | None = None, by: str | None = None
@@ -158,6 +196,7 @@ class QuestionService:
         found.asked = asked
         found.over.set()
         self._tell("question resolved", asked)
+        self._others.tell(asked)
         while found.then:
             found.then.pop(0)(asked)
         return asked

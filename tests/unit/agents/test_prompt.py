@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from app.agents.prompt import PromptFacts, build_own_prompt, build_system_prompt
+from app.cluster.ask import no_workers
 from app.config.agent_settings import AgentIdentity, AgentSettings, SystemPromptSettings
 from app.config.settings import Settings
 from app.config.tool_settings import ToolSettings
@@ -143,7 +144,7 @@ def test_it_is_short(profile: Any, most: int):
     agent = replace(AGENT, default=True, tools=ToolSettings(profile=profile))
     settings = Settings(Path("/nowhere"), agents=(agent,))
     no_store: Any = None  # building opens nothing
-    tools = build_tools(lambda: settings, no_store, no_store)
+    tools = build_tools(lambda: settings, no_store, no_store, no_workers())
     toolbox = tools.registry.select(Selection("main", "openai/gpt-5", "http"))
     assert len(prompt(*toolbox.tools, agent=agent)) <= most
     facts = PromptFacts(agent=agent, tools=[*toolbox.tools.values()], files=(), now=NOW, model="openai/gpt-5")
