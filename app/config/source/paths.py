@@ -35,7 +35,7 @@ def openclaw_env(environ: Mapping[str, str], name: str) -> str | None:
 
 def find_paths(environ: Mapping[str, str], cwd: Path) -> ConfigPaths:
     """The paths for that environment, in the order of `docs/config.md#which-file`."""
-    home = Path(environ.get("HOME") or Path.home())
+    home = _home(environ)
     if moved := environ.get("OPENCLAW_HOME"):
         home = expand(moved, home, cwd)
     state_dir = expand(openclaw_env(environ, "STATE_DIR") or "~/.openclaw", home, cwd)
@@ -50,6 +50,13 @@ def find_paths(environ: Mapping[str, str], cwd: Path) -> ConfigPaths:
     if found is None and named_older:
         return ConfigPaths(home, state_dir, expand(named_older, home, cwd), True, tuple(candidates))
     return ConfigPaths(home, state_dir, found, explicit=False, candidates=tuple(candidates))
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except RuntimeError:  # a container's user may have a number alone, and no entry among the system's users
+        return Path("/")
 
 
 def _older(environ: Mapping[str, str], home: Path, cwd: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def allows(entry: AllowlistEntry, segment: Segment, *, is_alone: bool, workdir: 
 def is_named(pattern: str, program: Program) -> bool:
     """Whether `pattern` means the program: a glob on its path, or a bare name for one found in `PATH`."""
     if pattern.startswith("~/"):
-        pattern = str(Path.home()) + pattern[1:]
+        pattern = os.path.expanduser(pattern)
     if "/" not in pattern:
         return program.is_bare and fnmatchcase(program.path.name, pattern)
     return any(is_path_matched(pattern, str(path)) for path in {program.path, program.real_path})

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from app.config.source.paths import find_paths
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Operator
@@ -76,3 +79,16 @@ def test_a_state_directory_that_cannot_be_looked_into_holds_no_file(operator: Op
 @pytest.mark.parametrize("path", ["/dev/null/x", "x" * 5000, "/dev", "/dev/null"])
 def test_a_configured_path_that_is_not_a_file_is_reported(operator: Operator, path: str):
     assert "cannot read" in operator.problems(OPENCLAW_CONFIG_PATH=path)[0]
+
+
+def test_a_user_whom_the_system_does_not_know_has_the_root_as_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def unknown(_uid: int) -> None:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.delenv("HOME")
+    assert find_paths({}, tmp_path).state_dir == Path("/.openclaw")
+    moved = {"OPENCLAW_STATE_DIR": "/data"}
+    assert find_paths(moved, tmp_path).state_dir == Path("/data")
