@@ -17,7 +17,6 @@ from app.concurrency.native_thread import NativeThread
 from app.config.apis import ProviderApi
 from app.config.edit import ConfigFile
 from app.config.loader import load_settings
-from app.config.restart import merged_into
 from app.config.settings import ProviderSettings, Settings
 from app.config.source.parsed_file import ParsedFile
 from app.config.watch import ConfigWatch
@@ -52,8 +51,9 @@ from app.runs.tasks import TaskBuilder
 from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
 from app.sessions.store import SqlSessionStore
-from app.start import check_settings, check_whole_start
+from app.start import check_file, check_settings
 from app.storage.base import Database, Worker
+from app.storage.ephemeral import why_ephemeral
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
 from app.storage.url import is_postgres, shown_place
@@ -108,7 +108,7 @@ def build_gateway(
         session_views=views,
         approvals=Approvals(current, tools.approvals, tools.approvals_document),
         commands=Commands(current, store, sessions, models),
-        status=Status(runs, store, lambda: watch.stale is not None, lambda: tools.exec.sandbox.state),
+        status=build_status(watch, runs, store, tools),
         metrics=metrics,
         log_ring=LogRing(),
         auth_limiter=AttemptLimiter(),
@@ -130,6 +130,11 @@ def build_config(
     watch = ConfigWatch(lambda: thread.call(load), settings, check=check_settings, stale=stale)
     check = partial(check_file, load_file, running=watch.current)
     return watch, ConfigFile(watch.current, check, thread)
+
+
+def build_status(watch: ConfigWatch, runs: RunService, store: SqlSessionStore, tools: Tools) -> Status:
+    lost = why_ephemeral(watch.settings.storage_url, os.environ)
+    return Status(runs, store, lambda: watch.stale is not None, lambda: tools.exec.sandbox.state, lost)
 
 
 def tools_of(
@@ -215,21 +220,6 @@ def build_providers(watch: ConfigWatch) -> ProviderRegistry:
     providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
     watch.add_listener(lambda new: providers.update(new.providers))
     return providers
-
-
-def check_file(
-    load_file: Callable[[ParsedFile], Settings],
-    parsed: ParsedFile,
-    running: Callable[[], Settings] | None = None,
-) -> Settings:
-    """The settings with that text as the configuration. Raises ConfigError if no gateway could be started
-    with it, or the `running` one not go on with it.
-    """
-    loaded = load_file(parsed)
-    check_whole_start(loaded)
-    if running:
-        check_settings(merged_into(running(), loaded))
-    return loaded
 
 
 def provider_builders(settings: Settings) -> Mapping[ProviderApi, BuildProvider]:

@@ -96,6 +96,8 @@ class Gateway:
         self.log_ring.install()
         for note in self.settings.notes:
             log_event(logger, logging.INFO, "configuration", note=note)
+        if self.status.storage_loss:
+            log_event(logger, logging.WARNING, "sessions will be lost", why=self.status.storage_loss)
         if any(agent.model is None for agent in self.settings.agents):
             model, why = self.models.default()
             log_event(logger, logging.INFO, "default model", model=model, reason=why)

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from app.auth.policy import check_start
 from app.cluster.url import check_redis_url
 from app.config.listening import Address, widest_host
+from app.config.restart import merged_into
 from app.config.settings import Settings
+from app.config.source.parsed_file import ParsedFile
 from app.errors import ConfigError
-from app.storage.url import check_url
+from app.storage.url import check_url, is_postgres
 
 
 def worker_count(environ: Mapping[str, str]) -> int:
@@ -39,7 +41,7 @@ def check_workers(count: int, settings: Settings) -> None:
     if count == 1:
         return
     missing = []
-    if settings.storage_url.startswith("sqlite:"):
+    if not is_postgres(settings.storage_url):
         missing.append(("DATABASE_URL of a PostgreSQL database (or storage.url)", "heroku-postgresql"))
     if settings.redis_url is None:
         missing.append(("REDIS_URL (or redis.url)", "heroku-redis"))
@@ -70,6 +72,21 @@ def check_whole_start(settings: Settings, addresses: Sequence[Address] = ()) -> 
         if isinstance(address, tuple):
             _check_address(str(address[0]), int(str(address[1])))
     return listening
+
+
+def check_file(
+    load_file: Callable[[ParsedFile], Settings],
+    parsed: ParsedFile,
+    running: Callable[[], Settings] | None = None,
+) -> Settings:
+    """The settings with that text as the configuration. Raises ConfigError if no gateway could be started
+    with it, or the `running` one not go on with it.
+    """
+    loaded = load_file(parsed)
+    check_whole_start(loaded)
+    if running:
+        check_settings(merged_into(running(), loaded))
+    return loaded
 
 
 def settings_at(settings: Settings, addresses: Sequence[Address]) -> Settings:

@@ -14,6 +14,7 @@ from app.config.settings import Settings
 from app.config.shown.redact import redact
 from app.errors import ConfigError
 from app.start import check_whole_start, check_workers, worker_count
+from app.storage.ephemeral import why_ephemeral
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +37,14 @@ def check(args: argparse.Namespace) -> int:
         check_workers(workers, settings)
     except ConfigError as error:
         return _refuse(error, as_json=args.json)
+    lost = why_ephemeral(settings.storage_url, os.environ)
+    notes = [*settings.notes, *([lost] if lost else [])]
     file = str(settings.config_path) if settings.config_path else None
     if args.json:
-        print_json_text(json.dumps({"ok": True, "file": file, "notes": settings.notes}, indent=2))
+        print_json_text(json.dumps({"ok": True, "file": file, "notes": notes}, indent=2))
         return EXIT_OK
     print(f"ok: {file or 'built-in defaults'}")
-    for note in settings.notes:
+    for note in notes:
         print_text(f"note: {note}")
     return EXIT_OK
 

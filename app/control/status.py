@@ -30,7 +30,7 @@ class SessionSummary:
 
 class Status:
     """`is_stale` says whether the configuration's file has changes that could not be taken up, `sandbox`
-    which one commands run in."""
+    which one commands run in, `storage_loss` why sessions will be lost, None if they will not."""
 
     def __init__(
         self,
@@ -38,11 +38,13 @@ class Status:
         store: SessionStore,
         is_stale: Callable[[], bool],
         sandbox: Callable[[], str] = lambda: "unchecked",
+        storage_loss: str | None = None,
     ) -> None:
         self._runs = runs
         self._store = store
         self._is_stale = is_stale
         self._sandbox = sandbox
+        self.storage_loss = storage_loss
         self._storage_checked = 0.0  # on the monotonic clock
         self._storage_works = True
         self.started_at = time.time()
@@ -60,6 +62,7 @@ class Status:
         document: dict[str, Any] = {"ready": not failing, "failing": failing, "uptimeMs": self.uptime_ms}
         if verbose:
             document["config"] = "stale" if self._is_stale() else "current"
+            document["storage"] = f"ephemeral: {self.storage_loss}" if self.storage_loss else "persistent"
             document["activeRuns"] = self.active_runs
             document["execSandbox"] = self._sandbox().partition(":")[0]
         return document

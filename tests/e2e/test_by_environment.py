@@ -10,8 +10,15 @@ import pytest
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, GatewayProcess, config_for
 from tests.support.operator import operator
-from tests.support.provider import ScriptedProvider
+from tests.support.provider import ScriptedProvider, wait_until
 
+# What Heroku and a key make: the file is never there.
+DYNO = {
+    "DYNO": "web.1",
+    "OPENCLAW_GATEWAY_TOKEN": TOKEN,
+    "OPENCLAW_CHAT_COMPLETIONS": "1",
+    "OPENAI_API_KEY": "canary-of-the-key",
+}
 BODY = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -112,3 +119,48 @@ def test_mistakes_in_the_environment_are_refused(tmp_path, environment: dict[str
     assert why in checked.stderr
     assert gateway.spawn().wait(30) == 78
     assert why in gateway.log
+
+
+def test_sessions_that_will_be_lost_are_said_to_be(start_bare) -> None:
+    gateway = start_bare(DYNO="web.1", OPENCLAW_CHAT_COMPLETIONS="1")
+    wait_until(lambda: "sessions will be lost" in gateway.log, 20, "warning")
+    (line,) = [line for line in gateway.log.splitlines() if "sessions will be lost" in line]
+    assert "dyno's disk is emptied" in line
+    assert "DATABASE_URL" in line
+    assert gateway.request("GET", "/ready?verbose").json["storage"].startswith("ephemeral: ")
+    assert "dyno's disk" in gateway.command("config", "check").stdout
+
+
+def test_token_port_and_a_providers_key_are_all_it_needs(tmp_path, provider: ScriptedProvider) -> None:
+    gateway = Bare(tmp_path, {}, **DYNO, OPENAI_BASE_URL=provider.url)
+    gateway._environment |= {"PORT": str(gateway.port)}
+    gateway._environment.pop("HOME")
+    gateway.start()
+    try:
+        assert f"Listening at: http://0.0.0.0:{gateway.port}" in gateway.log
+        answer = gateway.chat({**BODY, "model": "openclaw"}, Host="my-app.herokuapp.example")
+        assert answer.text == "echo: hi"
+        assert provider.requests[-1]["model"] == "gpt-4.1-mini"
+        assert "canary-of-the-key" not in gateway.log
+    finally:
+        gateway.stop()
+
+
+@pytest.mark.parametrize("token", [None, "short", "changeme"])
+def test_an_open_port_needs_a_token_that_nobody_guesses(tmp_path, token: str | None) -> None:
+    gateway = Bare(tmp_path, {}, **{**DYNO, "OPENCLAW_GATEWAY_TOKEN": token or ""})
+    gateway._environment |= {"PORT": str(gateway.port)}
+    gateway._environment.pop("OPENCLAW_CONFIG_PATH")
+    assert gateway.spawn().wait(60) == 78
+    (line,) = [line for line in gateway.log.splitlines() if "does not start" in line]
+    assert "OPENCLAW_GATEWAY_TOKEN" in line or "gateway.auth.token" in line
+
+
+def test_the_count_of_workers_that_heroku_sets_is_refused_with_both_ways_out(tmp_path) -> None:
+    gateway = Bare(tmp_path, {}, **DYNO, WEB_CONCURRENCY="2")
+    gateway._environment |= {"PORT": str(gateway.port)}
+    gateway._environment.pop("OPENCLAW_CONFIG_PATH")
+    assert gateway.spawn().wait(60) == 78
+    (line,) = [line for line in gateway.log.splitlines() if "does not start" in line]
+    for said in ("WEB_CONCURRENCY=1", "DATABASE_URL", "REDIS_URL", "heroku addons:create heroku-postgresql"):
+        assert said in line

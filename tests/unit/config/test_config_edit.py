@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import json5
 import pytest
 
-from app.bootstrap import check_file
 from app.concurrency.native_thread import NativeThread
 from app.config.edit import ConfigFile
 from app.config.loader import load_settings
@@ -20,6 +19,7 @@ from app.config.schema.fields import REDACTED
 from app.config.settings import Settings
 from app.config.source.parsed_file import ParsedFile
 from app.errors import InvalidRequest, ServiceUnavailable
+from app.start import check_file
 
 if TYPE_CHECKING:
     from tests.unit.config.conftest import Operator
