@@ -6,12 +6,13 @@ Building opens nothing: files, connections and processes wait for their first us
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 
 from app.auth.limits import AttemptLimiter
-from app.cluster.ask import Workers, no_workers
+from app.cluster.ask import Workers
+from app.cluster.parts import build_cluster
 from app.concurrency.background import background_tasks, spawn
 from app.concurrency.native_thread import NativeThread
 from app.config.apis import ProviderApi
@@ -32,7 +33,6 @@ from app.control.subagents import Subagents
 from app.control.tools import ToolCalls
 from app.events.bus import MemoryBus
 from app.gateway import Gateway
-from app.logs.ring import LogRing
 from app.maintenance import Maintenance
 from app.metrics import Metrics
 from app.providers.base import Provider
@@ -88,8 +88,9 @@ def build_gateway(
     """
     watch, config_file = build_config(settings, load, load_file, stale)
     current, (database, worker) = watch.current, build_database(settings.storage_url)
+    cluster = build_cluster(settings.redis_url, settings.redis_ssl_verify)
     store = SqlSessionStore(database, worker)
-    providers, metrics, workers = build_providers(watch), Metrics(), no_workers()
+    providers, metrics, workers = build_providers(watch), Metrics(), Workers(cluster.pubsub)
     tools = tools_of(watch, database, worker, metrics, workers)
     runs = build_runs(watch, store.runs, providers, tools.registry, metrics)
     models = Models(current, providers, weights.installed())
@@ -110,12 +111,11 @@ def build_gateway(
         commands=Commands(current, store, sessions, models),
         status=build_status(watch, runs, store, tools),
         metrics=metrics,
-        log_ring=LogRing(),
         auth_limiter=AttemptLimiter(),
-        background=(maintenance.run, watch.run, tools.exec.commands.end_leftovers, tools.mcp.end_leftovers),
-        resources=(tools, providers, database, worker),
+        pubsub=cluster.pubsub,
+        background=(*cluster.background, maintenance.run, watch.run, *leftovers(tools)),
+        resources=(tools, providers, *cluster.resources, database, worker),
     )
-    watch.add_listener(gateway.settings_changed)
     return add_run_tools(gateway)
 
 
@@ -165,6 +165,11 @@ def build_runs(
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)
     return runs
+
+
+def leftovers(tools: Tools) -> Sequence[Callable[[object], object]]:
+    """What ends the processes that a dead worker of this place has left."""
+    return tools.exec.commands.end_leftovers, tools.mcp.end_leftovers
 
 
 def build_sessions(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.auth.authenticate import AttemptCounter
+from app.cluster.base import PubSub
 from app.concurrency.background import spawn
 from app.config.edit import ConfigFile
 from app.config.settings import Settings
@@ -42,6 +43,9 @@ class CurrentConfig(Protocol):
     def check(self) -> bool:
         """Read changed files now instead of at the next turn. True if other settings are in force."""
 
+    def add_listener(self, listener: Callable[[Settings], None]) -> None:
+        """Call `listener` with all settings that come into force from now on."""
+
 
 class Resource(Protocol):
     """Something that is open, and has to be closed at the end."""
@@ -70,16 +74,20 @@ class Gateway:
     commands: Commands
     status: Status
     metrics: Metrics
-    log_ring: LogRing
     auth_limiter: AttemptCounter
+    pubsub: PubSub
     background: Sequence[Callable[[Stop], object]]
     resources: Sequence[Resource]
+    log_ring: LogRing = field(default_factory=LogRing)
 
     # Callbacks of transports that have connections of their own. They must not wait.
     on_stopping: list[Callable[[], object]] = field(default_factory=list)  # before runs are drained
     on_drained: list[Callable[[], object]] = field(default_factory=list)  # after the last run has ended
     on_settings: list[Callable[[Settings], object]] = field(default_factory=list)
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
+
+    def __post_init__(self) -> None:
+        self.config.add_listener(self.settings_changed)
 
     @property
     def settings(self) -> Settings:

@@ -6,7 +6,8 @@ most: what must not be lost is in the database, and a message only says that it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 Topic = Literal[
@@ -43,6 +44,16 @@ class PubSub(Protocol):
         """Whether there may be other workers at all."""
 
 
+class Closable(Protocol):
+    def close(self) -> object: ...
+
+
+class Stop(Protocol):
+    """`threading.Event` is one."""
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
 class NoOthers:
     """Implements `PubSub` for a gateway of a single worker."""
 
@@ -52,3 +63,15 @@ class NoOthers:
         return 0
 
     def subscribe(self, _topic: Topic, _handler: Handler) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterParts:
+    """What a worker has for working together with others.
+
+    `background` are loops that run until the given event is set; `resources` are closed at the end.
+    """
+
+    pubsub: PubSub
+    background: Sequence[Callable[[Stop], object]] = ()
+    resources: Sequence[Closable] = ()

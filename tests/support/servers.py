@@ -177,7 +177,12 @@ class RedisServer(ServerProcess):
             return False
 
     def client(self) -> redis.Redis:
-        return redis.Redis(host="127.0.0.1", port=self.port, socket_timeout=10)
+        return redis.Redis(
+            host="127.0.0.1",
+            port=self.port,
+            socket_timeout=10,
+            password=self.settings.get("requirepass"),
+        )
 
     def url(self, database: int = 0) -> str:
         return f"redis://127.0.0.1:{self.port}/{database}"

@@ -65,7 +65,6 @@ class RedisSchema(Section):
         "Whether the certificate of a `rediss://` server is checked. Not set: `OPENCLAW_REDIS_SSL_VERIFY=1` "
         "or `=0` in the environment decides. Heroku's has signed its own.",
         data_key="sslVerify",
-        in_use=False,
     )
 
 

@@ -95,4 +95,4 @@ def test_every_setting_is_read_or_documented_as_not_used_yet():
 
     unread = {key for key in KEYS if not is_read(key)}
     assert {key.name for key in unread if key.field.metadata.get("in_use")} == set()
-    assert {key.name for key in unread} == {"responses_enabled", "redis_ssl_verify"}
+    assert {key.name for key in unread} == {"responses_enabled"}
