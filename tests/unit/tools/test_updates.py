@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -32,14 +33,18 @@ def test_the_first_is_told_at_once_and_the_newest_a_little_later():
     assert len(events) < 20
 
 
-def test_nothing_is_told_after_the_result():
+def test_nothing_is_told_after_the_result(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(updates, "SECONDS", 60.0)
+    later: list[Callable[[], object]] = []
+    monkeypatch.setattr(updates, "call_later", lambda _, fn: later.append(fn))
     events: list[Event] = []
     update = Updates(CALL, events.append)
     update("a")
     update("b")
     update.end()
     update("c")
-    time.sleep(2 * updates.SECONDS)
+    (tell_the_newest,) = later
+    tell_the_newest()
     assert texts(events) == ["a"]
 
 

@@ -98,9 +98,9 @@ def test_patterns(pattern: str, found: Program, matches: bool):
 
 
 def test_a_glob_with_many_stars_is_quick():
-    began = time.monotonic()
+    began = time.thread_time()
     assert not is_path_matched("/" + "**/" * 200 + "x" + "*a" * 300, "/" + "a/" * 400 + "b" * 1000)
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_argument_patterns(pattern: str, arguments: list[str], matches: bool):
 
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "^(a|a)*$", "^(a|aa)+$", "(.*a){25}x", r"^(\w+\s?)*$"])
 def test_a_catastrophic_expression_matches_nothing_soon(pattern: str):
-    began = time.monotonic()
+    began = time.thread_time()
     assert not are_matched(pattern, ["a" * 40 + "!", "b"])
     assert not are_matched(pattern, ["a" * 8000 + "!"])
     assert not are_matched(pattern, ["a" * 9000])
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def test_a_grant_allows_its_very_words_alone_in_its_directory(tmp_path: Path):
