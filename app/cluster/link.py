@@ -21,7 +21,7 @@ from redis.exceptions import MasterDownError, ReadOnlyError, RedisError, Respons
 from redis.retry import Retry
 
 from app.cluster.breaker import Breaker
-from app.cluster.url import redis_options
+from app.cluster.url import connection_failure, redis_options
 from app.concurrency.background import is_patched
 from app.concurrency.deadline import time_limit
 from app.errors import ClusterUnavailable
@@ -74,7 +74,7 @@ class RedisLink:
         try:
             replies = self._ask_twice(commands)
         except (RedisError, OSError) as error:
-            raise self.breaker.failed(str(error)) from None
+            raise self.breaker.failed(connection_failure(error)) from None
         finally:
             self._free.release()
         self.breaker.worked()
@@ -90,7 +90,7 @@ class RedisLink:
             connection.send_command("PING", check_health=False)
             connection.read_response(disable_decoding=True)
         except (RedisError, OSError) as error:
-            raise self.breaker.failed(str(error)) from None
+            raise self.breaker.failed(connection_failure(error)) from None
         self.breaker.worked()
         return connection
 

@@ -45,6 +45,17 @@ def redis_options(url: str, ssl_verify: bool) -> dict[str, Any]:
     return {"ssl_cert_reqs": "none"}
 
 
+def connection_failure(error: Exception) -> str:
+    """Why there is no connection, for the log, with what to do if the server's certificate is the reason."""
+    why = str(error)
+    if "certificate verify failed" not in why.lower():
+        return why
+    return (
+        f"{why}. If the server has signed its own certificate, as Heroku's has: OPENCLAW_REDIS_SSL_VERIFY=0, "
+        "or redis.sslVerify: false in the configuration; ?ssl_ca_certs=FILE in the URL names an authority"
+    )
+
+
 def shown_redis_url(url: str) -> str:
     """The URL for logs and messages: scheme, host, port and database, without user, password and options."""
     parts = _split(url)
