@@ -1,4 +1,8 @@
-"""The gateway's metrics for Prometheus (docs/http.md#health-readiness-metrics)."""
+"""The gateway's metrics for Prometheus (docs/http.md#health-readiness-metrics).
+
+With one worker they are numbers in its memory. Of several on a host, any may be asked for the sums: they put
+their numbers into files (`app/metric_files.py`).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,13 @@ from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from itertools import accumulate
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
+
+from app.metric_files import Kind, MetricFiles
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -23,13 +30,17 @@ MAX_LAGS = 60  # samples, one a second
 class Counter(Collector):
     """A counter that takes no lock, unlike the library's: everything here is counted on one thread."""
 
-    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+    def __init__(self, files: MetricFiles | None, name: str, meaning: str, *labels: str) -> None:
+        self._files = files
         self._name, self._meaning, self._labels = name, meaning, labels
         self._counts: dict[tuple[str, ...], int] = defaultdict(int)
 
     def add(self, *labels: str, amount: int = 1) -> None:
         """Add `amount` under these values of the labels."""
         self._counts[labels] += amount
+        if self._files is not None:
+            name, count = self._name, self._counts[labels]
+            self._files.put("counter", name, f"{name}_total", self._labels, labels, count, self._meaning)
 
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(self._name, self._meaning, labels=self._labels)
@@ -41,7 +52,8 @@ class Counter(Collector):
 class Histogram(Collector):
     """A histogram of seconds without a lock, for the same reason."""
 
-    def __init__(self, name: str, meaning: str, *labels: str) -> None:
+    def __init__(self, files: MetricFiles | None, name: str, meaning: str, *labels: str) -> None:
+        self._files = files
         self._name, self._meaning, self._labels = name, meaning, labels
         self._rows: dict[tuple[str, ...], tuple[list[int], list[float]]] = defaultdict(_empty_row)
         if not labels:
@@ -50,8 +62,14 @@ class Histogram(Collector):
     def observe(self, seconds: float, *labels: str) -> None:
         """Count one duration under these values of the labels."""
         counts, total = self._rows[labels]
-        counts[bisect_left(SECONDS, seconds)] += 1
+        bucket = bisect_left(SECONDS, seconds)
+        counts[bucket] += 1
         total[0] += seconds
+        if self._files is not None:
+            name, about = self._name, (self._meaning,)
+            sizes, edge = (*self._labels, "le"), (*labels, _EDGES[bucket])
+            self._files.put("histogram", name, f"{name}_bucket", sizes, edge, counts[bucket], *about)
+            self._files.put("histogram", name, f"{name}_sum", self._labels, labels, total[0], *about)
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
@@ -61,64 +79,103 @@ class Histogram(Collector):
         yield family
 
 
+class Level:
+    """How many of something there are `now`."""
+
+    now = 0
+
+    def inc(self) -> None:
+        self.now += 1
+
+    def dec(self) -> None:
+        self.now -= 1
+
+
 def _empty_row() -> tuple[list[int], list[float]]:
     return [0] * (len(SECONDS) + 1), [0.0]
 
 
 class Metrics:
-    """The metrics of one gateway, in a registry of its own: tests have two gateways in a process."""
+    """The metrics of one gateway, in a registry of its own: tests have two gateways in a process.
 
-    def __init__(self) -> None:
+    `folder` is where the workers of this host put their numbers; None if there is only one.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         registry = self._registry = CollectorRegistry()
-        self.requests = Counter("openclaw_http_requests", "HTTP requests answered.", "route", "status")
-        self.runs = Counter("openclaw_runs", "Runs ended.", "agent", "source", "outcome")
-        self.tokens = Counter("openclaw_tokens", "Tokens of all model calls.", "kind")
+        files = self._files = None if folder is None else MetricFiles(folder)
+        self._gauges: list[tuple[Kind, str, str, Callable[[], float]]] = []
+        self.requests = Counter(files, "openclaw_http_requests", "HTTP requests answered.", "route", "status")
+        self.runs = Counter(files, "openclaw_runs", "Runs ended.", "agent", "source", "outcome")
+        self.tokens = Counter(files, "openclaw_tokens", "Tokens of all model calls.", "kind")
         self.provider_errors = Counter(
+            files,
             "openclaw_provider_errors",
             "Failed model calls, also those that were made again.",
             *("provider", "code"),
         )
         self.first_token = Histogram(
+            files,
             "openclaw_time_to_first_token_seconds",
             "From a run's acceptance to the first piece of its answer.",
         )
         self.run_seconds = Histogram(
-            "openclaw_run_duration_seconds", "From a run's acceptance to its end.", "outcome"
+            files, "openclaw_run_duration_seconds", "From a run's acceptance to its end.", "outcome"
         )
         self.queue_seconds = Histogram(
+            files,
             "openclaw_queue_wait_seconds",
             "How long runs waited for the earlier ones of their session or agent.",
         )
-        self.tool_calls = Counter("openclaw_tool_calls", "Calls of agents' tools ended.", "tool", "outcome")
-        self.tool_seconds = Histogram("openclaw_tool_duration_seconds", "Calls of agents' tools.", "tool")
+        self.tool_calls = Counter(
+            files, "openclaw_tool_calls", "Calls of agents' tools ended.", "tool", "outcome"
+        )
+        self.tool_seconds = Histogram(
+            files, "openclaw_tool_duration_seconds", "Calls of agents' tools.", "tool"
+        )
         for one in (self.requests, self.runs, self.tokens, self.provider_errors, self.tool_calls):
             registry.register(one)
         for other in (self.first_token, self.run_seconds, self.queue_seconds, self.tool_seconds):
             registry.register(other)
-        self.active_streams = Gauge(
-            "openclaw_active_streams", "Answers being streamed over HTTP.", registry=registry
-        )
-        lag = Gauge(
+        self.active_streams = streams = Level()
+        self.watch("openclaw_active_streams", "Answers being streamed over HTTP.", lambda: streams.now)
+        self._lags: deque[float] = deque(maxlen=MAX_LAGS)
+        self.watch(
             "openclaw_hub_lag_seconds",
             "The longest that the event loop kept its work waiting, within the last minute.",
-            registry=registry,
+            lambda: max(self._lags, default=0.0),
+            largest=True,
         )
-        self._lags: deque[float] = deque(maxlen=MAX_LAGS)
-        lag.set_function(lambda: max(self._lags, default=0.0))
-        memory = Gauge("openclaw_resident_memory_bytes", "Memory of this worker.", registry=registry)
-        memory.set_function(resident_bytes)
+        self.watch("openclaw_resident_memory_bytes", "Memory of the workers.", resident_bytes)
 
-    def watch(self, name: str, meaning: str, count: Callable[[], float]) -> None:
-        """Add a gauge whose value is `count()` whenever it is read."""
+    def watch(self, name: str, meaning: str, count: Callable[[], float], *, largest: bool = False) -> None:
+        """Add a gauge whose value is `count()` whenever it is read; of several workers their sum, or the
+        `largest` of them.
+        """
+        self._gauges.append(("gauge_livemax" if largest else "gauge_livesum", name, meaning, count))
         Gauge(name, meaning, registry=self._registry).set_function(count)
 
     def record_lag(self, seconds: float) -> None:
-        """Note that a timer of one second went off `seconds` too late."""
+        """Note that a timer of one second went off `seconds` too late. Other workers see the gauges then."""
         self._lags.append(max(0.0, seconds))
+        self._put_gauges()
 
     def dump(self) -> bytes:
         """All metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        if self._files is None:
+            return generate_latest(self._registry)
+        self._put_gauges()
+        return self._files.dump()
+
+    def close(self) -> None:
+        """Put no more numbers into files."""
+        if self._files is not None:
+            self._files.close()
+
+    def _put_gauges(self) -> None:
+        if self._files is not None:
+            for kind, name, meaning, count in self._gauges:
+                self._files.put(kind, name, name, (), (), count(), meaning)
 
 
 def resident_bytes() -> float:
