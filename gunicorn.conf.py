@@ -15,9 +15,11 @@ from app.runtime import (  # noqa: E402
     check_listeners,
     check_server,
     count_workers,
+    forget_worker,
     limit_workers,
     start_settings,
     start_worker,
+    stop_server,
     stop_worker,
 )
 
@@ -48,3 +50,5 @@ post_worker_init = start_worker
 pre_request = refuse_ambiguous_headers
 post_request = finish_request
 worker_exit = stop_worker
+child_exit = forget_worker
+on_exit = stop_server

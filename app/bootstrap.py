@@ -1,4 +1,4 @@
-"""Settings -> Gateway: the only file that names concrete classes and puts them together.
+"""Settings -> Gateway: with `app/build/` the only place that names concrete classes and puts them together.
 
 Building opens nothing: files, connections and processes wait for their first use.
 """
@@ -6,22 +6,23 @@ Building opens nothing: files, connections and processes wait for their first us
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 
 from app.auth.limits import AttemptLimiter
+from app.build.providers import build_providers
+from app.build.run_tools import add_run_tools
 from app.cluster.ask import Workers
 from app.cluster.parts import build_cluster
 from app.concurrency.background import background_tasks, spawn
 from app.concurrency.native_thread import NativeThread
-from app.config.apis import ProviderApi
 from app.config.edit import ConfigFile
 from app.config.loader import load_settings
-from app.config.settings import ProviderSettings, Settings
+from app.config.settings import Settings
 from app.config.source.parsed_file import ParsedFile
 from app.config.watch import ConfigWatch
-from app.control.agent_runs import AgentRuns
 from app.control.approvals import Approvals
 from app.control.commands import Commands
 from app.control.models import Models
@@ -29,20 +30,13 @@ from app.control.session_state import SessionStates
 from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
 from app.control.status import Status
-from app.control.subagents import Subagents
 from app.control.tools import ToolCalls
 from app.events.bus import MemoryBus
 from app.gateway import Gateway
 from app.maintenance import Maintenance
 from app.metrics import Metrics
-from app.providers.base import Provider
-from app.providers.builtin import BuiltinProvider
 from app.providers.local import weights
-from app.providers.local.provider import LocalProvider
-from app.providers.local.supervisor import LocalModel
-from app.providers.openai_chat.provider import OpenAIChatProvider
-from app.providers.registry import BuildProvider, ProviderRegistry
-from app.providers.scripted import ScriptedProvider
+from app.providers.registry import ProviderRegistry
 from app.runs.intake import Intake
 from app.runs.ledger import RunLedger
 from app.runs.measure import RunMeter
@@ -59,17 +53,7 @@ from app.storage.sqlite.worker_lock import WorkerLock
 from app.storage.url import is_postgres, shown_place
 from app.tools.approvals.store import SqlApprovalStore, SqlDocumentStore
 from app.tools.build import Tools, build_tools
-from app.tools.builtin.agents_list import AgentsListTool
-from app.tools.builtin.session_status import SessionStatusTool
-from app.tools.builtin.sessions_history import SessionsHistoryTool
-from app.tools.builtin.sessions_list import SessionsListTool
-from app.tools.builtin.sessions_search import SessionsSearchTool
-from app.tools.builtin.sessions_send import SessionsSendTool
-from app.tools.builtin.sessions_spawn import SessionsSpawnTool
-from app.tools.builtin.sessions_yield import SessionsYieldTool
-from app.tools.builtin.subagents import SubagentsTool
 from app.tools.registry import ToolRegistry
-from app.tools.sessions.text import SafeTexts
 
 
 def load_instead(parsed: ParsedFile) -> Settings:
@@ -82,15 +66,14 @@ def build_gateway(
     load: Callable[[], Settings],
     load_file: Callable[[ParsedFile], Settings] = load_instead,
     stale: str | None = None,
+    metrics_folder: Path | None = None,
 ) -> Gateway:
-    """The gateway with `settings`. `load` reads the configuration again when its files have changed;
-    `load_file` takes another text for it. `stale` says why `settings` are not what the file says, if so.
-    """
+    """`load` reads the configuration again, `load_file` another text; `stale`: why it is not what is used."""
     watch, config_file = build_config(settings, load, load_file, stale)
     current, (database, worker) = watch.current, build_database(settings.storage_url)
     cluster = build_cluster(settings.redis_url, settings.redis_ssl_verify)
     store = SqlSessionStore(database, worker)
-    providers, metrics, workers = build_providers(watch), Metrics(), Workers(cluster.pubsub)
+    providers, metrics, workers = build_providers(watch), Metrics(metrics_folder), Workers(cluster.pubsub)
     tools = tools_of(watch, database, worker, metrics, workers)
     runs = build_runs(watch, store.runs, providers, tools.registry, metrics)
     models = Models(current, providers, weights.installed())
@@ -114,7 +97,7 @@ def build_gateway(
         auth_limiter=AttemptLimiter(),
         pubsub=cluster.pubsub,
         background=(*cluster.background, maintenance.run, watch.run, *leftovers(tools)),
-        resources=(tools, providers, *cluster.resources, database, worker),
+        resources=(tools, providers, *cluster.resources, database, worker, metrics),
     )
     return add_run_tools(gateway)
 
@@ -192,52 +175,3 @@ def build_database(url: str) -> tuple[Database, Worker]:
         return built
     database = SqliteDatabase(url)
     return database, WorkerLock(database.directory)
-
-
-def add_run_tools(gateway: Gateway) -> Gateway:
-    """The gateway, with the tools that read sessions, and those that start runs themselves."""
-    runs, store = gateway.runs, gateway.store
-
-    def settings() -> Settings:
-        return gateway.settings
-
-    agent_runs = AgentRuns(runs, gateway.intake, gateway.models)
-    subagents = Subagents(runs, agent_runs, store.index)
-    texts = SafeTexts(settings)
-    for one in (
-        SessionStatusTool(store, agent_runs),
-        SessionsListTool(settings, store, agent_runs, texts),
-        SessionsHistoryTool(store, texts),
-        SessionsSearchTool(store, texts),
-        SessionsSendTool(store, agent_runs),
-        SessionsSpawnTool(subagents),
-        SubagentsTool(subagents),
-        SessionsYieldTool(subagents, agent_runs),
-        AgentsListTool(agent_runs),
-    ):
-        gateway.tools.registry.add(one.tool())
-    return gateway
-
-
-def build_providers(watch: ConfigWatch) -> ProviderRegistry:
-    """The registry, with each change of the configuration taken over."""
-    settings = watch.settings
-    providers = ProviderRegistry(settings.providers, provider_builders(settings), weights.installed())
-    watch.add_listener(lambda new: providers.update(new.providers))
-    return providers
-
-
-def provider_builders(settings: Settings) -> Mapping[ProviderApi, BuildProvider]:
-    """The literal table from a provider's `api` to what serves it."""
-
-    local_model = LocalModel(settings.state_dir)
-
-    def build_local(provider: ProviderSettings) -> Provider:
-        return LocalProvider(provider, local_model, OpenAIChatProvider)
-
-    return {
-        "openai-completions": OpenAIChatProvider,
-        "local": build_local,
-        "builtin": lambda provider: BuiltinProvider(provider.name),
-        "scripted": ScriptedProvider,
-    }

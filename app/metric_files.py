@@ -11,6 +11,8 @@ down, while what it measured at the moment (`gauge_live…_<pid>.db`) is removed
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -67,6 +69,16 @@ class MetricFiles:
         for file in self._files.values():
             file.close()
         self._files.clear()
+
+
+def make_folder() -> Path:
+    """A new folder for the numbers of all workers of one server."""
+    return Path(tempfile.mkdtemp(prefix="openclaw-metrics-"))
+
+
+def remove_folder(folder: Path) -> None:
+    """To be called when the last of the workers has ended."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_gauges(folder: Path, pid: int) -> None:

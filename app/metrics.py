@@ -10,7 +10,7 @@ import os
 import resource
 from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 
@@ -66,10 +66,15 @@ class Histogram(Collector):
         counts[bucket] += 1
         total[0] += seconds
         if self._files is not None:
-            name, about = self._name, (self._meaning,)
-            sizes, edge = (*self._labels, "le"), (*labels, _EDGES[bucket])
-            self._files.put("histogram", name, f"{name}_bucket", sizes, edge, counts[bucket], *about)
-            self._files.put("histogram", name, f"{name}_sum", self._labels, labels, total[0], *about)
+            is_first = sum(counts) == 1  # all buckets are shown from then on
+            self._put(self._files, range(len(counts)) if is_first else (bucket,), labels)
+
+    def _put(self, files: MetricFiles, buckets: Iterable[int], labels: tuple[str, ...]) -> None:
+        name, meaning, (counts, total) = self._name, self._meaning, self._rows[labels]
+        for one in buckets:
+            where = ((*self._labels, "le"), (*labels, _EDGES[one]))
+            files.put("histogram", name, f"{name}_bucket", *where, counts[one], meaning)
+        files.put("histogram", name, f"{name}_sum", self._labels, labels, total[0], meaning)
 
     def collect(self) -> Iterator[Metric]:
         family = HistogramMetricFamily(self._name, self._meaning, labels=self._labels)
@@ -137,9 +142,13 @@ class Metrics:
             registry.register(one)
         for other in (self.first_token, self.run_seconds, self.queue_seconds, self.tool_seconds):
             registry.register(other)
-        self.active_streams = streams = Level()
-        self.watch("openclaw_active_streams", "Answers being streamed over HTTP.", lambda: streams.now)
         self._lags: deque[float] = deque(maxlen=MAX_LAGS)
+        self.active_streams = Level()
+        self._watch_process()
+
+    def _watch_process(self) -> None:
+        streams = self.active_streams
+        self.watch("openclaw_active_streams", "Answers being streamed over HTTP.", lambda: streams.now)
         self.watch(
             "openclaw_hub_lag_seconds",
             "The longest that the event loop kept its work waiting, within the last minute.",

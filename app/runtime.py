@@ -6,14 +6,12 @@ time. Stopping is ours too: gunicorn cuts open streams at its deadline without t
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import gunicorn.http
@@ -32,14 +30,13 @@ from app.http.server_connections import limit_connections
 from app.http.server_errors import write_error
 from app.http.server_requests import get_parser
 from app.logs.lines import log_event
+from app.memory import collect_garbage_less, hide_memory
+from app.metric_files import forget_gauges, make_folder, remove_folder
 from app.start import check_settings, check_whole_start, check_workers, settings_at, worker_count
-
-PR_SET_DUMPABLE = 4
 
 logger = logging.getLogger("app.runtime")
 
 EX_CONFIG = 78
-GARBAGE_HEAP = 20_000  # objects; the interpreter's own is 700
 STOP_CHECK_SECONDS = 0.2
 CLOSE_SECONDS = 8  # of the server's deadline, reserved for telling the last clients and closing
 
@@ -55,6 +52,7 @@ class Parent:
     settings: Settings | None = None
     workers: int = 1
     addresses: tuple[Address, ...] = ()
+    metrics_folder: Path | None = None
     is_overruled: bool = False
 
 
@@ -102,6 +100,23 @@ def worker_settings(environ: Mapping[str, str]) -> tuple[Settings, str | None]:
     return settings, stale
 
 
+def metrics_folder() -> Path | None:
+    """Where the workers count together; None if there can be only one."""
+    return _parent.metrics_folder
+
+
+def forget_worker(_server: Any, worker: Any) -> None:
+    """A worker has ended. (gunicorn's `child_exit`)"""
+    if _parent.metrics_folder is not None:
+        forget_gauges(_parent.metrics_folder, worker.pid)
+
+
+def stop_server(_server: Any) -> None:
+    """The server's last moment, after its workers'. (gunicorn's `on_exit`)"""
+    if _parent.metrics_folder is not None:
+        remove_folder(_parent.metrics_folder)
+
+
 def refuse(error: ConfigError) -> NoReturn:
     """Say why the gateway does not start, and exit."""
     say(f"The gateway does not start: {error.message}")
@@ -147,6 +162,8 @@ def check_count(server: Any) -> None:
     except ConfigError as error:
         refuse(error)
     _parent.workers = server.cfg.workers
+    if _parent.settings.redis_url and _parent.metrics_folder is None:  # there may be several workers
+        _parent.metrics_folder = make_folder()
 
 
 def limit_workers(server: Any, wanted: int, before: int | None) -> None:
@@ -162,14 +179,6 @@ def limit_workers(server: Any, wanted: int, before: int | None) -> None:
         server.num_workers = before
     else:
         _parent.workers = wanted
-
-
-def hide_memory() -> None:
-    """Keep other processes of our user, the commands of agents among them, from reading our environment and
-    memory in /proc, also in all processes that we fork (prctl(2), PR_SET_DUMPABLE). Root can read them still.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def check_listeners(server: Any) -> None:
@@ -197,21 +206,11 @@ def start_worker(worker: Any) -> None:
             raise RuntimeError(f"{module} is not patched by gevent: start with -c gunicorn.conf.py")
     gunicorn.util.write_error = write_error  # no settings for these two
     gunicorn.http.get_parser = get_parser
-    _collect_garbage_less()
+    collect_garbage_less()
     gateway = _gateway(worker)
     gateway.runs.max_active = limit_connections(worker, gateway.settings.gateway.max_runs)
     gateway.start_background()
     spawn(_drain_when_stopping, worker, gateway)
-
-
-def _collect_garbage_less() -> None:
-    """Exclude what is loaded from garbage collection, and collect what requests leave in larger batches.
-
-    A long conversation is thousands of new objects, which would start a collection of all objects each time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_HEAP, 20, 20)
 
 
 def stop_worker(_server: Any, worker: Any) -> None:

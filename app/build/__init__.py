@@ -1,0 +1,1 @@
+"""Parts of the bootstrap: families of concrete classes, put together."""
