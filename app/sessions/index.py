@@ -15,7 +15,7 @@ from app.messages import Role
 from app.sessions.filters import filtered
 from app.sessions.keys import space_of
 from app.sessions.rows import ANY, SessionFilter, StoredSession
-from app.storage.base import Database
+from app.storage.base import Database, nothing_settled
 from app.storage.message_json import load_message
 from app.storage.tables import messages, runs, sessions
 
@@ -76,8 +76,10 @@ def _text(*roles: Role, last: bool) -> ColumnElement[Any]:
 
 WITH_TEXTS = _SESSIONS.add_columns(_text("user", last=False), _text("user", "assistant", last=True))
 
-_FOUND = select(sessions.c.id, sessions.c.settings, sessions.c.label).where(
-    sessions.c.key == bindparam("of_key")
+_FOUND = (
+    select(sessions.c.id, sessions.c.settings, sessions.c.label)
+    .where(sessions.c.key == bindparam("of_key"))
+    .with_for_update()
 )
 _WITH_LABEL = select(sessions.c.key).where(
     sessions.c.label == bindparam("name"), sessions.c.key != bindparam("of_key")
@@ -156,7 +158,10 @@ class SqlSessionIndex:
             new = {"session": session, "new_settings": kept, "new_label": label, "now": now_ms()}
             connection.execute(_SET, new)
 
-        self._database.write(work)
+        label = changes.get("label")
+        # No two workers look at the same moment whether a label is free.
+        alone = None if label is None else f"label: {label}"
+        self._database.write(work, alone=alone, settled=nothing_settled)
         patched = self.describe(session_key)
         assert patched is not None
         return patched

@@ -18,6 +18,7 @@ INTERRUPTED = (
     "check before you call it again."
 )
 HIDDEN_SECONDS = 24 * 3600  # how long a run is kept that needs no session of its own
+ALONE = "sessions: upkeep"  # what one worker does at a time
 MAX_PRUNED_AT_ONCE = 50  # sessions in one transaction, so that no other write waits long
 
 _WORKERS_WITH_RUNS = select(runs.c.worker).where(runs.c.state == "running").distinct()
@@ -53,19 +54,24 @@ _PLACES = (
     .where(sessions.c.hidden.is_(false()))
     .subquery()
 )
+_HAS_RUN = select(runs.c.id).where(runs.c.session == sessions.c.id, runs.c.state == "running").exists()
 _STALE = (
-    select(sessions.c.id)
+    select(sessions.c.id, sessions.c.updated_at)
     .where(
         or_(
             sessions.c.updated_at < bindparam("before"),
             and_(sessions.c.hidden.is_(true()), sessions.c.updated_at < bindparam("hidden_before")),
             sessions.c.id.in_(select(_PLACES.c.id).where(_PLACES.c.place > bindparam("keep"))),
         ),
-        ~select(runs.c.id).where(runs.c.session == sessions.c.id, runs.c.state == "running").exists(),
+        ~_HAS_RUN,
     )
     .limit(bindparam("batch"))
+    .with_for_update(skip_locked=True)
 )
-_DELETE = sessions.delete().where(sessions.c.id == bindparam("session"))
+# Looks again: a run may have been accepted, in another worker, before the session's row was locked.
+_DELETE = sessions.delete().where(
+    sessions.c.id == bindparam("session"), sessions.c.updated_at == bindparam("seen"), ~_HAS_RUN
+)
 
 
 class SqlMaintenance:
@@ -77,7 +83,7 @@ class SqlMaintenance:
 
     def interrupt_orphans(self) -> int:
         """Mark the running runs of dead workers as interrupted. Returns how many there were."""
-        return self._database.write(self._interrupt_orphans, bulky=True)
+        return self._database.write(self._interrupt_orphans, bulky=True, alone=ALONE)
 
     def prune(self, now: float, prune_after: float, max_entries: int) -> int:
         """Delete sessions unused for `prune_after` seconds, and the oldest beyond an owner's `max_entries`.
@@ -93,13 +99,14 @@ class SqlMaintenance:
 
         def work(connection: Connection) -> int:
             self._interrupt_orphans(connection)
-            stale = connection.execute(_STALE, limits).scalars().all()
-            if stale:
-                connection.execute(_DELETE, [{"session": session} for session in stale])
-            return len(stale)
+            stale = connection.execute(_STALE, limits).all()
+            if not stale:
+                return 0
+            marks = [{"session": session, "seen": updated_at} for session, updated_at in stale]
+            return connection.execute(_DELETE, marks).rowcount
 
         deleted = 0
-        while batch := self._database.write(work, bulky=True):
+        while batch := self._database.write(work, bulky=True, alone=ALONE):
             deleted += batch
         return deleted
 

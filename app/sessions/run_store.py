@@ -22,6 +22,7 @@ from app.messages import Message, Usage
 from app.sessions import statements as sql
 from app.sessions.keys import shown_run_id
 from app.sessions.rows import load_stored
+from app.sessions.settled import accepted, appended, ended
 from app.sessions.stored import (
     PLAIN_RUN,
     AcceptedRun,
@@ -30,7 +31,7 @@ from app.sessions.stored import (
     RunState,
     StoredMessage,
 )
-from app.storage.base import Database, Worker
+from app.storage.base import Database, Worker, nothing_settled
 from app.storage.message_json import dump_message
 
 MAX_QUICK_CHARACTERS = 256 * 1024  # of messages; more (pictures, mostly) are not written on the event loop
@@ -51,6 +52,7 @@ class SqlRunStore:
         self._touch_session = database.prepare(sql.TOUCH_SESSION)
         self._add_run = database.prepare(sql.ADD_RUN)
         self._end_run = database.prepare(sql.END_RUN)
+        self._end_of_run = database.prepare(sql.END_OF_RUN)
         self._insert_messages = database.prepare(sql.ADD_MESSAGES)
 
     def settings_of(self, session_key: str) -> Mapping[str, Any]:
@@ -82,7 +84,7 @@ class SqlRunStore:
             "label": label,
             "hidden": details.hidden,
         }
-        rows = _input_rows(messages)
+        rows = _input_rows(messages, now)
 
         def work(connection: Connection) -> AcceptedRun:
             session, number = self._next_run(connection, session_values, now)
@@ -93,14 +95,16 @@ class SqlRunStore:
             return AcceptedRun(number)
 
         try:
-            return self._database.write(work, bulky=_is_bulky(rows))
+            settled = accepted(session_key, run_id, worker, now)
+            return self._database.write(work, bulky=_is_bulky(rows), settled=settled)
         except IntegrityError as error:
             shown = shown_run_id(run_id, session_key)
             raise IdempotencyKeyReused(f"There has been a run with the id {shown!r}.") from error
 
     def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
         """The messages of earlier runs that have ended, oldest first, without those that were replaced."""
-        return load_stored(self._database.rows(self._history, {"key": session_key, "run": run_id}))
+        names = {"key": session_key, "run": run_id}
+        return load_stored(self._database.rows(self._history, names, patient=True))
 
     def reconcile(
         self, run_id: str, replaced: Sequence[int], messages: Sequence[Message], fence: int = 1
@@ -108,7 +112,7 @@ class SqlRunStore:
         """Mark the messages with the ids `replaced` as replaced by this run; `messages` become its input."""
         own = self._own(run_id, fence)
         marks = [{"message": message, "run": run_id} for message in replaced]
-        rows = _input_rows(messages)
+        rows = _input_rows(messages, now_ms())
 
         def work(connection: Connection) -> None:
             place = connection.execute(sql.PLACE_OF_RUN, own).one_or_none()
@@ -119,15 +123,18 @@ class SqlRunStore:
             connection.execute(sql.DROP_MESSAGES, {"run": run_id})
             self._add_messages(connection, rows, run_id, *place)
 
-        self._database.write(work, bulky=_is_bulky(rows))
+        self._database.write(work, bulky=_is_bulky(rows), patient=True, settled=nothing_settled)
 
     def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]], fence: int = 1) -> bool:
         """Store messages of a run that goes on. False if nothing was stored."""
         own = self._own(run_id, fence)
-        contents = [_row(position, *one) for position, one in enumerate(messages)]
+        if not messages:
+            return True
+        now = now_ms()
+        contents = [_row(position, *one, now) for position, one in enumerate(messages)]
 
         def work(connection: Connection) -> bool:
-            place = connection.execute(sql.END_OF_RUN, own).one_or_none()
+            place = self._end_of_run.one_or_none(connection, own)
             if place is None:
                 return False
             session, number, first = place
@@ -135,7 +142,8 @@ class SqlRunStore:
             self._add_messages(connection, rows, run_id, session, number)
             return True
 
-        return self._database.write(work, bulky=_is_bulky(contents))
+        settled = appended(run_id, contents[-1])
+        return self._database.write(work, bulky=_is_bulky(contents), patient=True, settled=settled)
 
     def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int], fence: int = 1) -> None:
         """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""
@@ -149,7 +157,7 @@ class SqlRunStore:
             if own:
                 connection.execute(sql.MARK_INPUT_UNPAIRED, [{"run": run_id, "place": one} for one in own])
 
-        self._database.write(work)
+        self._database.write(work, patient=True, settled=nothing_settled)
 
     def finish(
         self,
@@ -182,12 +190,12 @@ class SqlRunStore:
             if place is None:
                 return False
             session, number, first = place
-            rows = [_row(first + position, *answer) for position, answer in enumerate(messages)]
+            rows = [_row(first + position, *answer, now) for position, answer in enumerate(messages)]
             self._add_messages(connection, rows, run_id, session, number)
             self._touch_session.all(connection, {"session": session, "now": now})
             return True
 
-        return self._database.write(work)
+        return self._database.write(work, patient=True, settled=ended(end))
 
     def _own(self, run_id: str, fence: int) -> dict[str, Any]:
         """What the conditions of a run's writes compare."""
@@ -212,18 +220,19 @@ class SqlRunStore:
         session: int,
         run_number: int,
     ) -> None:
-        place = {"run_id": run_id, "session": session, "run_number": run_number, "created_at": now_ms()}
+        place = {"run_id": run_id, "session": session, "run_number": run_number}
         if rows:
             self._insert_messages.many(connection, [{**row, **place} for row in rows])
 
 
-def _input_rows(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    return [_row(position, message, "complete") for position, message in enumerate(messages)]
+def _input_rows(messages: Sequence[Message], now: int) -> list[dict[str, Any]]:
+    return [_row(position, message, "complete", now) for position, message in enumerate(messages)]
 
 
 def _is_bulky(rows: Sequence[dict[str, Any]]) -> bool:
     return sum(len(row["content"]) for row in rows) > MAX_QUICK_CHARACTERS
 
 
-def _row(position: int, message: Message, state: MessageState) -> dict[str, Any]:
-    return {"position": position, "role": message.role, "content": dump_message(message), "state": state}
+def _row(position: int, message: Message, state: MessageState, now: int) -> dict[str, Any]:
+    content = dump_message(message)
+    return {"position": position, "role": message.role, "content": content, "state": state, "created_at": now}

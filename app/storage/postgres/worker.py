@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from contextlib import suppress
 
 from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DBAPIError
 
 from app.storage.postgres.connect import MAX_CONNECT_SECONDS, Connector
 from app.storage.postgres.database import PostgresDatabase
 from app.storage.postgres.failures import ReportingFailures
 from app.storage.postgres.pool import close
+from app.storage.postgres.prepared import driver_of
 
 
 class PostgresWorker:
@@ -53,6 +56,9 @@ class PostgresWorker:
         """Give the name up."""
         connection, self._connection = self._connection, None
         if connection is not None and self._pid == os.getpid():
+            with suppress(DBAPIError):  # the server frees it a moment after the connection, too
+                driver_of(connection).deadline = time.monotonic() + MAX_CONNECT_SECONDS
+                connection.execute(select(func.pg_advisory_unlock_all()))
             close(connection)
         self._id = self._pid = None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, tuple_
+from sqlalchemy import Connection, Insert, Select, Update, bindparam, select, tuple_
 
 from app.clock import now_ms
 from app.storage.base import Database, Worker
@@ -64,7 +64,14 @@ _CANCEL = (
 _NEWEST_FIRST = (approvals.c.resolved_at.desc(), approvals.c.id.desc())
 _PRUNE = approvals.delete().where(approvals.c.resolved_at < bindparam("before"))
 
+_IS_THERE = select(approvals.c.id).where(approvals.c.id == bindparam("approval"))
+_IS_SO = _IS_THERE.where(
+    approvals.c.resolved_at == bindparam("now"),
+    approvals.c.decision.is_not_distinct_from(bindparam("new_decision")),
+)
+
 _READ = select(documents.c.content).where(documents.c.name == DOCUMENT)
+_READ_FOR_CHANGE = _READ.with_for_update()
 _WRITE = documents.update().where(documents.c.name == DOCUMENT)
 
 
@@ -92,7 +99,7 @@ class SqlApprovalStore:
             "created_at": approval.created_at,
             "expires_at": approval.expires_at,
         }
-        self._database.write(lambda connection: connection.execute(_ADD, row))
+        self._store(_ADD, row, _IS_THERE.with_for_update(), patient=True)
 
     def get(self, approval_id: str) -> Approval | None:
         rows = self._database.rows(self._get, {"approval": approval_id})
@@ -106,7 +113,7 @@ class SqlApprovalStore:
 
     def resolve(self, approval_id: str, outcome: Outcome) -> bool:
         values = {**_end(outcome), "approval": approval_id}
-        return self._database.write(lambda connection: connection.execute(_RESOLVE, values).rowcount > 0)
+        return self._store(_RESOLVE, values, _IS_SO.with_for_update())
 
     def history(self, limit: int, before: str | None = None, kind: Kind | None = None) -> list[Approval]:
         statement = select(*_COLUMNS).where(approvals.c.state != "pending")
@@ -128,12 +135,28 @@ class SqlApprovalStore:
             dead = [one for one in workers if not self._worker.is_alive(one)]
             return sum(connection.execute(_CANCEL, {**values, "dead_worker": one}).rowcount for one in dead)
 
-        return self._database.write(work, bulky=True)
+        return self._database.write(work, bulky=True, alone="approvals: upkeep")
 
     def prune(self, before: int) -> int:
         values = {"before": before}
         return self._database.write(
             lambda connection: connection.execute(_PRUNE, values).rowcount, bulky=True
+        )
+
+    def _store(
+        self,
+        change: Insert | Update,
+        values: dict[str, Any],
+        is_stored: Select[Any],
+        *,
+        patient: bool = False,
+    ) -> bool:
+        """Whether it has changed a row; `is_stored` finds one if it had been done before."""
+        names = {"approval": values.get("id"), **values}
+        return self._database.write(
+            lambda connection: connection.execute(change, values).rowcount > 0,
+            patient=patient,
+            settled=lambda connection: connection.execute(is_stored, names).scalar() is not None or None,
         )
 
 
@@ -151,7 +174,7 @@ class SqlDocumentStore:
 
     def update(self, change: Callable[[ApprovalsDocument], ApprovalsDocument]) -> ApprovalsDocument:
         def work(connection: Connection) -> ApprovalsDocument:
-            found = connection.execute(_READ).scalar()
+            found = connection.execute(_READ_FOR_CHANGE).scalar()
             changed = change(EMPTY if found is None else read_document(found))
             values = {"content": msgspec.json.encode(changed).decode(), "updated_at": now_ms()}
             if found is None:
