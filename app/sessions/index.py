@@ -105,9 +105,14 @@ _HIDE_MESSAGES = (
     .where(messages.c.session == bindparam("of_session"), messages.c.replaced_by.is_(None))
     .values(replaced_by=RESET)
 )
+# Before the session's own row is changed: the end of a run changes the two in this order, too, and waits for
+# nobody who waits for it.
 _ABORT_RUNS = (
     runs.update()
-    .where(runs.c.session == bindparam("of_session"), runs.c.state == "running")
+    .where(
+        runs.c.session.in_(select(sessions.c.id).where(sessions.c.key == bindparam("of_key"))),
+        runs.c.state == "running",
+    )
     .values(state="aborted", ended_at=bindparam("now"), error_code="run_aborted")
 )
 _DELETE = sessions.delete().where(sessions.c.key == bindparam("of_key"))
@@ -173,13 +178,15 @@ class SqlSessionIndex:
         """
 
         def work(connection: Connection) -> bool:
-            now = now_ms()
-            named = {"of_key": session_key, "now": now}
+            named = {"of_key": session_key, "now": now_ms()}
+            connection.execute(_ABORT_RUNS, named)
             session = connection.execute(_COUNT_RESET, named).scalar()
             if session is None:
                 return False
+            connection.execute(
+                _ABORT_RUNS, named
+            )  # those that were accepted meanwhile, until the row was locked
             connection.execute(_HIDE_MESSAGES, {"of_session": session})
-            connection.execute(_ABORT_RUNS, {"of_session": session, "now": now})
             return True
 
         return self._database.write(work, bulky=True)
@@ -188,6 +195,7 @@ class SqlSessionIndex:
         """Delete a session with its runs and messages. False if there was none."""
 
         def work(connection: Connection) -> bool:
+            connection.execute(_ABORT_RUNS, {"of_key": session_key, "now": now_ms()})
             return connection.execute(_DELETE, {"of_key": session_key}).rowcount > 0
 
         return self._database.write(work, bulky=True)
