@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, false, func, select
+from sqlalchemy import BigInteger, ColumnElement, bindparam, case, cast, false, func, select
 
 from app.sessions.rows import INJECTED, MessageCount, RunUsage, UsageRow
 from app.storage.base import Database
@@ -21,6 +21,11 @@ def _between(moment: ColumnElement[Any]) -> ColumnElement[bool]:
     return moment.between(bindparam("first"), bindparam("last"))
 
 
+def _total(numbers: ColumnElement[Any]) -> ColumnElement[int]:
+    # The sum of 64-bit numbers is a decimal fraction in PostgreSQL.
+    return cast(func.coalesce(func.sum(numbers), 0), BigInteger)
+
+
 _USAGE = (
     select(
         sessions.c.key,
@@ -31,8 +36,8 @@ _USAGE = (
         _day(runs.c.started_at).label("day"),
         func.count(),
         func.sum(case((runs.c.state.in_(("failed", "interrupted")), 1), else_=0)),
-        func.coalesce(func.sum(runs.c.prompt_tokens), 0),
-        func.coalesce(func.sum(runs.c.completion_tokens), 0),
+        _total(runs.c.prompt_tokens),
+        _total(runs.c.completion_tokens),
         func.min(runs.c.started_at),
         func.max(func.coalesce(runs.c.ended_at, runs.c.started_at)),
     )

@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from app.storage.postgres.connection import PipelinedConnection
-from app.storage.postgres.prepared import without_values
 from app.storage.postgres.text import register
 from app.storage.url import postgres_parameters
 
@@ -85,17 +83,10 @@ class Connector:
 
 
 def _engine(creator: Callable[[], PipelinedConnection]) -> Engine:
-    engine = create_engine(
+    return create_engine(
         "postgresql+psycopg://",
         creator=creator,
         poolclass=NullPool,
         hide_parameters=True,
         use_native_hstore=False,
     )
-    event.listen(engine, "handle_error", _without_values)
-    return engine
-
-
-def _without_values(context: Any) -> None:
-    if isinstance(context.original_exception, psycopg.Error):
-        without_values(context.original_exception)

@@ -81,6 +81,9 @@ class PipelinedConnection(psycopg.Connection[Any]):
         except TimeoutError:
             self.close()
             raise psycopg.OperationalError("the server did not answer in time") from None
+        except psycopg.Error as error:
+            without_values(error)
+            raise
 
     def cursor(self, name: Any = "", *args: Any, **kwargs: Any) -> Any:
         """psycopg's cursor, for statements that SQLAlchemy sends. One with a name, whose rows stay with the
@@ -205,3 +208,10 @@ class PipelinedConnection(psycopg.Connection[Any]):
             yield _READ
             pgconn.consume_input()
         return pgconn.get_result()
+
+
+def without_values(error: psycopg.Error) -> None:
+    """Drop the lines of the server's message that repeat what was to be stored, such as its `DETAIL`."""
+    primary = error.diag.message_primary
+    if primary:
+        error.args = (primary, *error.args[1:])

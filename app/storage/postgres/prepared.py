@@ -86,12 +86,4 @@ def driver_of(connection: Connection) -> PipelinedConnection:
 
 def as_sqlalchemy_does(error: psycopg.Error, text: str) -> BaseException:
     """The driver's error as SQLAlchemy raises it, without values."""
-    without_values(error)
     return DBAPIError.instance(text, None, error, psycopg.Error, hide_parameters=True, dialect=_DIALECT)
-
-
-def without_values(error: psycopg.Error) -> None:
-    """Drop the lines of the server's message that repeat what was to be stored, such as its `DETAIL`."""
-    primary = error.diag.message_primary
-    if primary:
-        error.args = (primary, *error.args[1:])

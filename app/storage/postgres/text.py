@@ -25,9 +25,9 @@ def as_stored(text: str) -> bytes:
         return _SURROGATES.sub(REPLACEMENT, text).encode()
 
 
-def dump_json(value: Any) -> str:
+def dump_json(value: Any) -> bytes:
     """JSON whose texts can be taken out by the database's own functions, too."""
-    return _NUL.sub(rf"\1{REPLACEMENT}", json.dumps(value, ensure_ascii=False))
+    return as_stored(_NUL.sub(rf"\1{REPLACEMENT}", json.dumps(value, ensure_ascii=False)))
 
 
 class _SafeDumper(StrDumper):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 import uuid
 from contextlib import suppress
@@ -28,18 +29,25 @@ class PostgresWorker:
         self._connection: Connection | None = None
         self._id: str | None = None
         self._pid: int | None = None
+        self._taking = threading.Lock()
 
     @property
     def id(self) -> str:
         """The name that marks this process's runs. Raises StorageUnavailable."""
         if self._id is None or self._pid != os.getpid():
-            name = str(uuid.uuid4())
-            with ReportingFailures():
-                self._connection = self._connector.connect(time.monotonic() + MAX_CONNECT_SECONDS)
-                self._connection.execute(select(func.pg_advisory_lock(func.hashtextextended(name, 0))))
-                self._connection.commit()
-            self._id, self._pid = name, os.getpid()
+            with self._taking:
+                if self._id is None or self._pid != os.getpid():
+                    self._take()
+        assert self._id is not None
         return self._id
+
+    def _take(self) -> None:
+        name = str(uuid.uuid4())
+        with ReportingFailures():
+            self._connection = self._connector.connect(time.monotonic() + MAX_CONNECT_SECONDS)
+            self._connection.execute(select(func.pg_advisory_lock(func.hashtextextended(name, 0))))
+            self._connection.commit()
+        self._id, self._pid = name, os.getpid()
 
     def is_alive(self, worker_id: str) -> bool:
         """Whether the process of that name still runs."""

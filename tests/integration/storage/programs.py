@@ -23,11 +23,30 @@ store = SqlSessionStore(database, WorkerLock(database.directory))
 """
 
 
+START_POSTGRES = """
+import os, signal, sys, time
+from app.errors import StorageUnavailable
+from app.messages import Message
+from app.sessions.store import SqlSessionStore
+from app.storage.postgres.worker import build
+database, worker = build(sys.argv[1])
+store = SqlSessionStore(database, worker)
+"""
+
+
 def start(program: str, path: Path, *args: str, patched: bool = False) -> subprocess.Popen[str]:
     """Run the program beside the test; it has `path`, `database` and `store`, and `sys.argv`."""
-    text = (PATCH if patched else "") + START + textwrap.dedent(program)
+    return _start(START + textwrap.dedent(program), str(path), *args, patched=patched)
+
+
+def start_postgres(program: str, url: str, *args: str, patched: bool = False) -> subprocess.Popen[str]:
+    """The same with the PostgreSQL database of `url`, and its `worker`."""
+    return _start(START_POSTGRES + textwrap.dedent(program), url, *args, patched=patched)
+
+
+def _start(text: str, *args: str, patched: bool) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", text, str(path), *args],
+        [sys.executable, "-W", "error", "-c", (PATCH if patched else "") + text, *args],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
