@@ -6,6 +6,8 @@ newer writer has added. An event type that the reader does not know is an error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from app.events.types import Event
@@ -13,9 +15,24 @@ from app.events.types import Event
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
+_list_decoder: msgspec.msgpack.Decoder[list[Event]] = msgspec.msgpack.Decoder(list[Event])
+
 
 def dump_event(event: Event) -> bytes:
     return _encoder.encode(event)
+
+
+def dump_events(events: Sequence[Event]) -> bytes:
+    """All of them, in their order, as one array."""
+    return _encoder.encode(events)
+
+
+def load_events(data: bytes) -> list[Event]:
+    """The events that `dump_events` wrote. Raises ValueError for anything else."""
+    try:
+        return _list_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not events: {error}") from error
 
 
 def load_event(data: bytes) -> Event:

@@ -2,21 +2,32 @@
 
 A reader may come late, leave, or return. One that wakes up takes all events that have arrived, so that a
 transport can write them at once.
+
+The sequence number of an event is its place in its run's log, from 1. So who has had `n` events goes on from
+position `n`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
-from app.concurrency.signal import Signal, new_signal
+from app.concurrency.signal import new_signal
+from app.errors import NotFound
 from app.events.types import Event, RunFailed, RunFinished
 
 MAX_BATCH = 256  # events that a reader takes at once, however far behind it is
 LAST_EVENTS = frozenset((RunFinished, RunFailed))
 
 
+class Settable(Protocol):
+    def set(self) -> object: ...
+
+
 class EventLog:
     """Append-only, one writer; closed by the first `RunFinished` or `RunFailed`.
+
+    `events` are those of a run that goes on from there. `first` is how many older ones are not here any more.
 
     It works without a lock because of the order of the steps. The writer adds the event, then marks the end
     if it was the last one, then sets the readers' signals. A reader clears its signal, then asks whether the
@@ -24,10 +35,11 @@ class EventLog:
     signal again.
     """
 
-    def __init__(self) -> None:
-        self._events: list[Event] = []
-        self._readers: tuple[Signal, ...] = ()
-        self._end_waiters: tuple[Signal, ...] = ()
+    def __init__(self, events: Iterable[Event] = (), first: int = 0) -> None:
+        self._events: list[Event] = list(events)
+        self.first = first
+        self._readers: tuple[Settable, ...] = ()
+        self._end_waiters: tuple[Settable, ...] = ()
         self.end: RunFinished | RunFailed | None = None
 
     def append(self, event: Event) -> None:
@@ -61,18 +73,42 @@ class EventLog:
     def __len__(self) -> int:
         return len(self._events)
 
+    @property
+    def length(self) -> int:
+        """How many events there have been: the sequence number of the last one."""
+        return self.first + len(self._events)
+
+    def batch(self, position: int, most: int = MAX_BATCH) -> Sequence[Event]:
+        """The events from `position` on that are there now, at most so many.
+
+        Raises NotFound: those at `position` are not here any more.
+        """
+        start = position - self.first
+        if start < 0:
+            raise NotFound(f"The first {self.first} events of this run are not kept any more.")
+        return self._events[start : start + most]
+
+    def wake(self, reader: Settable) -> None:
+        """Call `reader.set()` after each event from now on. It must not wait."""
+        self._readers += (reader,)
+
+    def stop_waking(self, reader: Settable) -> None:
+        """The end of `wake`."""
+        self._readers = tuple(one for one in self._readers if one is not reader)
+
     def follow(self, position: int = 0, wake_every: float | None = None) -> Iterator[Sequence[Event]]:
         """All events from `position` on, in batches of at most MAX_BATCH, to the end of the run.
 
-        An empty batch comes when nothing has happened for `wake_every` seconds.
+        An empty batch comes when nothing has happened for `wake_every` seconds. Raises NotFound: the events
+        at `position` are not here any more.
         """
         signal = new_signal()
-        self._readers += (signal,)
+        self.wake(signal)
         try:
             while True:
                 signal.clear()
                 ended = self.end is not None
-                if batch := self._events[position : position + MAX_BATCH]:
+                if batch := self.batch(position):
                     position += len(batch)
                     yield batch
                 elif ended:
@@ -80,5 +116,5 @@ class EventLog:
                 elif not signal.wait(wake_every):
                     yield ()
         finally:
-            self._readers = tuple(one for one in self._readers if one is not signal)
+            self.stop_waking(signal)
             signal.close()

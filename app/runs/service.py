@@ -129,7 +129,7 @@ class RunService:
             self._remove(run)
             raise
         run.log.append(_started(run))
-        self.bus.publish(run.id, run.log)
+        self.bus.publish(run.id, run.log, run.fence)
         return run, slots
 
     def drain(self, seconds: float) -> None:
