@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from app.bootstrap import provider_builders
+from app.build.providers import provider_builders
 from app.config.apis import APIS, DEFAULT_API, ProviderApi
 from app.config.build.catalogue import CATALOGUE
 from app.config.schema.models import ProviderSchema
