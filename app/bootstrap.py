@@ -25,6 +25,7 @@ from app.config.source.parsed_file import ParsedFile
 from app.config.watch import ConfigWatch
 from app.control.approvals import Approvals
 from app.control.commands import Commands
+from app.control.logs import Logs
 from app.control.models import Models
 from app.control.session_state import SessionStates
 from app.control.session_views import SessionViews
@@ -33,6 +34,7 @@ from app.control.status import Status
 from app.control.tools import ToolCalls
 from app.events.bus import MemoryBus
 from app.gateway import Gateway
+from app.logs.ring import LogRing
 from app.maintenance import Maintenance
 from app.metrics import Metrics
 from app.providers.local import weights
@@ -93,6 +95,7 @@ def build_gateway(
         approvals=Approvals(current, tools.approvals, tools.approvals_document),
         commands=Commands(current, store, sessions, models),
         status=build_status(watch, runs, store, tools),
+        logs=Logs(LogRing(), workers),
         metrics=metrics,
         auth_limiter=AttemptLimiter(),
         pubsub=cluster.pubsub,

@@ -18,13 +18,13 @@ from app.config.edit import ConfigFile
 from app.config.settings import Settings
 from app.control.approvals import Approvals
 from app.control.commands import Commands
+from app.control.logs import Logs
 from app.control.models import Models
 from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
 from app.control.status import Status
 from app.control.tools import ToolCalls
 from app.logs.lines import log_event
-from app.logs.ring import LogRing
 from app.maintenance import Stop
 from app.metrics import Metrics
 from app.runs.intake import Intake
@@ -73,12 +73,12 @@ class Gateway:
     approvals: Approvals
     commands: Commands
     status: Status
+    logs: Logs
     metrics: Metrics
     auth_limiter: AttemptCounter
     pubsub: PubSub
     background: Sequence[Callable[[Stop], object]]
     resources: Sequence[Resource]
-    log_ring: LogRing = field(default_factory=LogRing)
 
     # Callbacks of transports that have connections of their own. They must not wait.
     on_stopping: list[Callable[[], object]] = field(default_factory=list)  # before runs are drained
@@ -101,7 +101,7 @@ class Gateway:
 
     def start_background(self) -> None:
         """Keep log lines for operators from now on, and start `background`."""
-        self.log_ring.install()
+        self.logs.ring.install()
         for note in self.settings.notes:
             log_event(logger, logging.INFO, "configuration", note=note)
         if self.status.storage_loss:
@@ -123,6 +123,6 @@ class Gateway:
     def close(self) -> None:
         """Stop the background work and close everything. The gateway cannot be used after it."""
         self._stopped.set()
-        self.log_ring.remove()
+        self.logs.ring.remove()
         for resource in self.resources:
             resource.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from app.clock import now_ms
@@ -31,6 +33,27 @@ class Tail(NamedTuple):
     lines: list[str]
     truncated: bool
     reset: bool
+
+
+class StampedLines(NamedTuple):
+    """Lines with their times, in microseconds since 1970; none is later than `asked_at`."""
+
+    asked_at: int
+    lines: list[tuple[int, str]]
+    truncated: bool
+    reset: bool
+
+
+def newest_that_fit(newest_first: Iterable[str], most_bytes: int) -> tuple[list[str], bool]:
+    """The newest lines within the limit, oldest first, and whether some did not fit."""
+    kept: list[str] = []
+    room = most_bytes
+    for line in newest_first:
+        room -= len(line.encode()) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    return kept[::-1], room < 0
 
 
 class LogRing(UnlockedHandler):
@@ -69,15 +92,25 @@ class LogRing(UnlockedHandler):
         first = end - len(kept)
         reset = cursor is not None and not first <= cursor <= end
         since = first if cursor is None or reset else cursor
-        lines: list[str] = []
-        room = most_bytes
-        for one in reversed(kept[since - first :][-most_lines:]):
-            line = _dump_kept(one)
-            room -= len(line.encode()) + 1
-            if room < 0:
-                break
-            lines.append(line)
-        return Tail(end, lines[::-1], truncated=room < 0, reset=reset)
+        wanted = kept[since - first :][-most_lines:]
+        lines, truncated = newest_that_fit(map(_dump_kept, reversed(wanted)), most_bytes)
+        return Tail(end, lines, truncated, reset)
+
+    def since(self, cursor: int | None, most_lines: int, most_bytes: int) -> StampedLines:
+        """The same by time: the lines later than `cursor`, in microseconds since 1970."""
+        asked_at, kept = time.time_ns() // 1000, list(self._kept)
+        is_full = len(kept) == self._kept.maxlen
+        reset = cursor is not None and (cursor > asked_at or (is_full and cursor < _micros(kept[0])))
+        if cursor is not None and not reset:
+            kept = [one for one in kept if _micros(one) > cursor]
+        wanted = [one for one in kept if _micros(one) <= asked_at][-most_lines:]
+        lines, truncated = newest_that_fit(map(_dump_kept, reversed(wanted)), most_bytes)
+        moments = list(map(_micros, wanted))[len(wanted) - len(lines) :]
+        return StampedLines(asked_at, list(zip(moments, lines, strict=True)), truncated, reset)
+
+
+def _micros(kept: KeptLine) -> int:
+    return int(kept.created * 1_000_000)
 
 
 def _dump_kept(kept: KeptLine) -> str:

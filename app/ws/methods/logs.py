@@ -13,10 +13,10 @@ PLACE = "(memory)"
 
 
 def tail(call: Call) -> Any:
-    """The lines since `cursor`, a line's number; without one, the newest."""
+    """The lines since `cursor`, which an earlier call has given; without one, the newest."""
     params = call.params
     cursor = params.integer("cursor", -1, 0, MAX_CURSOR)
-    found = call.gateway.log_ring.tail(
+    found = call.gateway.logs.tail(
         None if cursor < 0 else cursor,
         params.integer("limit", DEFAULT_LINES, 1, MAX_LINES),
         params.integer("maxBytes", DEFAULT_BYTES, 1, MAX_BYTES),

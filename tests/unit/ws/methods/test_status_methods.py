@@ -223,7 +223,7 @@ def test_what_there_is_not_at_a_certain_time(office: Office):
 class TestLogs:
     @pytest.fixture(autouse=True)
     def _hearing(self, office: Office):
-        office.gateway.log_ring.install()
+        office.gateway.logs.ring.install()
         logger = logging.getLogger("app.test")
         logger.setLevel(logging.INFO)
         for number in range(3):
