@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.interop.clients.client import Client
-from tests.support.provider import ScriptedProvider, hang, pause, says, text
+from tests.support.operator import operator
+from tests.support.provider import PATIENCE, ScriptedProvider, hang, pause, says, text, wait_until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -61,14 +62,17 @@ class Editor:
 
 @contextmanager
 def editor_with_session(client: Client) -> Iterator[tuple[Editor, str]]:
-    with client.running("acp") as bridge:
-        editor = Editor(bridge)
-        answer = editor.ask("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
-        assert answer["result"]["protocolVersion"] == 1
-        made = editor.ask("session/new", {"cwd": "/", "mcpServers": []})
-        if client.family == "clawdbot":
-            time.sleep(2)  # it takes prompts before it has been let in, and loses them
-        yield editor, made["result"]["sessionId"]
+    with operator(client.gateway) as watcher:
+        alone = len(watcher.call("system-presence"))
+        with client.running("acp") as bridge:
+            editor = Editor(bridge)
+            answer = editor.ask("initialize", {"protocolVersion": 1, "clientCapabilities": {}})
+            assert answer["result"]["protocolVersion"] == 1
+            made = editor.ask("session/new", {"cwd": "/", "mcpServers": []})
+            if client.family == "clawdbot":  # it takes prompts before it has been let in, and loses them
+                wait_until(lambda: len(watcher.call("system-presence")) > alone, PATIENCE, "the bridge")
+                time.sleep(2)
+            yield editor, made["result"]["sessionId"]
 
 
 def test_prompts_are_answered_in_one_conversation(client: Client, provider: ScriptedProvider) -> None:
