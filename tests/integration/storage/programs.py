@@ -57,7 +57,7 @@ def _start(text: str, *args: str, patched: bool) -> subprocess.Popen[str]:
 
 def output(process: subprocess.Popen[str]) -> str:
     """What it printed, after it has ended without an error."""
-    printed, complaints = process.communicate(timeout=60)
+    printed, complaints = process.communicate(timeout=100)
     assert process.returncode == 0, complaints
     return printed
 

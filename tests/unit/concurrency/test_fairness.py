@@ -5,13 +5,17 @@ from __future__ import annotations
 from app.concurrency.fairness import give_way
 from tests.support.patched import patched
 
+# The process's own time counts: when a busy machine does something else meanwhile, that is no fault.
 HOG = """
+    from app.concurrency import fairness
     from app.concurrency.fairness import MAX_SLICE, give_way
     from gevent import socket
 
+    clock = fairness.monotonic = time.process_time
+
     def work(seconds):
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
+        until = clock() + seconds
+        while clock() < until:
             pass
 
     def hog(pieces):
@@ -72,9 +76,9 @@ def test_a_turn_is_bounded_however_many_greenlets_wait():
 
     def watch():
         while not all(hog.dead for hog in hogs):
-            began = time.monotonic()
+            began = clock()
             gevent.sleep(0.001)
-            turns.append(time.monotonic() - began)
+            turns.append(clock() - began)
 
     def big(pieces):
         for _ in range(pieces):
@@ -103,10 +107,10 @@ def test_none_waits_for_many_turns_that_take_long_by_themselves():
             work(0.3)
 
     def one():
-        began = time.monotonic()
+        began = clock()
         give_way()
         work(0.02)
-        waits.append(time.monotonic() - began)
+        waits.append(clock() - began)
 
     gevent.joinall([gevent.spawn(busy), *(gevent.spawn(one) for _ in range(90))])
     print(max(waits) < 6)
