@@ -66,7 +66,7 @@ def build_tools(
     are the others of this gateway. Building opens nothing.
     """
     service, questions = ApprovalService(approvals, workers), QuestionService(workers)
-    mcp = McpSource(settings)
+    mcp = McpSource(settings, is_shared=workers.pubsub.is_shared)
     registry = ToolRegistry(settings, [mcp])
     registry.add(read(), write(), edit(), ls(), apply_patch(), view_image(), progress_card())
     registry.add(AskUserTool(questions).tool())

@@ -9,13 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from tests.support.gateway import GatewayProcess, config_for, read_until
+from tests.support.mcp_peers import scripted, with_servers
 from tests.support.operator import operator
-from tests.support.provider import ScriptedProvider, says, text, wait_for, wait_until
+from tests.support.provider import ScriptedProvider, done, finish, says, text, tool_call, wait_for, wait_until
 from tests.support.servers import PostgresServer, RedisServer
 
 START_SECONDS = 60
@@ -31,10 +33,10 @@ def start_two(
     """Starts a gateway with two workers and a database of its own."""
     started: list[GatewayProcess] = []
 
-    def start() -> GatewayProcess:
+    def start(config: dict[str, Any] | None = None) -> GatewayProcess:
         gateway = GatewayProcess(
             tmp_path,
-            config_for(provider.url),
+            config or config_for(provider.url),
             DATABASE_URL=postgres.new_database(),
             REDIS_URL=redis_server.url(),
             WEB_CONCURRENCY="2",
@@ -147,3 +149,30 @@ def test_a_signal_adds_a_worker_that_can_share_its_work(start_two: Start) -> Non
     os.kill(gateway.pid, signal.SIGTTIN)
     wait_until(lambda: len(workers(gateway)) == 3, START_SECONDS, "a third worker")
     assert gateway.ask("hi", user="carl").status == 200
+
+
+def test_an_mcp_server_and_its_tools_are_one_for_both(start_two: Start, provider: ScriptedProvider) -> None:
+    gateway = start_two(with_servers(provider.url, {"docs": scripted()}))
+
+    def process() -> str:
+        provider.plays(
+            [tool_call(0, "c", "docs__process_id", "{}"), finish("tool_calls"), done()], says("ok")
+        )
+        assert gateway.ask("Which process?").text == "ok"
+        result: str = provider.requests[-1]["messages"][-1]["content"]
+        return result
+
+    # A new connection each time, which either worker may take.
+    first = process()
+    assert {process() for _ in range(15)} == {first}
+    servers = [one for one in psutil.Process(gateway.pid).children(recursive=True) if is_server(one)]
+    (server,) = servers
+    victim = server.parent()
+    assert victim is not None
+    victim.kill()
+    wait_until(lambda: len(workers(gateway) - {victim.pid}) == 2, START_SECONDS, "another worker")
+    wait_until(lambda: process() not in (first, ""), START_SECONDS, "another server")
+
+
+def is_server(process: psutil.Process) -> bool:
+    return any("mcp_server.py" in word for word in process.cmdline())

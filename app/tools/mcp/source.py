@@ -16,6 +16,7 @@ from app.logs.lines import log_event
 from app.tools.base import Tool
 from app.tools.catalogue import MCP_SEPARATOR
 from app.tools.mcp.calls import run_tool
+from app.tools.mcp.host_share import HostShare
 from app.tools.mcp.http import HttpChannel
 from app.tools.mcp.http_sse import SseChannel
 from app.tools.mcp.listing import ServerTool
@@ -25,6 +26,7 @@ from app.tools.mcp.processes import ServerProcesses
 from app.tools.mcp.protocol import ServerUnavailable
 from app.tools.mcp.server import McpServer
 from app.tools.mcp.server_log import ServerLog, server_secrets
+from app.tools.mcp.shared import SharedServer
 from app.tools.mcp.stdio import StdioChannel
 from app.tools.policy import ToolRules
 from app.tools.registry import Offer
@@ -36,10 +38,13 @@ MAX_CLOSE_SECONDS = 5.0
 
 
 class McpSource:
-    """A `ToolSource`. Each agent has processes and connections of its own, which its sessions share."""
+    """A `ToolSource`. Each agent has processes and connections of its own, which its sessions share; with
+    `is_shared`, its processes also by all workers of this host.
+    """
 
-    def __init__(self, settings: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Callable[[], Settings], *, is_shared: bool = False) -> None:
         self._settings = settings
+        self._is_shared = is_shared
         self._lock = threading.Lock()
         self._servers: dict[tuple[str, str], McpServer] = {}
         self._processes: ServerProcesses | None = None
@@ -88,14 +93,26 @@ class McpSource:
                 return server
             if self._closed or len(self._servers) >= MAX_SERVERS:
                 return None
-            secrets = server_secrets([*settings.env.values(), *settings.headers.values()])
-            log = ServerLog(name, secrets)
-            opened = partial(self._channel, name, settings, log)
-            new = McpServer(name, prefix, settings, opened, self._changed, secrets, agent_id)
-            self._servers[agent_id, name] = new
+            new = self._servers[agent_id, name] = self._new_server(agent_id, name, prefix, settings)
         if server is not None:
             spawn(server.close)
         return new
+
+    def _new_server(self, agent_id: str, name: str, prefix: str, settings: McpServerSettings) -> McpServer:
+        secrets = server_secrets([*settings.env.values(), *settings.headers.values()])
+        opened = partial(self._channel, name, settings, ServerLog(name, secrets))
+        about = (name, prefix, settings)
+        if not self._is_shared or settings.command is None:
+            return McpServer(*about, opened, self._changed, secrets, agent_id)
+        share = HostShare(self._settings().state_dir / "mcp-shared", agent_id, name, settings)
+        return SharedServer(
+            *about, self._changed, secrets, agent_id, share=share, own=partial(self._taken_over, opened)
+        )
+
+    def _taken_over(self, opened: Callable[[str | None], Channel]) -> Channel:
+        """A channel to a process of our own, in place of that of a worker which may have been killed."""
+        self._own_processes().end_leftovers()
+        return opened(None)
 
     def update(self, settings: Settings) -> None:
         """End the servers that other settings no longer have, or have otherwise."""

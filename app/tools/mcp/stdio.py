@@ -17,18 +17,17 @@ from contextlib import suppress
 from typing import IO, Any
 
 from app.concurrency.background import spawn
-from app.concurrency.fairness import give_way
 from app.config.tool_settings import McpServerSettings
 from app.logs.lines import log_event
 from app.tools.mcp.environment import server_environment
+from app.tools.mcp.lines import READ_BYTES, read_lines
 from app.tools.mcp.peer import Peer
 from app.tools.mcp.processes import MARK, ServerProcesses, end_group
-from app.tools.mcp.protocol import MAX_MESSAGE_BYTES, McpError, ServerUnavailable, too_large
+from app.tools.mcp.protocol import MAX_MESSAGE_BYTES, McpError, ServerUnavailable
 from app.tools.mcp.server_log import ServerLog
 
 logger = logging.getLogger("app.tools.mcp")
 
-READ_BYTES = 64 * 1024
 MAX_QUEUED_BYTES = 32 * 1024 * 1024  # that wait for a server which does not read
 MAX_GARBAGE_BYTES = 4 * 1024 * 1024  # of lines that are no messages
 END_SECONDS = 1.0  # that it has to end by itself, and again after SIGTERM
@@ -151,7 +150,7 @@ class StdioChannel:
     def _read(self, stream: IO[bytes]) -> None:
         assert self._peer is not None
         try:
-            for line in _lines(stream, MAX_MESSAGE_BYTES):
+            for line in read_lines(stream, MAX_MESSAGE_BYTES):
                 self._take(line)
             why = ServerUnavailable(self._end())
             self._log_ended.wait(END_SECONDS)
@@ -183,40 +182,9 @@ class StdioChannel:
 
     def _read_log(self, stream: IO[bytes]) -> None:
         with suppress(McpError):
-            for line in _lines(stream, READ_BYTES, cut=True):
+            for line in read_lines(stream, READ_BYTES, cut=True):
                 self._log.said(line)
         self._log_ended.set()
-
-
-def _lines(stream: IO[bytes], limit: int, cut: bool = False) -> Any:
-    """Non-empty lines as they come, of at most `limit` bytes. Raises McpError for a longer one, unless it is
-    to be `cut`.
-    """
-    partial = bytearray()
-    while data := _read_some(stream):
-        give_way()
-        *lines, rest = data.split(b"\n")
-        for line in lines:
-            partial += line
-            whole = bytes(partial).strip()
-            partial.clear()
-            if whole:
-                yield whole[:limit]
-                give_way()
-        partial += rest
-        if len(partial) > limit:
-            if not cut:
-                raise too_large()
-            del partial[limit:]
-    if whole := bytes(partial).strip():
-        yield whole[:limit]
-
-
-def _read_some(stream: IO[bytes]) -> bytes:
-    try:
-        return stream.read(READ_BYTES) or b""
-    except (OSError, ValueError):
-        return b""  # closed by us
 
 
 def _wait(

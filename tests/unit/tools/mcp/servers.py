@@ -16,10 +16,10 @@ from app.tools.mcp.source import McpSource
 
 
 @contextmanager
-def server_with(state_dir: Path, **settings: Any) -> Iterator[McpServer]:
+def server_with(state_dir: Path, *, is_shared: bool = False, **settings: Any) -> Iterator[McpServer]:
     """A server that is not started yet, and is ended after the block."""
     entry = McpServerSettings(**settings)
-    source = McpSource(lambda: Settings(state_dir, mcp=McpSettings({"docs": entry})))
+    source = McpSource(lambda: Settings(state_dir, mcp=McpSettings({"docs": entry})), is_shared=is_shared)
     server = source.server("main", "docs", "docs", entry)
     assert server is not None
     try:
