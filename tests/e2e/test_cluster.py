@@ -1,0 +1,58 @@
+"""Two workers and more, with PostgreSQL and Redis: whichever of them answers, it is one gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.gateway import TOKEN, config_for
+from tests.support.operator import operator
+from tests.support.provider import ScriptedProvider, wait_until
+from tests.support.servers import PostgresServer, RedisServer
+
+AUTH = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    _shared_provider: ScriptedProvider,
+    postgres: PostgresServer,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    with Cluster(folder, config_for(_shared_provider.url), postgres, redis_server) as cluster:
+        yield cluster
+        assert cluster.stop() == [0, 0], [host.log for host in cluster.hosts]
+
+
+def test_a_session_is_the_same_at_every_worker(cluster: Cluster, provider: ScriptedProvider) -> None:
+    for number in range(8):
+        host = cluster.hosts[number % 2]
+        assert host.ask(f"turn {number}", user="one").text == f"echo: turn {number}"
+    asked = [content for role, content in provider.messages() if role == "user"]
+    assert asked == [f"turn {number}" for number in range(8)]
+
+
+def test_metrics_are_of_all_workers_of_a_host(cluster: Cluster, provider: ScriptedProvider) -> None:
+    host = cluster.hosts[0]
+    name = 'openclaw_runs_total{agent="beta",outcome="finished",source="http"}'
+    for number in range(12):
+        assert host.ask(f"turn {number}", model="openclaw:beta").status == 200
+    assert [host.metric(name) for _ in range(8)] == [12.0] * 8
+
+
+def test_log_lines_are_of_all_workers(cluster: Cluster, provider: ScriptedProvider) -> None:
+    ids = [f"for-the-log-{number}" for number in range(8)]
+    for number, request_id in enumerate(ids):
+        body = {"messages": [{"role": "user", "content": "hi"}]}
+        assert cluster.hosts[number % 2].chat(body, X_Request_Id=request_id).status == 200
+
+    def found() -> set[str]:
+        with operator(cluster.hosts[0]) as client:
+            lines = client.call("logs.tail", {"limit": 5000, "maxBytes": 1_000_000})["lines"]
+        return {one for one in ids if any(one in line for line in lines)}
+
+    wait_until(lambda: found() == set(ids), 30, "all lines")
