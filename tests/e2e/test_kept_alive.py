@@ -126,7 +126,7 @@ def test_the_run_is_aborted_when_its_client_leaves(
         response.read(1)
     provider.wait_for_leaving()
     wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, 30, "end of the run")
-    assert gateway.metric("openclaw_active_streams") == 0
+    wait_until(lambda: gateway.metric("openclaw_active_streams") == 0, 30, "end of the stream")
 
 
 def test_the_run_is_aborted_when_its_client_leaves_before_the_first_blank(
