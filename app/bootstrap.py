@@ -6,7 +6,7 @@ Building opens nothing: files, connections and processes wait for their first us
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +15,7 @@ from app.auth.limits import AttemptLimiter
 from app.build.providers import build_providers
 from app.build.run_tools import add_run_tools
 from app.cluster.ask import Workers
+from app.cluster.base import PubSub
 from app.cluster.parts import build_cluster
 from app.concurrency.background import background_tasks, spawn
 from app.concurrency.native_thread import NativeThread
@@ -46,6 +47,7 @@ from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
 from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
+from app.sessions.shared_lanes import SharedLanes
 from app.sessions.store import SqlSessionStore
 from app.start import check_file, check_settings
 from app.storage.base import Database, Worker
@@ -77,7 +79,7 @@ def build_gateway(
     store = SqlSessionStore(database, worker)
     providers, metrics, workers = build_providers(watch), Metrics(metrics_folder), Workers(cluster.pubsub)
     tools = tools_of(watch, database, worker, metrics, workers)
-    runs = build_runs(watch, store.runs, providers, tools.registry, metrics)
+    runs = build_runs(watch, store.runs, worker, cluster.pubsub, providers, tools.registry, metrics)
     models = Models(current, providers, weights.installed())
     sessions, views = build_sessions(current, models, store, runs, tools)
     maintenance = Maintenance(current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics)
@@ -99,8 +101,8 @@ def build_gateway(
         metrics=metrics,
         auth_limiter=AttemptLimiter(),
         pubsub=cluster.pubsub,
-        background=(*cluster.background, maintenance.run, watch.run, *leftovers(tools)),
-        resources=(tools, providers, *cluster.resources, database, worker, metrics),
+        background=(worker.run, *cluster.background, maintenance.run, watch.run, *tools.at_start),
+        resources=(tools, providers, *cluster.resources, worker, database, metrics),
     )
     return add_run_tools(gateway)
 
@@ -137,26 +139,30 @@ def tools_of(
 
 
 def build_runs(
-    watch: ConfigWatch, store: RunStore, providers: ProviderRegistry, tools: ToolRegistry, metrics: Metrics
+    watch: ConfigWatch,
+    store: RunStore,
+    worker: Worker,
+    pubsub: PubSub,
+    providers: ProviderRegistry,
+    tools: ToolRegistry,
+    metrics: Metrics,
 ) -> RunService:
     """The service that starts runs, with the queues it takes its places in and the gauges that count it."""
-    session, limits = watch.settings.session, watch.settings.limits
-    lanes = Lanes(session.queue_cap, session.queue_mode)
+    session, limits, meter = watch.settings.session, watch.settings.limits, RunMeter(metrics)
+    lanes = SharedLanes(store, pubsub) if is_postgres(watch.settings.storage_url) else Lanes()
+    lanes.limit(session.queue_cap, session.queue_mode)
     watch.add_listener(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
-    meter = RunMeter(metrics)
     tasks = TaskBuilder(lambda: watch.settings, providers, tools, meter.failed_call)
     bus = MemoryBus(limits.kept_event_bytes, limits.kept_event_seconds)
     ledger = RunLedger(limits.ended_runs, limits.ended_run_seconds)
-    runs = RunService(lambda: watch.settings, tasks, store, lanes, bus, ledger, spawn, meter.ended)
+    runs = RunService(
+        *(lambda: watch.settings, tasks, store, lanes, bus, ledger, spawn, meter.ended), check=worker.check
+    )
+    worker.when_lost(runs.lose)
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)
     return runs
-
-
-def leftovers(tools: Tools) -> Sequence[Callable[[object], object]]:
-    """What ends the processes that a dead worker of this place has left."""
-    return tools.exec.commands.end_leftovers, tools.mcp.end_leftovers
 
 
 def build_sessions(
@@ -175,7 +181,7 @@ def build_database(url: str) -> tuple[Database, Worker]:
     """The database that `storage.url` names, and this process as one that uses it."""
     if is_postgres(url):
         # Its client takes memory, which only those who have such a database should spend.
-        built: tuple[Database, Worker] = import_module("app.storage.postgres.worker").build(url)
+        built: tuple[Database, Worker] = import_module("app.storage.postgres.worker_lease").build(url)
         return built
     database = SqliteDatabase(url)
     return database, WorkerLock(database.directory)

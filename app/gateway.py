@@ -25,11 +25,11 @@ from app.control.sessions import Sessions
 from app.control.status import Status
 from app.control.tools import ToolCalls
 from app.logs.lines import log_event
-from app.maintenance import Stop
 from app.metrics import Metrics
 from app.runs.intake import Intake
 from app.runs.service import RunService
 from app.sessions.base import SessionStore
+from app.storage.base import Stop
 from app.tools.build import Tools
 
 logger = logging.getLogger("app.gateway")

@@ -130,6 +130,8 @@ class Sessions:
         deadline = time.monotonic() + STOP_SECONDS
         for run in runs:
             if not run.wait(max(0.0, deadline - time.monotonic())):
-                raise ServiceUnavailable(
-                    f"Session {key} is still active; try again in a moment.", retry_after=1
-                )
+                raise _still_active(key)
+
+
+def _still_active(key: str) -> ServiceUnavailable:
+    return ServiceUnavailable(f"Session {key} is still active; try again in a moment.", retry_after=1)

@@ -13,18 +13,17 @@ from operator import attrgetter
 
 import msgspec
 
-from app.agents.answer import AnswerMessage
 from app.agents.conversation import put_in_order
-from app.agents.loop import run_agent
+from app.agents.loop import keep_nothing, run_agent
 from app.errors import GatewayError, InternalError
 from app.events.types import ModelFinished, RunFailed, RunFinished
 from app.logs.lines import log_event, request_id
 from app.messages import Message
+from app.runs.own_run import OwnRun
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
-from app.sessions.base import RunStore
 from app.sessions.history import reconcile
-from app.sessions.lanes import Lanes, Ticket
+from app.sessions.lanes import Lanes, Place, Ticket
 from app.sessions.stored import StoredMessage
 
 logger = logging.getLogger("app.runs")
@@ -35,11 +34,11 @@ _message, _state = attrgetter("message"), attrgetter("state")
 class RunSlots(msgspec.Struct, frozen=True):
     """Where a run waits and where its messages are kept. A stateless run has no session for either.
 
-    `ticket` is its place in the session's lane; `agents` are the lanes of agents with a limit of their own.
+    `place` is its place in the session's lane; `agents` are the lanes of agents with a limit of their own.
     """
 
-    ticket: Ticket | None
-    store: RunStore | None
+    place: Place | None
+    store: OwnRun | None
     agents: Lanes
 
 
@@ -50,6 +49,8 @@ def drive(run: Run, slots: RunSlots, build_task: BuildTask) -> RunFinished | Run
     end: RunFinished | RunFailed
     try:
         agent_ticket = _wait_in_lanes(run, slots)
+        if slots.store is not None:
+            slots.store.begin()
         run.dequeued_at = time.monotonic()
         end = _answer(run, slots.store, build_task)
     except GatewayError as error:
@@ -59,7 +60,7 @@ def drive(run: Run, slots: RunSlots, build_task: BuildTask) -> RunFinished | Run
         logger.exception("run failed on a fault of the gateway")
         end = _failed(run, slots.store, InternalError("The gateway failed on this request."))
     finally:
-        for ticket in (agent_ticket, slots.ticket):
+        for ticket in (agent_ticket, slots.place):
             if ticket is not None:
                 ticket.leave()
     return end
@@ -76,8 +77,8 @@ def _forget_frames(error: GatewayError) -> None:
 
 def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:
     """Waits for the session's earlier runs, then for one of the agent's slots, if those are limited."""
-    if slots.ticket is not None:
-        slots.ticket.wait(run.cancel)
+    if slots.place is not None:
+        slots.place.wait(run.cancel)
     limit = run.agent.max_concurrent
     if not limit or run.request.spawn_depth:  # who has asked for it may be waiting, and hold the last slot
         return None
@@ -86,9 +87,9 @@ def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:
     return ticket
 
 
-def _answer(run: Run, store: RunStore | None, build_task: BuildTask) -> RunFinished:
+def _answer(run: Run, store: OwnRun | None, build_task: BuildTask) -> RunFinished:
     messages = put_in_order(run.request.messages).messages if store is None else _with_history(run, store)
-    save = _Saved(run, store)
+    save = keep_nothing if store is None else store.append
     for event in run_agent(build_task(run, messages), run.answer, run.cancel, save):
         if isinstance(event, RunFinished):
             if store is not None:
@@ -102,24 +103,12 @@ def _answer(run: Run, store: RunStore | None, build_task: BuildTask) -> RunFinis
     raise AssertionError("an agent ended without its last event")
 
 
-class _Saved:
-    """Stores messages of a run that goes on: what its tools do is not forgotten if the process dies."""
-
-    def __init__(self, run: Run, store: RunStore | None) -> None:
-        self._run = run
-        self._store = store
-
-    def __call__(self, entries: Sequence[AnswerMessage]) -> None:
-        if self._store is not None:
-            self._store.append(self._run.id, entries, self._run.fence)
-
-
-def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
+def _with_history(run: Run, store: OwnRun) -> Sequence[Message]:
     """The stored conversation and what is new of the request, in order, with the store brought into line."""
-    stored = store.history(run.session_key, run.id)
+    stored = store.history()
     reconciled = reconcile(stored, run.request.messages)
     if reconciled.replaced or reconciled.new != tuple(new_messages(run.request.messages)):
-        store.reconcile(run.id, reconciled.replaced, reconciled.new, run.fence)
+        store.reconcile(reconciled.replaced, reconciled.new)
     kept = stored[: len(reconciled.kept)]  # what is replaced is always the end of it
     messages = [*map(_message, kept)]
     if "partial" in map(_state, kept):
@@ -130,12 +119,12 @@ def _with_history(run: Run, store: RunStore) -> Sequence[Message]:
     return ordered.messages
 
 
-def _mark_unpaired(run: Run, store: RunStore, kept: Sequence[StoredMessage], unpaired: Sequence[int]) -> None:
+def _mark_unpaired(run: Run, store: OwnRun, kept: Sequence[StoredMessage], unpaired: Sequence[int]) -> None:
     """Mark the messages at these places, of the `kept` ones with the run's own behind them; once each."""
     stored = [kept[place].id for place in unpaired if place < len(kept) and kept[place].state == "complete"]
     own = [place - len(kept) for place in unpaired if place >= len(kept)]
     if stored or own:
-        store.mark_unpaired(run.id, stored, own, run.fence)
+        store.mark_unpaired(stored, own)
         log_event(
             logger,
             logging.WARNING,
@@ -153,39 +142,35 @@ def new_messages(messages: Sequence[Message]) -> Sequence[Message]:
     return messages
 
 
-def _save_finished(run: Run, store: RunStore, end: RunFinished) -> None:
+def _save_finished(run: Run, store: OwnRun, end: RunFinished) -> None:
     answer = run.answer
     store.finish(
-        run.id,
         "finished",
         answer.entries[answer.saved :],
         finish_reason=end.reason,
         model=answer.model,
         usage=end.usage,
-        fence=run.fence,
     )
 
 
-def _failed(run: Run, store: RunStore | None, error: GatewayError) -> RunFailed:
+def _failed(run: Run, store: OwnRun | None, error: GatewayError) -> RunFailed:
     aborted = run.cancel.error is error
     if store is not None:
         _save_failed(run, store, error, aborted)
     return RunFailed.of(error, aborted=aborted)
 
 
-def _save_failed(run: Run, store: RunStore, error: GatewayError, aborted: bool) -> None:
+def _save_failed(run: Run, store: OwnRun, error: GatewayError, aborted: bool) -> None:
     answer = run.answer
     partial = () if answer.is_empty else answer.failed_entries[answer.saved :]
     try:
-        store.finish(
-            run.id,
+        store.fail(
             "aborted" if aborted else "failed",
             partial,
             error_code=error.code,
             error_message=error.message,
             model=answer.model,
             usage=answer.usage if answer.usage.total_tokens else None,  # of the turns before the failure
-            fence=run.fence,
         )
     except GatewayError as trouble:
         # The run has failed already and says so; that this could not be stored is for the operator.

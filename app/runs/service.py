@@ -15,6 +15,7 @@ from app.errors import (
     Draining,
     IdempotencyKeyReused,
     InternalError,
+    LeaseLost,
     Overloaded,
     UnknownAgent,
     UpstreamTimeout,
@@ -25,12 +26,14 @@ from app.runs.drive import RunSlots, drive, new_messages
 from app.runs.explain import Explanation
 from app.runs.ledger import RunLedger
 from app.runs.log_lines import log_end, log_start
+from app.runs.own_run import OwnRun
 from app.runs.request import RunRequest
 from app.runs.run import Run, find_visible
 from app.runs.tasks import TaskBuilder
 from app.sessions.base import RunStore
-from app.sessions.lanes import Lanes
-from app.sessions.stored import NewRun
+from app.sessions.lanes import Lanes, Place, SessionLanes
+from app.sessions.shared_lanes import LOST
+from app.sessions.stored import AcceptedRun, NewRun
 
 DRAIN_RETRY_SECONDS = 5.0
 FULL_RETRY_SECONDS = 1.0
@@ -44,7 +47,7 @@ class RunService:
 
     `settings` gives the present settings; a run keeps those it was started with. `lanes` are the sessions'
     queues. `bus` publishes the events of each run, `ledger` remembers the runs that have ended, and `observe`
-    is called with each of those.
+    is called with each of those. `check` raises LeaseLost if this process may begin nothing.
     """
 
     def __init__(
@@ -52,11 +55,12 @@ class RunService:
         settings: Callable[[], Settings],
         tasks: TaskBuilder,
         store: RunStore,
-        lanes: Lanes,
+        lanes: SessionLanes,
         bus: EventBus,
         ledger: RunLedger,
         spawn: Spawn,
         observe: Callable[[Run], object],
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         self._settings = settings
         self._tasks = tasks
@@ -67,6 +71,7 @@ class RunService:
         self.ledger = ledger
         self._spawn = spawn
         self._observe = observe
+        self._check = check
         self._active: dict[str, Run] = {}
         self._idle = threading.Event()
         self._idle.set()
@@ -140,6 +145,12 @@ class RunService:
                 run.abort(self._stopping())
             self._idle.wait(ABORT_SECONDS)
 
+    def lose(self) -> None:
+        """Others have declared this process dead: it stops its runs, whose ends are not stored."""
+        for run in self.active:
+            if run.request.is_stored:
+                run.abort(LeaseLost(LOST, retry_after=FULL_RETRY_SECONDS))
+
     def stop_overdue(self) -> None:
         """Abort the runs that have used up their time. To be called about once a second."""
         now = time.monotonic()
@@ -174,7 +185,7 @@ class RunService:
         request = run.request
         if not request.is_stored:
             return RunSlots(None, None, self._agent_lanes)
-        ticket = self._lanes.join(run.session_key)
+        place = self._lanes.join(run.session_key)
         try:
             accepted = self._store.accept(
                 run.id,
@@ -183,13 +194,22 @@ class RunService:
                 request.route.label,
                 request.source,
                 new_messages(request.messages),
-                NewRun(hidden=request.route.stateless),
+                NewRun(
+                    hidden=request.route.stateless,
+                    max_waiting=place.max_waiting,
+                    waits=bool(run.agent.max_concurrent),
+                ),
             )
-            run.fence = accepted.fence
         except BaseException:
-            ticket.leave()
+            place.leave()
             raise
-        return RunSlots(ticket, self._store, self._agent_lanes)
+        return self._slots(run, place, accepted)
+
+    def _slots(self, run: Run, place: Place, accepted: AcceptedRun) -> RunSlots:
+        run.fence = accepted.fence
+        place.stored(run.id, accepted)
+        own = OwnRun(self._store, self._check, run.id, run.session_key, accepted)
+        return RunSlots(place, own, self._agent_lanes)
 
     def _drive(self, run: Run, slots: RunSlots) -> None:
         log_start(run)

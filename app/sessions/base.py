@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from app.messages import Message, Usage
 from app.sessions.browsing import MAX_PAGE, SessionPages
+from app.sessions.orphans import Decide, TakenOver
 from app.sessions.rows import (
     ANY,
     FoundMessage,
@@ -27,6 +28,7 @@ from app.sessions.stored import (
     AcceptedRun,
     MessageState,
     NewRun,
+    RunPlace,
     RunState,
     StoredMessage,
 )
@@ -50,8 +52,15 @@ class RunStore(Protocol):
     ) -> AcceptedRun:
         """Store a new run with its input, and its session if there is none. `label` names an unnamed session.
 
-        Raises IdempotencyKeyReused: a run has or had that id.
+        The session's runs are accepted one after the other: each finds all earlier ones. Raises
+        IdempotencyKeyReused (a run has or had that id) and SessionBusy (the queue is full).
         """
+
+    def place(self, run_id: str, fence: int = 1) -> RunPlace | None:
+        """Where the run stands now; None if it is not there any more."""
+
+    def unended(self, session_key: str) -> list[str]:
+        """The ids of the session's runs that have not ended, in their order, whichever worker has them."""
 
     def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
         """The messages of earlier runs that have ended, oldest first, without those that were replaced."""
@@ -59,10 +68,16 @@ class RunStore(Protocol):
     # A write of a run carries the `fence` that the run was accepted or taken over with. It changes nothing
     # if the run has ended, its session was deleted or reset, or another worker has the run by now.
 
+    def begin(self, run_id: str, fence: int = 1) -> bool:
+        """Store that the run has left its queue. False if nothing was stored."""
+
     def reconcile(
         self, run_id: str, replaced: Sequence[int], messages: Sequence[Message], fence: int = 1
-    ) -> None:
-        """Mark the messages with the ids `replaced` as replaced by this run; `messages` become its input."""
+    ) -> bool:
+        """Mark the messages with the ids `replaced` as replaced by this run; `messages` become its input.
+
+        False if nothing was stored.
+        """
 
     def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]], fence: int = 1) -> bool:
         """Store messages of a run that goes on. False if nothing was stored."""
@@ -170,6 +185,11 @@ class UsageReader(Protocol):
 
 class Maintenance(Protocol):
     """What happens by itself, and whether it all works."""
+
+    def take_over(self, decide: Decide) -> TakenOver:
+        """Take some of the runs of dead workers over, or interrupt them, as `decide` says. Cheap if there are
+        none.
+        """
 
     def interrupt_orphans(self) -> int:
         """Mark the running runs of dead workers as interrupted. Returns how many there were."""

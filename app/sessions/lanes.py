@@ -5,16 +5,58 @@ from __future__ import annotations
 import threading
 from collections import deque
 from types import TracebackType
-from typing import Literal
+from typing import Literal, Protocol
 
 from app.cancel import Cancel
 from app.errors import SessionBusy
+from app.sessions.stored import AcceptedRun
 
 RETRY_SECONDS = 1.0
 
 
+def queue_is_full(waiting: int, max_waiting: int) -> SessionBusy:
+    """For a run that finds so many before it that it cannot even wait."""
+    if not max_waiting:
+        message = "This session is busy with another request. Try again when that one has been answered."
+    else:
+        message = f"This session is busy: {waiting} requests are already waiting. Try again later."
+    return SessionBusy(message, retry_after=RETRY_SECONDS)
+
+
+class Place(Protocol):
+    """A run's place in its session's queue. Its holder must call `leave`."""
+
+    @property
+    def max_waiting(self) -> int | None:
+        """How many runs may wait if the store is to see to that, as it stores the run; else None."""
+
+    def stored(self, run_id: str, accepted: AcceptedRun) -> None:
+        """The run has been stored, or was taken over."""
+
+    def wait(self, cancel: Cancel) -> None:
+        """Block until it is the run's turn. For a cancelled run: leave the queue, and raise the reason."""
+
+    def leave(self) -> None:
+        """The run has ended. May be called at any time, and more than once."""
+
+
+class SessionLanes(Protocol):
+    """The queues of all sessions."""
+
+    def limit(self, cap: int, mode: Literal["wait", "reject"] = "wait") -> None:
+        """At most `cap` runs of a session wait from now on; in mode `reject`, none."""
+
+    def join(self, key: str) -> Place:
+        """A place for a run that is about to be stored. Raises SessionBusy."""
+
+    @property
+    def active(self) -> int:
+        """How many sessions have a run here."""
+
+
 class Lanes:
-    """All queues, by key. A lane exists only while it has tickets.
+    """All queues, by key, of a single process. Implements `SessionLanes`. A lane exists only while it has
+    tickets.
 
     The first `width` tickets of a lane are active. At most `cap` more wait behind them; none in mode
     `reject`.
@@ -38,7 +80,7 @@ class Lanes:
         with self._lock:
             lane = self._lanes.setdefault(key, deque())
             if len(lane) >= width + self._max_waiting:
-                raise SessionBusy(self._refusal(len(lane) - width), retry_after=RETRY_SECONDS)
+                raise queue_is_full(len(lane) - width, self._max_waiting)
             lane.append(ticket)
             if len(lane) <= width:
                 ticket.activated.set()
@@ -67,20 +109,22 @@ class Lanes:
             if not lane:
                 del self._lanes[ticket.key]
 
-    def _refusal(self, waiting: int) -> str:
-        if not self._max_waiting:
-            return "This session is busy with another request. Try again when that one has been answered."
-        return f"This session is busy: {waiting} requests are already waiting. Try again later."
-
 
 class Ticket:
-    """A place in a lane. Its holder must call `leave`, best by using it in a `with` block."""
+    """A place in a lane. Implements `Place`. Its holder must call `leave`, best by using it in a `with`
+    block.
+    """
+
+    max_waiting = None  # the lane has seen to it already
 
     def __init__(self, lanes: Lanes, key: str, width: int) -> None:
         self.key = key
         self.width = width
         self.activated = threading.Event()  # set when it is active, or when a cancelled run must stop waiting
         self._lanes = lanes
+
+    def stored(self, _run_id: str, _accepted: AcceptedRun) -> None:
+        """The order is that of `join`."""
 
     def wait(self, cancel: Cancel) -> None:
         """Block until this ticket is active. For a cancelled run: leave the lane, and raise the reason."""

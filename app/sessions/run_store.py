@@ -21,7 +21,10 @@ from app.ids import new_uuid
 from app.messages import Message, Usage
 from app.sessions import statements as sql
 from app.sessions.keys import shown_run_id
+from app.sessions.lanes import queue_is_full
+from app.sessions.message_rows import input_rows, is_bulky, message_row
 from app.sessions.rows import load_stored
+from app.sessions.run_places import SqlRunPlaces
 from app.sessions.settled import accepted, appended, ended
 from app.sessions.stored import (
     PLAIN_RUN,
@@ -32,18 +35,15 @@ from app.sessions.stored import (
     StoredMessage,
 )
 from app.storage.base import Database, Worker, nothing_settled
-from app.storage.message_json import dump_message
 
-MAX_QUICK_CHARACTERS = 256 * 1024  # of messages; more (pictures, mostly) are not written on the event loop
 NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 
-class SqlRunStore:
+class SqlRunStore(SqlRunPlaces):
     """Implements `RunStore`."""
 
     def __init__(self, database: Database, worker: Worker) -> None:
-        self._database = database
-        self._worker = worker
+        super().__init__(database, worker)
         self._settings = database.prepare(sql.SETTINGS)
         self._history = database.prepare(sql.HISTORY)
         self._count_run = database.prepare(sql.COUNT_RUN)
@@ -75,7 +75,8 @@ class SqlRunStore:
     ) -> AcceptedRun:
         """Store a new run with its input, and its session if there is none. `label` names an unnamed session.
 
-        Raises IdempotencyKeyReused: a run has or had that id.
+        The session's runs are accepted one after the other: each finds all earlier ones. Raises
+        IdempotencyKeyReused (a run has or had that id) and SessionBusy (the queue is full).
         """
         now, worker = now_ms(), self._worker.id
         session_values = {
@@ -84,19 +85,24 @@ class SqlRunStore:
             "label": label,
             "hidden": details.hidden,
         }
-        rows = _input_rows(messages, now)
+        rows = input_rows(messages, now)
 
         def work(connection: Connection) -> AcceptedRun:
-            session, number = self._next_run(connection, session_values, now)
+            session, number, before = self._next_run(connection, session_values, now)
+            if details.max_waiting is not None and before > details.max_waiting:
+                raise queue_is_full(before - 1, details.max_waiting)
+            begins = before == 0 and not details.waits
             run = {"id": run_id, "session": session, "run_number": number, "worker": worker, "source": source}
-            times = {"started_at": now, "ended_at": None, "dequeued_at": None}
+            times = {"started_at": now, "ended_at": None, "dequeued_at": now if begins else None}
             self._add_run.all(connection, {**run, "state": "running", "request": details.request, **times})
             self._add_messages(connection, rows, run_id, session, number)
-            return AcceptedRun(number)
+            return AcceptedRun(number, before=before, has_begun=begins)
 
         try:
             settled = accepted(session_key, run_id, worker, now)
-            return self._database.write(work, bulky=_is_bulky(rows), settled=settled)
+            return self._database.write(
+                work, bulky=is_bulky(rows), alone=f"lane: {session_key}", settled=settled
+            )
         except IntegrityError as error:
             shown = shown_run_id(run_id, session_key)
             raise IdempotencyKeyReused(f"There has been a run with the id {shown!r}.") from error
@@ -108,22 +114,26 @@ class SqlRunStore:
 
     def reconcile(
         self, run_id: str, replaced: Sequence[int], messages: Sequence[Message], fence: int = 1
-    ) -> None:
-        """Mark the messages with the ids `replaced` as replaced by this run; `messages` become its input."""
+    ) -> bool:
+        """Mark the messages with the ids `replaced` as replaced by this run; `messages` become its input.
+
+        False if nothing was stored.
+        """
         own = self._own(run_id, fence)
         marks = [{"message": message, "run": run_id} for message in replaced]
-        rows = _input_rows(messages, now_ms())
+        rows = input_rows(messages, now_ms())
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> bool:
             place = connection.execute(sql.PLACE_OF_RUN, own).one_or_none()
             if place is None:
-                return
+                return False
             if marks:
                 connection.execute(sql.MARK_REPLACED, marks)
             connection.execute(sql.DROP_MESSAGES, {"run": run_id})
             self._add_messages(connection, rows, run_id, *place)
+            return True
 
-        self._database.write(work, bulky=_is_bulky(rows), patient=True, settled=nothing_settled)
+        return self._database.write(work, bulky=is_bulky(rows), patient=True, settled=nothing_settled)
 
     def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]], fence: int = 1) -> bool:
         """Store messages of a run that goes on. False if nothing was stored."""
@@ -131,7 +141,7 @@ class SqlRunStore:
         if not messages:
             return True
         now = now_ms()
-        contents = [_row(position, *one, now) for position, one in enumerate(messages)]
+        contents = [message_row(position, *one, now) for position, one in enumerate(messages)]
 
         def work(connection: Connection) -> bool:
             place = self._end_of_run.one_or_none(connection, own)
@@ -143,7 +153,7 @@ class SqlRunStore:
             return True
 
         settled = appended(run_id, contents[-1])
-        return self._database.write(work, bulky=_is_bulky(contents), patient=True, settled=settled)
+        return self._database.write(work, bulky=is_bulky(contents), patient=True, settled=settled)
 
     def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int], fence: int = 1) -> None:
         """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""
@@ -190,27 +200,26 @@ class SqlRunStore:
             if place is None:
                 return False
             session, number, first = place
-            rows = [_row(first + position, *answer, now) for position, answer in enumerate(messages)]
+            rows = [message_row(first + position, *answer, now) for position, answer in enumerate(messages)]
             self._add_messages(connection, rows, run_id, session, number)
             self._touch_session.all(connection, {"session": session, "now": now})
             return True
 
         return self._database.write(work, patient=True, settled=ended(end))
 
-    def _own(self, run_id: str, fence: int) -> dict[str, Any]:
-        """What the conditions of a run's writes compare."""
-        return {"run": run_id, "own_worker": self._worker.id, "own_fence": fence}
-
-    def _next_run(self, connection: Connection, values: dict[str, Any], now: int) -> tuple[int, int]:
-        """The session's row, which is added if it is not there, and the number of its next run."""
+    def _next_run(self, connection: Connection, values: dict[str, Any], now: int) -> tuple[int, int, int]:
+        """The session's row, which is added if it is not there, the number of its next run, and how many of
+        its runs have not ended.
+        """
         found = self._count_run.one_or_none(connection, {"of_key": values["key"], "now": now})
         if found is None:
             first = {"session_id": new_uuid(), "run_count": 1, "created_at": now, "updated_at": now}
-            (found,) = self._add_session.all(connection, {**values, **first})
-        session, number, label = found
+            (added,) = self._add_session.all(connection, {**values, **first})
+            found = (*added, 0)
+        session, number, label, before = found
         if label is None and values["label"] is not None:
             self._add_label.all(connection, {"session": session, "new_label": values["label"]})
-        return session, number
+        return session, number, before
 
     def _add_messages(
         self,
@@ -223,16 +232,3 @@ class SqlRunStore:
         place = {"run_id": run_id, "session": session, "run_number": run_number}
         if rows:
             self._insert_messages.many(connection, [{**row, **place} for row in rows])
-
-
-def _input_rows(messages: Sequence[Message], now: int) -> list[dict[str, Any]]:
-    return [_row(position, message, "complete", now) for position, message in enumerate(messages)]
-
-
-def _is_bulky(rows: Sequence[dict[str, Any]]) -> bool:
-    return sum(len(row["content"]) for row in rows) > MAX_QUICK_CHARACTERS
-
-
-def _row(position: int, message: Message, state: MessageState, now: int) -> dict[str, Any]:
-    content = dump_message(message)
-    return {"position": position, "role": message.role, "content": content, "state": state, "created_at": now}

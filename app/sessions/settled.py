@@ -45,7 +45,9 @@ def accepted(
         connection.execute(_LOCK_SESSION, {"of_key": session_key})
         names = {"run": run_id, "of_worker": worker, "now": now}
         found = connection.execute(_ACCEPTED, names).one_or_none()
-        return None if found is None else AcceptedRun(*found)
+        if found is None:
+            return None
+        return AcceptedRun(*found, before=1, has_begun=False)  # who was before it is asked again
 
     return look
 

@@ -16,11 +16,18 @@ SPACE: ColumnElement[str] = case(
 
 SETTINGS = select(cast(sessions.c.settings, Text)).where(sessions.c.key == bindparam("key"))
 
+# How many runs of the session have not ended: in a transaction that holds the session's lock, see `accept`.
+_UNENDED = (
+    select(func.count())
+    .select_from(runs)
+    .where(runs.c.session == sessions.c.id, runs.c.state == "running")
+    .scalar_subquery()
+)
 COUNT_RUN = (
     sessions.update()
     .where(sessions.c.key == bindparam("of_key"))
     .values(run_count=sessions.c.run_count + 1, updated_at=bindparam("now"))
-    .returning(sessions.c.id, sessions.c.run_count, sessions.c.label)
+    .returning(sessions.c.id, sessions.c.run_count, sessions.c.label, _UNENDED)
 )
 # Apart from COUNT_RUN, which would otherwise write a page of the labels' index for each run.
 ADD_LABEL = (
@@ -78,6 +85,29 @@ END_RUN = (
 )
 # The same of a run that goes on.
 END_OF_RUN = PLACE_OF_RUN.add_columns(_MESSAGES_OF_RUN)
+BEGIN_RUN = runs.update().where(*IS_OWN).values(dequeued_at=bindparam("now")).returning(runs.c.id)
+
+_earlier = runs.alias("earlier")
+_BEFORE = (
+    select(func.count())
+    .select_from(_earlier)
+    .where(
+        _earlier.c.session == runs.c.session,
+        _earlier.c.state == "running",
+        _earlier.c.run_number < runs.c.run_number,
+    )
+    .correlate(runs)
+    .scalar_subquery()
+)
+STANDING_OF_RUN = select(runs.c.state, runs.c.worker, runs.c.fence, _BEFORE).where(
+    runs.c.id == bindparam("run")
+)
+UNENDED_OF_SESSION = (
+    select(runs.c.id)
+    .join(sessions, sessions.c.id == runs.c.session)
+    .where(sessions.c.key == bindparam("key"), runs.c.state == "running")
+    .order_by(runs.c.run_number)
+)
 
 ADD_MESSAGES = messages.insert().values(
     {

@@ -29,21 +29,38 @@ class NewRun(NamedTuple):
     """What else a new run is stored with.
 
     `hidden`: its session, which nobody has named, is in no list. `request` is JSON, what it takes to go on
-    with the run in another process; None if nobody may.
+    with the run in another process; None if nobody may. `max_waiting` bounds the session's queue, if the
+    store is to do that. `waits`: something else than the session's queue keeps it waiting.
     """
 
     hidden: bool = False
     request: str | None = None
+    max_waiting: int | None = None
+    waits: bool = False
 
 
 PLAIN_RUN = NewRun()
 
 
 class AcceptedRun(NamedTuple):
-    """A run that has been stored: its number in its session, from 1, and the number its writes carry."""
+    """A run that has been stored: its number in its session, from 1, and the number its writes carry.
+
+    `before` is how many of the session's runs had not ended then; `has_begun`: it is stored as out of the
+    queue, as nothing was before it.
+    """
 
     number: int
     fence: int = 1
+    before: int = 0
+    has_begun: bool = True
+
+
+class RunPlace(NamedTuple):
+    """Where a run stands now. `is_own`: it goes on, and is the asker's. `before` as in `AcceptedRun`."""
+
+    state: RunState
+    is_own: bool
+    before: int
 
 
 class StoredMessage(NamedTuple):

@@ -130,7 +130,7 @@ class SqlTranscripts:
             if not connection.execute(_LENGTH, {"of_key": session_key}).scalar():
                 raise NotFound("session not found")
             count = {"of_key": session_key, "now": now}
-            session, number, _ = connection.execute(sql.COUNT_RUN, count).one()
+            session, number, *_ = connection.execute(sql.COUNT_RUN, count).one()
             place = {"session": session, "run_number": number}
             run = {"id": run_id, **place, "worker": worker, "source": INJECTED, "state": "finished"}
             times = {"started_at": now, "ended_at": now, "dequeued_at": now}

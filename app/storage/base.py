@@ -6,7 +6,7 @@ those that it runs often. It imports this file alone; which database there is, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ClauseElement, Connection
@@ -96,18 +96,48 @@ def nothing_settled(_connection: Connection) -> None:
     """The `settled` of a write that may be done twice."""
 
 
+NOBODY = ""  # the worker of a run that was given up: dead from the start
+
+
 class Worker(Protocol):
     """This process, as one of those that run agents on the same database."""
 
     @property
     def id(self) -> str:
-        """Its name, which no other process has had or will have. Raises StorageUnavailable."""
+        """Its name, which no other process has had or will have.
+
+        Raises StorageUnavailable: it has none now, as others may count it as dead.
+        """
+
+    def check(self) -> None:
+        """Raise LeaseLost if others count this process as dead, or may do so: it must begin nothing then.
+
+        May ask the database. Raises StorageUnavailable, too.
+        """
 
     def is_alive(self, worker_id: str) -> bool:
         """Whether the process of that name still runs."""
+
+    def dead(self, among: Collection[str]) -> list[str]:
+        """Those of the names `among` that look dead. Raises StorageUnavailable."""
+
+    def bury(self, connection: Connection, among: Collection[str]) -> list[str]:
+        """Those that are dead, and stay so if the transaction of `connection` is stored."""
+
+    def when_lost(self, listener: Callable[[], object]) -> None:
+        """Call `listener` each time others have declared this process dead while it lives."""
+
+    def run(self, stop: Stop) -> None:
+        """Do what keeps this process alive for others, until `stop` is set. For a greenlet of its own."""
 
     def remove_stale(self) -> int:
         """Remove what dead workers left. Returns how many there were."""
 
     def close(self) -> None:
         """Give the name up: this process counts as dead from here on, until it asks for `id` again."""
+
+
+class Stop(Protocol):
+    """`threading.Event` is one."""
+
+    def wait(self, timeout: float | None = None) -> bool: ...

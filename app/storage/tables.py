@@ -67,6 +67,14 @@ runs = Table(
     Column("dequeued_at", BigInteger),  # when it left its session's queue; NULL: it waits there
     Column("request", Text),  # JSON: what it takes to go on with it in another process; NULL: nobody may
     UniqueConstraint("session", "run_number", name="uq_runs_session_turn"),
+    # Who is before a new run in its session's queue: asked for each run, and there may be thousands behind.
+    Index(
+        "ix_runs_unended",
+        "session",
+        "run_number",
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
     Index(
         "ix_runs_running",
         "worker",

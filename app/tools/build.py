@@ -46,6 +46,11 @@ class Tools(msgspec.Struct, frozen=True, kw_only=True):
     questions: QuestionService
     closing: Sequence[Callable[[], object]] = ()
 
+    @property
+    def at_start(self) -> Sequence[Callable[[object], object]]:
+        """What ends the processes that killed gateways have left; each for a greenlet of its own."""
+        return (self.exec.commands.end_leftovers, self.mcp.end_leftovers)
+
     def update(self, settings: Settings) -> None:
         """Take over other settings."""
         self.mcp.update(settings)

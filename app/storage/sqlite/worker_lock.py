@@ -15,8 +15,12 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from sqlalchemy import Connection
+
+from app.storage.base import Stop
 from app.storage.sqlite.failures import ReportingFailures
 from app.storage.sqlite.file_lock import try_lock
 
@@ -57,6 +61,23 @@ class WorkerLock:
         path.unlink(missing_ok=True)
         os.close(handle)
         return False
+
+    def check(self) -> None:
+        """Nothing to find out: the lock is held as long as the process lives."""
+
+    def dead(self, among: Collection[str]) -> list[str]:
+        """Those of the names `among` whose processes have ended. Their files are removed."""
+        return [name for name in among if not self.is_alive(name)]
+
+    def bury(self, _connection: Connection, among: Collection[str]) -> list[str]:
+        """The same: a process that has ended does not come back."""
+        return self.dead(among)
+
+    def when_lost(self, _listener: Callable[[], object]) -> None:
+        """It never is."""
+
+    def run(self, _stop: Stop) -> None:
+        """Nothing to do: the kernel does it."""
 
     def remove_stale(self) -> int:
         """Remove the files of dead workers. Returns how many there were."""

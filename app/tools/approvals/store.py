@@ -132,7 +132,7 @@ class SqlApprovalStore:
 
         def work(connection: Connection) -> int:
             workers = connection.execute(_WORKERS).scalars().all()
-            dead = [one for one in workers if not self._worker.is_alive(one)]
+            dead = self._worker.bury(connection, workers)
             return sum(connection.execute(_CANCEL, {**values, "dead_worker": one}).rowcount for one in dead)
 
         return self._database.write(work, bulky=True, alone="approvals: upkeep")
