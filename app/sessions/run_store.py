@@ -79,16 +79,11 @@ class SqlRunStore(SqlRunPlaces):
         IdempotencyKeyReused (a run has or had that id) and SessionBusy (the queue is full).
         """
         now, worker = now_ms(), self._worker.id
-        session_values = {
-            "key": session_key,
-            "agent_id": agent_id,
-            "label": label,
-            "hidden": details.hidden,
-        }
+        names = {"key": session_key, "agent_id": agent_id, "label": label, "hidden": details.hidden}
         rows = input_rows(messages, now)
 
         def work(connection: Connection) -> AcceptedRun:
-            session, number, before = self._next_run(connection, session_values, now)
+            session, number, before = self._next_run(connection, names, now)
             if details.max_waiting is not None and before > details.max_waiting:
                 raise queue_is_full(before - 1, details.max_waiting)
             begins = before == 0 and not details.waits

@@ -28,7 +28,7 @@ import os, signal, sys, time
 from app.errors import StorageUnavailable
 from app.messages import Message
 from app.sessions.store import SqlSessionStore
-from app.storage.postgres.worker import build
+from app.storage.postgres.worker_lease import build
 database, worker = build(sys.argv[1])
 store = SqlSessionStore(database, worker)
 """

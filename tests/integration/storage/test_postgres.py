@@ -22,7 +22,7 @@ from app.storage.base import nothing_settled
 from app.storage.migrate import known_versions
 from app.storage.postgres import patience
 from app.storage.postgres.database import PostgresDatabase
-from app.storage.postgres.worker import build
+from app.storage.postgres.worker_lease import build
 from app.storage.tables import documents
 from tests.integration.storage.conftest import TABLES
 from tests.integration.storage.programs import output, start_postgres
