@@ -96,7 +96,7 @@ def build_gateway(
         session_views=views,
         approvals=Approvals(current, tools.approvals, tools.approvals_document),
         commands=Commands(current, store, sessions, models),
-        status=build_status(watch, runs, store, tools),
+        status=build_status(watch, runs, store, tools, cluster.pubsub),
         logs=Logs(LogRing(), workers),
         metrics=metrics,
         auth_limiter=AttemptLimiter(),
@@ -120,9 +120,18 @@ def build_config(
     return watch, ConfigFile(watch.current, check, thread)
 
 
-def build_status(watch: ConfigWatch, runs: RunService, store: SqlSessionStore, tools: Tools) -> Status:
-    lost = why_ephemeral(watch.settings.storage_url, os.environ)
-    return Status(runs, store, lambda: watch.stale is not None, lambda: tools.exec.sandbox.state, lost)
+def build_status(
+    watch: ConfigWatch, runs: RunService, store: SqlSessionStore, tools: Tools, pubsub: PubSub
+) -> Status:
+    """How the gateway is, as its parts say."""
+    return Status(
+        runs,
+        store,
+        lambda: watch.stale is not None,
+        lambda: tools.exec.sandbox.state,
+        why_ephemeral(watch.settings.storage_url, os.environ),
+        lambda: pubsub.is_away,
+    )
 
 
 def tools_of(

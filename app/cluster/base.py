@@ -43,6 +43,10 @@ class PubSub(Protocol):
     def is_shared(self) -> bool:
         """Whether there may be other workers at all."""
 
+    @property
+    def is_away(self) -> bool:
+        """Whether they cannot be reached now."""
+
 
 class Closable(Protocol):
     def close(self) -> object: ...
@@ -58,6 +62,7 @@ class NoOthers:
     """Implements `PubSub` for a gateway of a single worker."""
 
     is_shared = False
+    is_away = False
 
     def publish(self, _topic: Topic, _message: Message) -> int:
         return 0

@@ -36,6 +36,11 @@ class RedisPubSub:
         self._sender = secrets.token_hex(8)
         self._handlers: dict[Topic, list[Handler]] = {}
 
+    @property
+    def is_away(self) -> bool:
+        """See `PubSub.is_away`."""
+        return self._link.breaker.is_away
+
     def publish(self, topic: Topic, message: Message) -> int:
         """See `PubSub.publish`."""
         data, channel = _encode(Envelope(self._sender, dict(message))), self._channel(topic)

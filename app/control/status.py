@@ -30,7 +30,8 @@ class SessionSummary:
 
 class Status:
     """`is_stale` says whether the configuration's file has changes that could not be taken up, `sandbox`
-    which one commands run in, `storage_loss` why sessions will be lost, None if they will not."""
+    which one commands run in, `storage_loss` why sessions will be lost, None if they will not; `others_away`:
+    whether other workers cannot be reached."""
 
     def __init__(
         self,
@@ -39,12 +40,14 @@ class Status:
         is_stale: Callable[[], bool],
         sandbox: Callable[[], str] = lambda: "unchecked",
         storage_loss: str | None = None,
+        others_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._runs = runs
         self._store = store
         self._is_stale = is_stale
         self._sandbox = sandbox
         self.storage_loss = storage_loss
+        self._others_away = others_away
         self._storage_checked = 0.0  # on the monotonic clock
         self._storage_works = True
         self.started_at = time.time()
@@ -59,6 +62,8 @@ class Status:
         failing = ["draining"] if self._runs.draining else []
         if not self.storage_works():
             failing.append("storage")
+        if self._others_away():
+            failing.append("redis")
         document: dict[str, Any] = {"ready": not failing, "failing": failing, "uptimeMs": self.uptime_ms}
         if verbose:
             document["config"] = "stale" if self._is_stale() else "current"

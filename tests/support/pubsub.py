@@ -30,6 +30,10 @@ class MemberPubSub:
         self._exchange = exchange
         self.handlers: dict[str, list[Handler]] = defaultdict(list)
 
+    @property
+    def is_away(self) -> bool:
+        return self._exchange.is_away
+
     def publish(self, topic: Topic, message: Message) -> int:
         if self._exchange.is_away:
             raise ClusterUnavailable("The other workers cannot be reached.", retry_after=1)

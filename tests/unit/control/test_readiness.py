@@ -56,6 +56,12 @@ def test_what_makes_it_not_ready():
     assert (document["ready"], document["failing"]) == (False, ["draining", "storage"])
 
 
+def test_workers_that_cannot_be_reached():
+    runs: Any = SimpleNamespace(draining=False, active=[])
+    document = Status(runs, FakeStore(), lambda: False, others_away=lambda: True).readiness()
+    assert (document["ready"], document["failing"]) == (False, ["redis"])
+
+
 def test_the_storage_is_not_tried_for_each_question(monkeypatch: pytest.MonkeyPatch):
     now = 1000.0
     monkeypatch.setattr(status.time, "monotonic", lambda: now)
