@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.support.gateway import GatewayProcess, config_for
-from tests.support.provider import ScriptedProvider, says
+from tests.support.operator import operator
+from tests.support.provider import PATIENCE, ScriptedProvider, says, text, wait_for, wait_until
 from tests.support.servers import PostgresServer
 
 PASSWORD = "canary-password"
@@ -23,12 +27,17 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def gateway(server: PostgresServer, provider: ScriptedProvider, tmp_path: Path) -> Iterator[GatewayProcess]:
-    url = (
-        server.new_database()
-        .replace("postgres@", f"postgres:{PASSWORD}@")
-        .replace("postgresql:", "postgres:")
-    )
+def database(server: PostgresServer) -> str:
+    """The name of an empty one."""
+    return server.new_database().rpartition("/")[2]
+
+
+@pytest.fixture
+def gateway(
+    server: PostgresServer, database: str, provider: ScriptedProvider, tmp_path: Path
+) -> Iterator[GatewayProcess]:
+    url = f"postgres://postgres:{PASSWORD}@127.0.0.1:{server.port}/{database}?sslmode=prefer"
+    provider.always(says("yes"))
     gateway = GatewayProcess(tmp_path, config_for(provider.url), DATABASE_URL=url).start()
     yield gateway
     gateway.stop()
@@ -50,7 +59,6 @@ def asked(provider: ScriptedProvider) -> list[Any]:
 def test_a_conversation_goes_on_after_a_restart_and_after_kill_9(
     gateway: GatewayProcess, provider: ScriptedProvider
 ) -> None:
-    provider.always(says("yes"))
     ask(gateway, "one")
     assert gateway.stop() == 0
     gateway.start()
@@ -60,3 +68,74 @@ def test_a_conversation_goes_on_after_a_restart_and_after_kill_9(
     ask(gateway, "three")
     assert asked(provider) == ["one", "yes", "two", "yes", "three"]
     assert not list(gateway.state.glob("*.sqlite*"))
+
+
+def test_a_restart_of_the_database_costs_no_turn(
+    gateway: GatewayProcess, provider: ScriptedProvider, server: PostgresServer, database: str
+) -> None:
+    """One that is being answered, one that waits behind it, and one that comes while the database is away."""
+    ask(gateway, "zero")
+    go_on = threading.Event()
+    provider.plays([text("a"), wait_for(go_on), *says("b")], says("c"))
+    answers: dict[str, Any] = {}
+
+    def talk(question: str, user: str) -> None:
+        answers[question] = gateway.ask(question, user=user)
+
+    talkers = [threading.Thread(target=talk, args=each) for each in (("one", "ann"), ("two", "ann"))]
+    talkers[0].start()
+    provider.wait_for_requests(2)
+    talkers[1].start()
+    wait_until(lambda: stored_runs(server, database) == 3, PATIENCE, "the second run")
+    server.stop()
+    late = threading.Thread(target=talk, args=("three", "bob"))
+    late.start()
+    go_on.set()
+    time.sleep(0.5)
+    server.start()
+    for talker in (*talkers, late):
+        talker.join(PATIENCE)
+    assert [answers[one].status for one in ("one", "two")] == [200, 200]
+    assert answers["three"].status in (200, 503)
+    ask(gateway, "last")
+    assert asked(provider)[:5] == ["zero", "yes", "one", "ab", "two"]
+
+
+def test_while_the_database_is_away_it_says_so_and_knows_its_callers(
+    gateway: GatewayProcess, provider: ScriptedProvider, server: PostgresServer
+) -> None:
+    ask(gateway, "one")
+    assert gateway.request("GET", "/ready").status == 200
+    server.stop()
+    try:
+        wait_until(lambda: gateway.request("GET", "/ready").status == 503, PATIENCE, "it to be noticed")
+        assert gateway.request("GET", "/ready").json["failing"] == ["storage"]
+        assert gateway.request("GET", "/health").status == 200
+        refused = gateway.ask("two", user="ann")
+        assert (refused.status, refused.error["code"]) == (503, "service_unavailable")
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert "DATABASE_URL" in refused.error["message"]
+        assert gateway.ask("stateless").status == 200  # without a session
+        assert gateway.chat({"model": "openclaw", "messages": []}, token="wrong").status == 401
+    finally:
+        server.start()
+    wait_until(lambda: gateway.request("GET", "/ready").status == 200, PATIENCE, "it to be back")
+    ask(gateway, "three")
+    assert asked(provider) == ["one", "yes", "three"]
+
+
+def stored_runs(server: PostgresServer, database: str) -> int:
+    (found,) = server.execute("SELECT count(*) FROM runs", database)[0]
+    return int(found)
+
+
+def test_the_password_is_shown_nowhere(gateway: GatewayProcess) -> None:
+    with operator(gateway) as client:
+        for method in ("config.get", "status", "sessions.list", "logs.tail"):
+            answer = client.response(client.request(method, {}))
+            assert answer["ok"], answer
+            assert PASSWORD not in json.dumps(answer)
+    for arguments in (["config", "show"], ["config", "check"]):
+        shown = gateway.command(*arguments)
+        assert shown.returncode == 0, shown.stderr
+        assert PASSWORD not in shown.stdout + shown.stderr

@@ -13,8 +13,9 @@ A failure of a statement without rows is raised by the next one that is waited f
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -165,28 +166,38 @@ class PipelinedConnection(psycopg.Connection[Any]):
         while pgconn.flush():
             if (yield _BOTH) & _READ:
                 pgconn.consume_input()
-        failure: pq.abc.PGresult | None = None
+        result, failure = yield from self._answers(answered)
+        if failure is None or pgconn.status == _OK:
+            end = yield from self._next_result()
+            if end is not None and end.status == _SYNC:
+                pgconn.exit_pipeline_mode()
+            else:  # the server ends the connection, behind all answers
+                failure = failure or end
+        if failure is not None:
+            raise psycopg.errors.error_from_result(failure)
+        if result is None or pgconn.pipeline_status:
+            raise psycopg.OperationalError("the server's answers are incomplete")
+        return result
+
+    def _answers(
+        self, answered: Sequence[Callable[[], object] | None]
+    ) -> PQGen[tuple[pq.abc.PGresult | None, pq.abc.PGresult | None]]:
+        """The last result and the first failure, as far as the connection holds."""
         result: pq.abc.PGresult | None = None
+        failure: pq.abc.PGresult | None = None
         for then in answered:
             result = yield from self._next_result()
+            if result is None:
+                break
             if result.status in (_FATAL, _ABORTED):
                 failure = failure or result
             elif then is not None:
                 then()
-            if (pgconn.status != _OK) or (yield from self._next_result()) is not None:
+            if self.pgconn.status != _OK or (yield from self._next_result()) is not None:
                 break
-        if failure is not None and pgconn.status != _OK:
-            raise psycopg.errors.error_from_result(failure)
-        end = yield from self._next_result()
-        assert end is not None
-        assert end.status == _SYNC, end.status
-        pgconn.exit_pipeline_mode()
-        if failure is not None:
-            raise psycopg.errors.error_from_result(failure)
-        assert result is not None
-        return result
+        return result, failure
 
-    def _hand_over(self, queued: Sequence[_Queued]) -> Any:
+    def _hand_over(self, queued: Sequence[_Queued]) -> Iterator[Callable[[], object] | None]:
         """Give libpq all of it; for each answer to come, what to do if it is a success."""
         pgconn, planned = self.pgconn, set(self._plans)
         for command, values in queued:
@@ -197,7 +208,7 @@ class PipelinedConnection(psycopg.Connection[Any]):
                 if name not in planned:
                     pgconn.send_prepare(name, command.text)
                     planned.add(name)
-                    yield lambda name=name: self._plans.add(name)
+                    yield partial(self._plans.add, name)
                 pgconn.send_query_prepared(name, values)
             yield None
 

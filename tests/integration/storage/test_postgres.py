@@ -21,6 +21,7 @@ from app.sessions.store import SqlSessionStore
 from app.storage.base import nothing_settled
 from app.storage.migrate import known_versions
 from app.storage.postgres import patience
+from app.storage.postgres.connection import PipelinedConnection
 from app.storage.postgres.database import PostgresDatabase
 from app.storage.postgres.worker_lease import build
 from app.storage.tables import documents
@@ -164,6 +165,19 @@ class TestTransactions:
 
         database.write(work)
         assert found == []
+
+    def test_a_turn_takes_few_round_trips(self, store, monkeypatch):
+        """Each costs the worker more than the statements in it."""
+        accept(store, "first")
+        answer(store, "first")
+        trips: list[int] = []
+        send = PipelinedConnection._send
+        monkeypatch.setattr(PipelinedConnection, "_send", lambda self: trips.append(1) or send(self))
+        store.runs.settings_of("k")
+        accept(store, "r1")
+        store.runs.history("k", "r1")
+        answer(store, "r1")
+        assert len(trips) == 6
 
 
 class TestKinds:
