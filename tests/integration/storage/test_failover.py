@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from app.storage.postgres.worker import build
 
 from app.errors import StorageUnavailable
 from app.messages import Message
 from app.sessions.base import SessionStore
 from app.sessions.store import SqlSessionStore
 from app.storage.postgres import patience
-from app.storage.postgres.worker import build
 from tests.integration.storage.runs import HELLO, HI, accept, answer, messages_in
 from tests.support.servers import PostgresServer
 
