@@ -12,6 +12,8 @@ import msgspec
 
 from app.events.types import Event
 
+PIECE = 256  # events that are written at a time
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
@@ -22,9 +24,21 @@ def dump_event(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
-def dump_events(events: Sequence[Event]) -> bytes:
-    """All of them, in their order, as one array."""
-    return _encoder.encode(events)
+def dump_events(events: Sequence[Event], max_bytes: int) -> bytes | None:
+    """All of them, in their order, as one array; None if they have more bytes, which does not take the memory
+    for all of them.
+    """
+    if len(events) <= PIECE:
+        data = _encoder.encode(events)
+        return data if len(data) <= max_bytes else None
+    pieces = [b"\xdd" + len(events).to_bytes(4, "big")]  # MessagePack's beginning of an array
+    size = len(pieces[0])
+    for start in range(0, len(events), PIECE):
+        pieces.append(b"".join(map(_encoder.encode, events[start : start + PIECE])))
+        size += len(pieces[-1])
+        if size > max_bytes:
+            return None
+    return b"".join(pieces)
 
 
 def load_events(data: bytes) -> list[Event]:

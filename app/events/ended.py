@@ -14,7 +14,10 @@ MAX_ENTRIES = 100_000
 
 
 class EndedLogs:
-    """At most `max_bytes` of them, none longer than `seconds`; the oldest ones go first."""
+    """At most `max_bytes` of them, none longer than `seconds`; the oldest ones go first.
+
+    Those of a run with more than that are not kept, and push out nothing.
+    """
 
     def __init__(self, max_bytes: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_bytes = max_bytes
@@ -26,7 +29,9 @@ class EndedLogs:
     def add(self, run_id: str, log: EventLog) -> None:
         """Keep the log of a run that has ended."""
         self._remove(run_id)
-        data, now = dump_events(list(log)), self._clock()
+        data, now = dump_events(list(log), self._max_bytes), self._clock()
+        if data is None:
+            return
         self._kept[run_id] = (now, data)
         self._bytes += len(data)
         while self._kept:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.flood import Memory, assert_others_are_served, warm_up
+from tests.support.flood import Memory, MiB, assert_others_are_served, warm_up
 from tests.support.gateway import Answer, GatewayProcess, config_for
+from tests.support.limited_wsgi import limits
 from tests.support.provider import PATIENCE, ScriptedProvider, wait_until
 from tests.support.raw_provider import RawProvider, floods, sends
 
@@ -96,7 +97,8 @@ def gateway(raw: RawProvider, provider: ScriptedProvider, tmp_path: Any) -> Iter
     config = config_for(provider.url)
     config["models"]["providers"]["flood"] = {"baseUrl": raw.url, "apiKey": "x", "api": "openai-completions"}
     config["agents"]["list"].append({"id": "flooded", "model": "flood/test"})
-    gateway = GatewayProcess(tmp_path, config)
+    # What is kept of ended runs for those who come late has a bound of its own, which is no flood's.
+    gateway = GatewayProcess(tmp_path, config, **limits(kept_event_bytes=MiB))
     yield gateway.start()
     gateway.kill()
 

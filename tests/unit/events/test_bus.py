@@ -49,6 +49,15 @@ def test_the_events_of_an_ended_run_can_be_read_for_a_while():
     assert bus.history("other") is None
 
 
+def test_events_that_are_too_many_push_out_nothing():
+    kept = EndedLogs(100_000, 60, lambda: 0.0)
+    kept.add("many", many := ended_log(*map(str, range(3000))))
+    for name, too_many in (("large", ["x" * 200_000]), ("long", ["x" * 100] * 3000)):
+        kept.add(name, ended_log(*too_many))
+        assert kept.get(name) is None
+    assert kept.get("many") == list(many)
+
+
 def test_ended_events_are_bounded_by_bytes_and_by_time():
     now = 0.0
     kept = EndedLogs(2500, 60, lambda: now)
