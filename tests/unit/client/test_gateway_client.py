@@ -22,6 +22,7 @@ from app.client.errors import (
 )
 from app.client.frames import connect_params
 from tests.support.fake_gateway import HELLO, FakeGateway, Play, Side
+from tests.support.provider import PATIENCE
 
 CLIENT = {"id": "test", "version": "1", "platform": "x", "mode": "cli"}
 AUTH = {"token": "a-secret"}
@@ -34,7 +35,7 @@ def serve() -> Iterator[Callable[[Play], str]]:
         yield gateway.play
 
 
-def opened(url: str, timeout: float = 5) -> GatewayClient:
+def opened(url: str, timeout: float = PATIENCE) -> GatewayClient:
     client = GatewayClient(url, timeout)
     scopes = ["operator.read"]
     try:
@@ -209,10 +210,14 @@ def test_nobody_answers_the_upgrade(serve: Any):
     assert time.monotonic() - start < 30
 
 
-@pytest.mark.parametrize("script", [lambda side: side.upgrade(), lambda side: side.welcome()])
-def test_no_answer(serve: Any, script: Play):
-    with pytest.raises(NoAnswer) as caught, opened(serve(script), timeout=0.3) as client:
-        client.call("health", timeout=0.3)
+@pytest.mark.parametrize("method", ["connect", "health"])
+def test_no_answer(serve: Any, method: str):
+    script: Play = Side.upgrade if method == "connect" else Side.welcome
+    with GatewayClient(serve(script), PATIENCE) as client:
+        if method != "connect":
+            client.call("connect", timeout=PATIENCE)
+        with pytest.raises(NoAnswer) as caught:
+            client.call(method, timeout=0.3)
     assert "within 0.3 s" in caught.value.message
 
 
