@@ -28,6 +28,7 @@ from app.control.approvals import Approvals
 from app.control.commands import Commands
 from app.control.logs import Logs
 from app.control.models import Models
+from app.control.runs import AllRuns
 from app.control.session_state import SessionStates
 from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
@@ -72,7 +73,6 @@ def build_gateway(
     stale: str | None = None,
     metrics_folder: Path | None = None,
 ) -> Gateway:
-    """`load` reads the configuration again, `load_file` another text; `stale`: why it is not what is used."""
     watch, config_file = build_config(settings, load, load_file, stale)
     current, (database, worker) = watch.current, build_database(settings.storage_url)
     cluster = build_cluster(settings.redis_url, settings.redis_ssl_verify)
@@ -80,14 +80,15 @@ def build_gateway(
     providers, metrics, workers = build_providers(watch), Metrics(metrics_folder), Workers(cluster.pubsub)
     tools = tools_of(watch, database, worker, metrics, workers)
     runs = build_runs(watch, store.runs, worker, cluster.pubsub, providers, tools.registry, metrics)
-    models = Models(current, providers, weights.installed())
-    sessions, views = build_sessions(current, models, store, runs, tools)
+    all_runs = AllRuns(runs, store.run_index, worker, workers)
+    models, sessions, views = build_sessions(current, providers, store, all_runs, tools)
     maintenance = Maintenance(current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics)
     gateway = Gateway(
         config=watch,
         config_file=config_file,
         intake=Intake(current, store.runs, models.known),
         runs=runs,
+        all_runs=all_runs,
         store=store,
         tools=tools,
         tool_calls=ToolCalls(current, tools.registry, lambda key: store.index.describe(key) is not None),
@@ -113,7 +114,10 @@ def build_config(
     load_file: Callable[[ParsedFile], Settings],
     stale: str | None,
 ) -> tuple[ConfigWatch, ConfigFile]:
-    """What follows the configuration's files, and what clients change them by. As `build_gateway`."""
+    """What follows the configuration's files, and what clients change them by.
+
+    `load` reads the configuration again, `load_file` another text; `stale`: why it is not what is used.
+    """
     thread = NativeThread()
     watch = ConfigWatch(lambda: thread.call(load), settings, check=check_settings, stale=stale)
     check = partial(check_file, load_file, running=watch.current)
@@ -176,14 +180,15 @@ def build_runs(
 
 def build_sessions(
     settings: Callable[[], Settings],
-    models: Models,
+    providers: ProviderRegistry,
     store: SqlSessionStore,
-    runs: RunService,
+    runs: AllRuns,
     tools: Tools,
-) -> tuple[Sessions, SessionViews]:
-    """What is changed about sessions, and what their readers see of them."""
-    states = SessionStates(store.pages, runs, tools.approvals, tools.questions)
-    return Sessions(settings, store, runs, models), SessionViews(settings, store, states, models)
+) -> tuple[Models, Sessions, SessionViews]:
+    """The models that answer in sessions, what is changed about these, and what their readers see of them."""
+    models = Models(settings, providers, weights.installed())
+    states = SessionStates(store.pages, runs.here, tools.approvals, tools.questions)
+    return models, Sessions(settings, store, runs, models), SessionViews(settings, store, states, models)
 
 
 def build_database(url: str) -> tuple[Database, Worker]:

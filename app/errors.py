@@ -8,21 +8,17 @@ status: each transport has one table from code to status (`app/http/errors.py`),
     │   ├── InvalidJson · MissingMessage · UnsupportedValue · UnknownAgent · InvalidSessionKey
     │   ├── ContextLengthExceeded · BodyTooLarge · BodyTimeout · UnsupportedMediaType
     │   ├── NotFound · ModelNotFound · EndpointDisabled · MethodNotAllowed
-    │   ├── NoToolsAllowed · IdempotencyKeyReused
+    │   ├── NoToolsAllowed · IdempotencyKeyReused · EventsGone (nobody keeps them any more)
     │   └── ApprovalResolved · ApprovalOver     decided otherwise before; expired or cancelled
     ├── Unauthorized
-    ├── Forbidden
-    │   ├── OriginNotAllowed · HostNotAllowed · MissingScope · ApprovalRequired
-    ├── TooManyRequests                 try again after a while
-    │   ├── SessionBusy · Overloaded · AuthRateLimited
+    ├── Forbidden · OriginNotAllowed · HostNotAllowed · MissingScope · ApprovalRequired
+    ├── TooManyRequests · SessionBusy · Overloaded · AuthRateLimited     try again after a while
     ├── ProviderError                   the model's side failed
     │   ├── UpstreamError · UpstreamTruncated · UpstreamUnavailable
     │   └── UpstreamTimeout · UpstreamRateLimited · InsufficientQuota · ToolChoiceUnmet
-    ├── ServiceUnavailable              the gateway cannot serve now
-    │   └── StorageUnavailable · ClusterUnavailable · Draining · LeaseLost (of a run)
+    ├── ServiceUnavailable · StorageUnavailable · ClusterUnavailable · Draining · LeaseLost (of a run)
     ├── RunAborted                      somebody stopped the run
-    ├── MaxTurns · ToolLoop             the agent did not come to an answer
-    ├── ToolTimeout                     a tool's call took too long; its agent is told, nobody else
+    ├── MaxTurns · ToolLoop · ToolTimeout       no answer was come to; a call that took too long
     ├── InternalError                   a fault of ours
     └── ConfigError                     the operator's file; never on the wire
 """
@@ -100,6 +96,10 @@ class MethodNotAllowed(InvalidRequest):
 
 class NoToolsAllowed(InvalidRequest):
     code = "no_tools_allowed"
+
+
+class EventsGone(InvalidRequest):
+    code = "events_gone"
 
 
 class ApprovalResolved(InvalidRequest):

@@ -13,6 +13,7 @@ from app.http.errors import register_error_handlers
 from app.http.gate import Gate
 from app.http.openapi import routes as openapi
 from app.http.request_log import record_answer
+from app.http.run_api import routes as run_api
 from app.http.run_headers import run_headers
 from app.http.sessions import routes as sessions
 from app.http.sessions.paths import SessionKey, WholeSessionKey
@@ -38,6 +39,7 @@ def create_app(gateway: Gateway) -> Flask:
         models.bp,
         approvals.bp,
         chat_completions.bp,
+        run_api.bp,
         sessions.bp,
         tools.bp,
     ):

@@ -20,6 +20,7 @@ from app.control.approvals import Approvals
 from app.control.commands import Commands
 from app.control.logs import Logs
 from app.control.models import Models
+from app.control.runs import AllRuns
 from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
 from app.control.status import Status
@@ -64,6 +65,7 @@ class Gateway:
     config_file: ConfigFile
     intake: Intake
     runs: RunService
+    all_runs: AllRuns
     store: SessionStore
     tools: Tools
     tool_calls: ToolCalls

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.config.settings import Settings
 from app.control.models import Models
+from app.control.runs import AllRuns
 from app.control.session_settings import load_changes
-from app.errors import InvalidRequest, RunAborted, ServiceUnavailable
+from app.errors import InvalidRequest, ServiceUnavailable
 from app.routing.operator import agent_of_key, main_session_key, resolve_agent_id
 from app.runs.run import Run
-from app.runs.service import RunService
 from app.sessions.base import SessionStore
 from app.sessions.rows import StoredSession
-
-STOP_SECONDS = 2.0  # that a session's runs may take to end
-
 
 # What has become of a session, in the words of OpenClaw's clients.
 Change = Literal["create", "patch", "reset", "delete", "compact"]
@@ -42,7 +38,7 @@ class Sessions:
         self,
         settings: Callable[[], Settings],
         store: SessionStore,
-        runs: RunService,
+        runs: AllRuns,
         models: Models,
     ) -> None:
         self._settings = settings
@@ -116,21 +112,24 @@ class Sessions:
         return Compacted(before, kept)
 
     def active_runs(self, key: str) -> Sequence[Run]:
-        """The runs of the session that have not ended, waiting ones included."""
-        return self._runs.in_session(key)
+        """This worker's runs of the session that have not ended, waiting ones included."""
+        return self._runs.here.in_session(key)
+
+    def has_active_run(self, key: str) -> bool:
+        """Whether any worker has a run of the session that has not ended."""
+        return bool(self._runs.in_session(key))
 
     def end_runs(self, key: str, why: str) -> None:
         """Abort the session's runs and wait until their ends are stored.
 
         Raises ServiceUnavailable if that takes too long.
         """
-        runs = self.active_runs(key)
-        for run in runs:
-            run.abort(RunAborted(why))
-        deadline = time.monotonic() + STOP_SECONDS
-        for run in runs:
-            if not run.wait(max(0.0, deadline - time.monotonic())):
-                raise _still_active(key)
+        going_on = self._runs.in_session(key)
+        if not going_on:
+            return
+        self._runs.stop(going_on, why)
+        if self._runs.in_session(key):
+            raise _still_active(key)
 
 
 def _still_active(key: str) -> ServiceUnavailable:

@@ -48,6 +48,7 @@ HTTP_ERRORS: dict[str, HttpError] = {
     "no_tools_allowed": HttpError(400, REQUEST_ERROR, "no_tools_allowed"),
     "approval_already_resolved": HttpError(409, REQUEST_ERROR, "approval_already_resolved"),
     "approval_expired": HttpError(410, REQUEST_ERROR, "approval_expired"),
+    "events_gone": HttpError(410, REQUEST_ERROR, "events_gone"),
     "idempotency_key_reused": HttpError(409, "idempotency_error", "idempotency_key_reused"),
     "unauthorized": HttpError(401, "unauthorized", None),
     "forbidden": HttpError(403, "forbidden", None),

@@ -30,6 +30,12 @@ def read_json(request: Request, limit: int) -> dict[str, Any]:
     return parse_object(read_body(request, limit))
 
 
+def optional_object(request: Request, limit: int) -> dict[str, Any]:
+    """The same; an empty one if there is no body."""
+    body = read_body(request, limit)
+    return parse_object(body) if body.strip() else {}
+
+
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`. Raises InvalidJson for anything else."""
     document = parse_json(body)

@@ -23,17 +23,17 @@ class RunResponse(GatewayResponse):
 
 
 class RunBody:
-    """The WSGI body: `chunks`, which must not raise, for one follower of the run. The server calls `close`
-    however the response ends (PEP 3333).
+    """The WSGI body: `chunks`, which must not raise, for one follower of the run; None is one that needs no
+    followers. The server calls `close` however the response ends (PEP 3333).
     """
 
-    def __init__(self, run: Run, chunks: Iterator[bytes], request: GatewayRequest) -> None:
-        self._follower = run.followed(client_left())
+    def __init__(self, run: Run | None, chunks: Iterator[bytes], request: GatewayRequest) -> None:
+        self._leave = run.followed(client_left()).leave if run is not None else _nobody_leaves
         self._chunks = chunks
         self._streams = request.gateway.metrics.active_streams
         self._streams.inc()
         # Not a method of this object: that would be a cycle, which keeps the run until garbage collection.
-        self._watch = ClientWatch(request.environ, self._follower.leave)
+        self._watch = ClientWatch(request.environ, self._leave)
         self._watch.start()
         self.on_close: list[Callable[[], object]] = []
 
@@ -43,6 +43,9 @@ class RunBody:
     def close(self) -> None:
         self._watch.stop()
         self._streams.dec()
-        self._follower.leave()
+        self._leave()
         for call in self.on_close:
             call()
+
+
+def _nobody_leaves() -> None: ...

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import orjson
+from msgspec.structs import replace
 
 from app.errors import UnsupportedValue
 from app.exchange import GatewayRequest, GatewayResponse, json_answer
@@ -128,3 +129,15 @@ def answer_stream(
     """
     run = request.run = request.gateway.runs.start(wanted)
     return sse_response(run, encoder_of(run), request)
+
+
+def answer_later(wanted: RunRequest, request: GatewayRequest) -> GatewayResponse:
+    """Start a run that nobody waits for, and answer with its id (docs/runs.md). Raises what
+    `RunService.start` raises.
+    """
+    later = replace(wanted, durable=True, on_disconnect="continue")
+    run = request.run = request.gateway.runs.start(later)
+    state = "queued" if run.dequeued_at is None else "running"
+    answer = json_answer(orjson.dumps({"id": run.id, "state": state}), 202)
+    answer.headers["Location"] = f"/v1/runs/{run.id}"
+    return answer

@@ -56,7 +56,7 @@ def _chunks(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
             if not data and wake_every is not None and time.monotonic() - sent_at >= wake_every:
                 data = alive()  # much happens, but nothing that this client gets
             if data:
-                yield from _slices(data)
+                yield from in_slices(data)
                 sent_at = time.monotonic()
     except Exception:
         # The status has been sent, so the failure must be in the stream: a bare end looks like success.
@@ -64,7 +64,7 @@ def _chunks(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
         yield encoder.encode([RunFailed.of(InternalError("The gateway failed on this request."))])
 
 
-def _slices(data: bytes) -> Sequence[bytes]:
+def in_slices(data: bytes) -> Sequence[bytes]:
     """A large batch, which gathers while a client is slow, in several writes, each with its own time-out."""
     return (
         [data]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -20,8 +20,8 @@ MAX_CHARACTERS = 32 * 1024 * 1024  # of all answers together
 class EndedRun(msgspec.Struct, frozen=True, gc=False):
     """What is remembered of a run. Times are seconds since 1970; `model` is `provider/model`.
 
-    `text` is the answer, "" if the run failed. Plain data, of which there may be a thousand: the garbage
-    collector need not look at it.
+    `text` is the answer, "" if the run failed. `is_stored`: the database has the run. Plain data, of which
+    there may be a thousand: the garbage collector need not look at it.
     """
 
     id: str
@@ -34,6 +34,7 @@ class EndedRun(msgspec.Struct, frozen=True, gc=False):
     end: RunFinished | RunFailed
     text: str
     model: str | None
+    is_stored: bool
 
     @property
     def shown_id(self) -> str:
@@ -75,6 +76,7 @@ class RunLedger:
             end,
             "" if isinstance(end, RunFailed) else run.answer.text or run.answer.refusal or "",
             run.model,
+            request.is_stored,
         )
         self._remove(run.id)
         self._runs[run.id] = ended
@@ -85,6 +87,11 @@ class RunLedger:
         """The run if it has ended and is remembered; only if `owner` may see it, if one is given."""
         found = find_visible(self._runs, run_id, owner)
         return None if found is None or self._is_old(found, self._clock()) else found
+
+    def all(self) -> Sequence[EndedRun]:
+        """Those that are remembered, in the order they ended."""
+        now = self._clock()
+        return [one for one in self._runs.values() if not self._is_old(one, now)]
 
     def _forget(self, now: float) -> None:
         while self._runs:

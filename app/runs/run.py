@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -13,10 +14,11 @@ from app.agents.answer import Answer
 from app.cancel import Cancel
 from app.errors import GatewayError, RunAborted
 from app.events.log import EventLog
-from app.events.types import Event, FinishReason, RunFailed, ToolReturned
+from app.events.types import Event, FinishReason, RunFailed, RunStarted, ToolReturned
 from app.ids import new_run_id
 from app.messages import Extra, ToolCall, Usage
 from app.runs.plan import RunPlan
+from app.runs.progress import Progress
 from app.runs.request import RunRequest
 from app.sessions.keys import is_visible, owned_run_id, shown_run_id
 
@@ -144,6 +146,7 @@ class Run:
         self.followers = 0  # those who have called `followed` and not left since
         self.log_finish = request.log_finish
         self.tools_used: list[ToolUse] = []
+        self._progress: Progress | None = None
         self._clock = PausedClock()
         self._clean_ups: list[Callable[[], object]] = []
 
@@ -163,6 +166,29 @@ class Run:
     @property
     def ended(self) -> bool:
         return self.log.end is not None
+
+    @property
+    def begun(self) -> RunStarted:
+        """Its first event."""
+        request, agent = self.request, self.agent
+        return RunStarted(
+            self.id,
+            agent.id,
+            self.session_key,
+            self.started_at,
+            request.starter,
+            self.plan.candidates[0].name,
+            request.verbose or agent.verbose_default,
+            request.reasoning or agent.reasoning_default,
+        )
+
+    @property
+    def progress(self) -> Progress:
+        """What its events say of it until now."""
+        if self._progress is None:
+            self._progress = Progress()
+        self._progress.read(self.log.batch(self._progress.count, sys.maxsize))
+        return self._progress
 
     def publish(self, event: Event) -> None:
         """Add an event to the log; one that comes after the run's end is of no interest any more."""

@@ -21,12 +21,13 @@ from app.errors import (
     UpstreamTimeout,
 )
 from app.events.bus import EventBus
-from app.events.types import RunFailed, RunFinished, RunStarted
+from app.events.types import RunFailed, RunFinished
 from app.runs.drive import RunSlots, drive, new_messages
 from app.runs.explain import Explanation
 from app.runs.ledger import RunLedger
 from app.runs.log_lines import log_end, log_start
 from app.runs.own_run import OwnRun
+from app.runs.readers import Readers
 from app.runs.request import RunRequest
 from app.runs.run import Run, find_visible
 from app.runs.tasks import TaskBuilder
@@ -75,6 +76,7 @@ class RunService:
         self._active: dict[str, Run] = {}
         self._idle = threading.Event()
         self._idle.set()
+        self.readers = Readers(lambda: self.max_active - self.readers.count - len(self._active))
         self.draining = False
         self.max_active = sys.maxsize  # runs that the server has connections for, whatever the settings say
 
@@ -92,7 +94,6 @@ class RunService:
 
     def explain(self, request: RunRequest, *, wait: bool = False) -> Explanation:
         """What a run would be given, and why. `wait`: for servers of tools that have to be started first.
-
         Raises UnknownAgent and InvalidRequest (unknown model).
         """
         return self._tasks.explain(request, self._agent(request), wait=wait)
@@ -100,9 +101,9 @@ class RunService:
     def start(self, request: RunRequest) -> Run:
         """Accept a run and drive it in the background. All that can be refused is refused here.
 
-        Once this has returned, the user's messages are in the stored session, even if the process dies.
-        Raises Draining, Overloaded, UnknownAgent, InvalidRequest (unknown model),
-        SessionBusy, StorageUnavailable and IdempotencyKeyReused (a `run_id` that another run has or had).
+        Once this has returned, the user's messages are stored, even if the process dies. Raises Draining,
+        Overloaded, UnknownAgent, InvalidRequest (unknown model), SessionBusy, StorageUnavailable and
+        IdempotencyKeyReused (a `run_id` that another run has or had).
         """
         run, slots = self._begin(request)
         self._spawn(self._drive, run, slots)
@@ -133,7 +134,7 @@ class RunService:
         except BaseException:
             self._remove(run)
             raise
-        run.log.append(_started(run))
+        run.log.append(run.begun)
         self.bus.publish(run.id, run.log, run.fence)
         return run, slots
 
@@ -163,7 +164,7 @@ class RunService:
         if self.draining:
             raise self._stopping()
         settings = self._settings()
-        if len(self._active) >= min(settings.gateway.max_runs, self.max_active):
+        if len(self._active) >= min(settings.gateway.max_runs, self.max_active - self.readers.count):
             raise Overloaded(
                 "The gateway is at its limit of runs (gateway.http.maxRuns). Try again.",
                 retry_after=FULL_RETRY_SECONDS,
@@ -234,17 +235,3 @@ class RunService:
 
     def _stopping(self) -> Draining:
         return Draining("The gateway is stopping. Try again.", retry_after=DRAIN_RETRY_SECONDS)
-
-
-def _started(run: Run) -> RunStarted:
-    request, agent = run.request, run.agent
-    return RunStarted(
-        run.id,
-        agent.id,
-        run.session_key,
-        run.started_at,
-        request.starter,
-        run.plan.candidates[0].name,
-        request.verbose or agent.verbose_default,
-        request.reasoning or agent.reasoning_default,
-    )

@@ -23,6 +23,7 @@ from app.sessions.rows import (
     TranscriptRow,
     UsageRow,
 )
+from app.sessions.run_rows import RunIndex
 from app.sessions.stored import (
     PLAIN_RUN,
     AcceptedRun,
@@ -209,6 +210,9 @@ class SessionStore(Protocol):
 
     @property
     def runs(self) -> RunStore: ...
+
+    @property
+    def run_index(self) -> RunIndex: ...
 
     @property
     def index(self) -> SessionIndex: ...

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.support.gateway import TOKEN, GatewayProcess
 from tests.support.provider import ScriptedProvider, cut, done, finish, text, tool_call, usage
+from tests.support.runs import start
 
 CHAT = "/v1/chat/completions"
 SESSIONS = [
@@ -31,6 +32,12 @@ SESSIONS = [
     ("/v1/sessions/{key}/history", "GET"),
     ("/v1/sessions/{key}/reset", "POST"),
     ("/v1/sessions/{key}/compact", "POST"),
+]
+RUNS = [
+    ("/v1/runs", "GET"),
+    ("/v1/runs/{id}", "GET"),
+    ("/v1/runs/{id}/events", "GET"),
+    ("/v1/runs/{id}/cancel", "POST"),
 ]
 OPEN = ("/v1/models", "/health", "/healthz", "/ready", "/readyz", "/metrics", "/openapi.json")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -145,6 +152,30 @@ def test_sessions_are_answered_as_documented(
             case.path_parameters["key"] = "notes"
             if method == "DELETE" or tried == 1:
                 assert gateway.chat(body, x_openclaw_session_key="notes").status == 200
+        case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
+
+    run(schema[path][method].as_strategy(generation_mode=mode), try_one, 30)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda one: one.name)
+@pytest.mark.parametrize(("path", "method"), RUNS)
+def test_runs_are_answered_as_documented(
+    gateway: GatewayProcess,
+    schema: Any,
+    session: requests.Session,
+    path: str,
+    method: str,
+    mode: GenerationMode,
+) -> None:
+    """Every other one of those that are made up is asked of a run that exists."""
+    known = [start(gateway), gateway.ask("hi").headers["X-OpenClaw-Run-Id"]]
+    tried = 0
+
+    def try_one(case: schemathesis.Case) -> None:
+        nonlocal tried
+        tried += 1
+        if "id" in case.path_parameters and tried % 2:
+            case.path_parameters["id"] = known[tried // 2 % 2]
         case.call_and_validate(session=session, headers=BEARER, checks=CHECKS, timeout=10)
 
     run(schema[path][method].as_strategy(generation_mode=mode), try_one, 30)

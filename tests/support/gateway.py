@@ -196,11 +196,13 @@ class GatewayProcess:
         return self.request("POST", "/v1/chat/completions", body, given)
 
     @contextmanager
-    def stream(self, text: str, events: str = "", **more: Any) -> Iterator[http.client.HTTPResponse]:
+    def stream(
+        self, text: str, events: str = "", headers: dict[str, str] | None = None, **more: Any
+    ) -> Iterator[http.client.HTTPResponse]:
         """A streaming request whose answer the block reads as it likes. `events`: of `x-openclaw-events`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         body = {"model": "openclaw", "stream": True, "messages": [{"role": "user", "content": text}], **more}
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(headers or {})}
         if events:
             headers["X-OpenClaw-Events"] = events
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)

@@ -17,7 +17,7 @@ from app.http.chat_completions.plain import read_plain
 from app.http.chat_completions.schema import load_chat_request
 from app.http.request_body import parse_object, read_body
 from app.http.run_events import load_wanted_events
-from app.http.runs import answer_stream, answer_whole, load_run_request
+from app.http.runs import answer_later, answer_stream, answer_whole, load_run_request
 from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
 from app.runs.run import Run, RunResult
 
@@ -56,6 +56,8 @@ def create_chat_completion() -> GatewayResponse:
             add_run_events(completion, list(run.log), events)
         return completion
 
+    if body.background:
+        return answer_later(wanted, request)
     if body.stream:
         return answer_stream(wanted, request, encoder)
     return answer_whole(wanted, request, dump)

@@ -53,6 +53,7 @@ class ChatCompletionSchema(Schema):
     model = fields.Raw(allow_none=True, metadata={"description": "`openclaw`, `openclaw:<agent id>`…"})
     messages = fields.Raw(allow_none=True, metadata={"description": "The conversation."})
     stream = Boolean("Answer as server-sent events.")
+    background = Boolean("Answer at once with the run's id (202), and let the run go on by itself.")
     stream_options = fields.Nested(StreamOptionsSchema, allow_none=True)
     user = fields.Raw(allow_none=True, metadata={"description": "Names a stable session."})
     max_completion_tokens = Integer(1, "Most tokens of the answer.")
@@ -78,7 +79,7 @@ _CHECKED = frozenset(
     name for name, field in ChatCompletionSchema().fields.items() if type(field) is not fields.Raw
 )
 _STREAM_ONLY = frozenset(("stream",))
-_NO_PARAMS = frozenset(("stream", "stream_options"))
+_NO_PARAMS = frozenset(("stream", "background", "stream_options"))
 _OLD_TOOLS = frozenset(("functions", "function_call"))
 _FORMATS = OneOf(("text", "json_object", "json_schema"))
 
@@ -90,6 +91,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     user: object
     conversation: Conversation
     stream: bool
+    background: bool
     include_usage: bool
     params: Mapping[str, Any]
     tools: ClientTools
@@ -104,11 +106,18 @@ def load_chat_request(body: Mapping[str, Any], limits: ChatCompletionsSettings) 
     if not _OLD_TOOLS.isdisjoint(body):
         refuse_functions(body.get("functions"), body.get("function_call"))
     options = loaded.get("stream_options") or {}
+    stream, background = bool(loaded.get("stream")), bool(loaded.get("background"))
+    if stream and background:
+        raise UnsupportedValue(
+            "A run in the `background` has no stream. Leave `stream` out, and read its events by its id.",
+            param="background",
+        )
     return ChatRequest(
         model=body.get("model"),
         user=body.get("user"),
         conversation=load_conversation(body.get("messages"), limits),
-        stream=bool(loaded.get("stream")),
+        stream=stream,
+        background=background,
         include_usage=bool(options.get("include_usage")),
         params=_params(loaded),
         tools=load_tools(body.get("tools"), body.get("tool_choice")),

@@ -17,11 +17,13 @@ from app.http.openapi import (
     approval_schemas,
     message_schemas,
     request_schemas,
+    run_schemas,
     session_schemas,
 )
 from app.http.openapi.headers import RUN_HEADERS, answer_headers, request_headers
 from app.http.openapi.message_schemas import ref
 from app.http.openapi.operations import COMMON, answering, errors, headers, json_of
+from app.http.openapi.run_operations import add_runs
 from app.http.openapi.session_operations import add_sessions
 from app.metrics import CONTENT_TYPE
 
@@ -79,11 +81,12 @@ def _add_components(spec: APISpec) -> None:
         components.header(name, header)
     for name, parameter in request_headers().items():
         components.parameter(name, "header", parameter)
-    schemas = (request_schemas, answer_schemas, approval_schemas, session_schemas)
+    schemas = (request_schemas, answer_schemas, approval_schemas, run_schemas, session_schemas)
     for schema in (one for each in schemas for one in each.COMPONENTS):
         if schema.__name__ not in components.schemas:  # a nested one was added with its parent
             components.schema(schema.__name__, schema=schema)
     components.schema("StreamEvent", answer_schemas.STREAM_EVENT)
+    components.schema("RunStreamEvent", run_schemas.RUN_STREAM)
     for name, union in message_schemas.unions().items():
         components.schema(name, union)
 
@@ -103,6 +106,11 @@ def _add_operations(spec: APISpec) -> None:
                     "text/event-stream": {"schema": ref("StreamEvent")},
                 },
             },
+            "202": {
+                "description": "With `background`: the run goes on by itself.",
+                "headers": headers("X-Request-Id", *RUN_HEADERS, "Location", "Server-Timing"),
+                "content": json_of("RunAccepted"),
+            },
             **errors(CHAT, *RUN_HEADERS, "Server-Timing"),
         },
     }
@@ -114,6 +122,7 @@ def _add_operations(spec: APISpec) -> None:
     spec.path("/v1/models/{id}", operations={"get": one})
     _add_tool_operation(spec)
     _add_approvals(spec)
+    add_runs(spec)
     add_sessions(spec)
     _add_open_operations(spec)
 

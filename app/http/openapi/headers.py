@@ -29,6 +29,7 @@ ANSWER_HEADERS: dict[str, tuple[str, dict[str, Any], bool]] = {
         TEXT,
         False,
     ),
+    "Location": ("Where the run is: `/v1/runs/{id}`.", TEXT, False),
     "Retry-After": ("Seconds to wait before trying again.", SECONDS, False),
     "WWW-Authenticate": ("Which scheme to use.", {"type": "string", "const": "Bearer"}, False),
 }
@@ -57,6 +58,10 @@ _REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
     "keepalive": (
         "Send blanks before a plain answer that takes long; a later failure is an `Error` with status 200.",
         {"type": "string", "enum": ["body"]},
+    ),
+    "on-disconnect": (
+        "What becomes of the run when its client disconnects: `abort` (the default) or `continue`.",
+        {"type": "string", "enum": ["abort", "continue"]},
     ),
     "model": ("`provider/model` in place of the agent's own model.", TEXT),
 }

@@ -12,7 +12,7 @@ from app.errors import NotFound, UnsupportedValue
 from app.exchange import GatewayRequest, GatewayResponse, current_request, json_answer
 from app.http.access import require_principal
 from app.http.query import count_param, text_param
-from app.http.request_body import parse_object, read_body
+from app.http.request_body import optional_object, parse_object, read_body
 from app.http.sessions.encoder import dump_row, dump_view
 from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
 
@@ -90,7 +90,7 @@ def get_history(name: str) -> GatewayResponse:
 def reset_session(name: str) -> GatewayResponse:
     """Empty the conversation and keep the settings; the session's runs are ended. Raises NotFound."""
     request = _allowed("sessions.reset")
-    optional_body(request)
+    optional_object(request, MAX_BODY)
     key = request.gateway.session_views.key(request.principal, name)
     if not request.gateway.sessions.empty(key):
         raise NotFound(f"There is no session {name[:200]!r}.")
@@ -101,7 +101,7 @@ def reset_session(name: str) -> GatewayResponse:
 def compact_session(name: str) -> GatewayResponse:
     """Keep only the newest messages; the session's runs are ended. Raises NotFound."""
     request = _allowed("sessions.compact")
-    most = optional_body(request).get("maxMessages")
+    most = optional_object(request, MAX_BODY).get("maxMessages")
     if most is None:
         most = DEFAULT_KEPT
     elif isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= MAX_KEPT:
@@ -109,12 +109,6 @@ def compact_session(name: str) -> GatewayResponse:
     key = request.gateway.session_views.key(request.principal, name)
     done = request.gateway.sessions.compact(key, most)
     return _answer({"key": key, "messages": done.kept, "removed": done.before - done.kept})
-
-
-def optional_body(request: GatewayRequest, limit: int = MAX_BODY) -> dict[str, Any]:
-    """The JSON object in the body; an empty one if there is no body. Raises InvalidJson."""
-    body = read_body(request, limit)
-    return parse_object(body) if body.strip() else {}
 
 
 def _allowed(method: str) -> GatewayRequest:

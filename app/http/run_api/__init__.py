@@ -1,0 +1,1 @@
+"""`/v1/runs`: runs that outlive the connection that started them (docs/runs.md)."""
