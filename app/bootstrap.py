@@ -16,7 +16,7 @@ from app.build.providers import build_providers
 from app.build.run_tools import add_run_tools
 from app.cluster.ask import Workers
 from app.cluster.base import PubSub
-from app.cluster.parts import build_cluster
+from app.cluster.parts import ClusterParts, build_cluster
 from app.concurrency.background import background_tasks, spawn
 from app.concurrency.native_thread import NativeThread
 from app.config.edit import ConfigFile
@@ -34,7 +34,6 @@ from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
 from app.control.status import Status
 from app.control.tools import ToolCalls
-from app.events.bus import MemoryBus
 from app.gateway import Gateway
 from app.logs.ring import LogRing
 from app.maintenance import Maintenance
@@ -46,6 +45,7 @@ from app.runs.ledger import RunLedger
 from app.runs.measure import RunMeter
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
+from app.runs.whereabouts import Whereabouts
 from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
 from app.sessions.shared_lanes import SharedLanes
@@ -75,11 +75,11 @@ def build_gateway(
 ) -> Gateway:
     watch, config_file = build_config(settings, load, load_file, stale)
     current, (database, worker) = watch.current, build_database(settings.storage_url)
-    cluster = build_cluster(settings.redis_url, settings.redis_ssl_verify)
-    store = SqlSessionStore(database, worker)
-    providers, metrics, workers = build_providers(watch), Metrics(metrics_folder), Workers(cluster.pubsub)
+    cluster = build_cluster(settings)
+    store, workers = SqlSessionStore(database, worker), cluster.workers
+    providers, metrics = build_providers(watch), Metrics(metrics_folder)
     tools = tools_of(watch, database, worker, metrics, workers)
-    runs = build_runs(watch, store.runs, worker, cluster.pubsub, providers, tools.registry, metrics)
+    runs = build_runs(watch, store.runs, worker, cluster, providers, tools.registry, metrics)
     all_runs = AllRuns(runs, store.run_index, worker, workers)
     models, sessions, views = build_sessions(current, providers, store, all_runs, tools)
     maintenance = Maintenance(current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics)
@@ -155,23 +155,24 @@ def build_runs(
     watch: ConfigWatch,
     store: RunStore,
     worker: Worker,
-    pubsub: PubSub,
+    cluster: ClusterParts,
     providers: ProviderRegistry,
     tools: ToolRegistry,
     metrics: Metrics,
 ) -> RunService:
     """The service that starts runs, with the queues it takes its places in and the gauges that count it."""
     session, limits, meter = watch.settings.session, watch.settings.limits, RunMeter(metrics)
-    lanes = SharedLanes(store, pubsub) if is_postgres(watch.settings.storage_url) else Lanes()
+    lanes = SharedLanes(store, cluster.pubsub) if is_postgres(watch.settings.storage_url) else Lanes()
     lanes.limit(session.queue_cap, session.queue_mode)
     watch.add_listener(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
     tasks = TaskBuilder(lambda: watch.settings, providers, tools, meter.failed_call)
-    bus = MemoryBus(limits.kept_event_bytes, limits.kept_event_seconds)
     ledger = RunLedger(limits.ended_runs, limits.ended_run_seconds)
     runs = RunService(
-        *(lambda: watch.settings, tasks, store, lanes, bus, ledger, spawn, meter.ended), check=worker.check
+        *(lambda: watch.settings, tasks, store, lanes, cluster.bus, ledger, spawn, meter.ended),
+        check=worker.check,
     )
     worker.when_lost(runs.lose)
+    cluster.bus.ask_with(Whereabouts(runs, store, cluster.workers).is_running)
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)

@@ -6,8 +6,7 @@ most: what must not be lost is in the database, and a message only says that it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol
 
 Topic = Literal[
@@ -68,15 +67,3 @@ class NoOthers:
         return 0
 
     def subscribe(self, _topic: Topic, _handler: Handler) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClusterParts:
-    """What a worker has for working together with others.
-
-    `background` are loops that run until the given event is set; `resources` are closed at the end.
-    """
-
-    pubsub: PubSub
-    background: Sequence[Callable[[Stop], object]] = ()
-    resources: Sequence[Closable] = ()

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 
-from app.cluster.base import ClusterParts, NoOthers
+from app.cluster.ask import Workers
+from app.cluster.base import Closable, NoOthers, PubSub, Stop
+from app.config.settings import Settings
+from app.events.bus import EventBus, MemoryBus
 
 
-def build_cluster(url: str | None, ssl_verify: bool) -> ClusterParts:
+@dataclass(frozen=True, kw_only=True)
+class ClusterParts:
+    """`background` are loops that run until the given event is set; `resources` are closed at the end."""
+
+    pubsub: PubSub
+    workers: Workers
+    bus: EventBus
+    background: Sequence[Callable[[Stop], object]] = ()
+    resources: Sequence[Closable] = ()
+
+
+def build_cluster(settings: Settings) -> ClusterParts:
     """The parts for `redis.url`, not connected yet. To be called after the fork."""
-    if url is None:
-        return ClusterParts(pubsub=NoOthers())
-    # Redis's client takes memory, which only those who have Redis should spend.
-    built: ClusterParts = import_module("app.cluster.redis_parts").build(url, ssl_verify)
-    return built
+    if settings.redis_url is not None:
+        # Redis's client takes memory, which only those who have Redis should spend.
+        built: ClusterParts = import_module("app.cluster.redis_parts").build(settings)
+        return built
+    limits, pubsub = settings.limits, NoOthers()
+    bus = MemoryBus(limits.kept_event_bytes, limits.kept_event_seconds)
+    return ClusterParts(pubsub=pubsub, workers=Workers(pubsub), bus=bus)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from app.cluster.base import ClusterParts
+from app.cluster.ask import Workers
 from app.cluster.link import RedisLink
+from app.cluster.parts import ClusterParts
+from app.cluster.redis_bus import RedisBus
 from app.cluster.redis_pubsub import RedisPubSub
 from app.cluster.subscriber import Subscriber
+from app.config.settings import Settings
+from app.ids import new_hex
 
 
-def build(url: str, ssl_verify: bool) -> ClusterParts:
+def build(settings: Settings) -> ClusterParts:
     """The parts, not connected yet. To be called after the fork."""
-    link = RedisLink(url, ssl_verify)
+    assert settings.redis_url is not None
+    link = RedisLink(settings.redis_url, settings.redis_ssl_verify)
     subscriber = Subscriber(link)
+    pubsub = RedisPubSub(link, subscriber)
+    bus = RedisBus(link, subscriber, new_hex(), settings.limits.run_stream_bytes)
     return ClusterParts(
-        pubsub=RedisPubSub(link, subscriber),
+        pubsub=pubsub,
+        workers=Workers(pubsub),
+        bus=bus,
         background=(subscriber.run,),
-        resources=(subscriber, link),
+        resources=(bus.writer, bus.reader, subscriber, link),
     )

@@ -35,6 +35,7 @@ class Subscriber:
         self._connection: Wire = None
         self._confirmed: set[bytes] = set()  # the channels of the present connection
         self._writing = threading.Lock()
+        self._is_closed = False
         self._base = link.name("nobody")  # a connection without a channel would answer in another form
 
     def subscribe(self, channel: bytes, handler: Handler, ready: Callable[[], object] = lambda: None) -> None:
@@ -58,7 +59,7 @@ class Subscriber:
     def run(self, stop: Stop) -> None:
         """Be connected until `stop` is set. For a greenlet of its own."""
         pause = FIRST_PAUSE
-        while not stop.wait(0):
+        while not self._is_closed and not stop.wait(0):
             try:
                 self._connection = self._link.connect()
                 self._send("SUBSCRIBE", [self._base, *self._handlers])
@@ -73,7 +74,8 @@ class Subscriber:
             pause = min(MAX_PAUSE, pause * 2)
 
     def close(self) -> None:
-        """End the connection. After the `stop` of `run`."""
+        """End the connection and `run`."""
+        self._is_closed = True
         self._disconnect()
 
     def _disconnect(self) -> None:
@@ -94,7 +96,7 @@ class Subscriber:
     def _read_all(self, connection: Wire) -> None:
         """Until the connection fails."""
         was_asked = False
-        while connection is self._connection:
+        while connection is self._connection and not self._is_closed:
             try:
                 reply = connection.read_response(
                     disable_decoding=True, timeout=QUIET_SECONDS, disconnect_on_error=False
@@ -111,6 +113,8 @@ class Subscriber:
 
     def _handle(self, reply: Any) -> None:
         kind, channel, data = reply if len(reply) == 3 else (b"", b"", b"")
+        if kind == b"subscribe":
+            self._confirmed.add(channel)
         handlers = self._handlers.get(channel)
         if handlers is None:
             return
@@ -118,7 +122,6 @@ class Subscriber:
             if kind == b"message":
                 handlers[0](data)
             elif kind == b"subscribe":
-                self._confirmed.add(channel)
                 handlers[1]()
         except Exception:
             logger.exception("a message of another worker could not be handled")

@@ -14,6 +14,7 @@ from app.events.log import EventLog
 from app.events.types import Event
 
 Listener = Callable[[str, EventLog], object]
+IsRunning = Callable[[str], bool | None]
 
 
 class EventBus(Protocol):
@@ -52,11 +53,16 @@ class EventBus(Protocol):
         events are too many or too old to be kept. Raises ClusterUnavailable.
         """
 
-    def take_over(self, run_id: str, fence: int) -> Sequence[Event]:
-        """The events so far of a run that this worker goes on with, for its new log, under a higher fence.
+    def ask_with(self, is_running: IsRunning) -> None:
+        """Ask `is_running(run_id)` of runs of other workers that nothing is heard of: whether they go on
+        somewhere, or will soon; None if that cannot be known now. It may wait.
+        """
 
-        The worker before adds none from now on. Empty if there is nothing left of them. Raises
-        ClusterUnavailable.
+    def take_over(self, run_id: str, fence: int) -> EventLog:
+        """A new log with the events so far of a run that this worker goes on with, under a higher fence.
+
+        The worker before adds none from now on. It is empty if there is nothing left of them, and has an end
+        if that is all that was missing. Raises ClusterUnavailable.
         """
 
 
@@ -92,5 +98,7 @@ class MemoryBus:
     def history(self, run_id: str) -> Sequence[Event] | None:
         return self._ended.get(run_id)
 
-    def take_over(self, run_id: str, fence: int) -> Sequence[Event]:  # noqa: ARG002 - nobody else has any
-        return ()
+    def ask_with(self, is_running: IsRunning) -> None: ...
+
+    def take_over(self, run_id: str, fence: int) -> EventLog:  # noqa: ARG002 - nobody else has any
+        return EventLog()

@@ -27,7 +27,8 @@ class Settable(Protocol):
 class EventLog:
     """Append-only, one writer; closed by the first `RunFinished` or `RunFailed`.
 
-    `events` are those of a run that goes on from there. `first` is how many older ones are not here any more.
+    `events` are those of a run that goes on from there. `first` is how many older ones are not here any more;
+    `earlier` is how many there were at its beginning, all together.
 
     It works without a lock because of the order of the steps. The writer adds the event, then marks the end
     if it was the last one, then sets the readers' signals. A reader clears its signal, then asks whether the
@@ -38,9 +39,12 @@ class EventLog:
     def __init__(self, events: Iterable[Event] = (), first: int = 0) -> None:
         self._events: list[Event] = list(events)
         self.first = first
+        self.earlier = first + len(self._events)
         self._readers: tuple[Settable, ...] = ()
         self._end_waiters: tuple[Settable, ...] = ()
         self.end: RunFinished | RunFailed | None = None
+        if self._events and type(last := self._events[-1]) in LAST_EVENTS:
+            self.end = last  # type: ignore[assignment]  # LAST_EVENTS holds just these types
 
     def append(self, event: Event) -> None:
         """Add `event` and wake the readers. Raises RuntimeError after the end: a run ends once."""
