@@ -63,9 +63,10 @@ class Maintenance:
             self._approvals.sweep()
 
     def look_after_orphans(self) -> None:
-        """Take the runs of workers over that have died since the last look."""
+        """Take the runs of workers over that have died since the last look, and cancel their approvals."""
         with suppress(StorageUnavailable):  # the database has said in the log what is wrong
             self._interrupt_orphans()
+            self._approvals.tidy(forget=False)
 
     def tidy_sessions(self) -> None:
         """Mark the runs of dead workers as interrupted, and delete sessions that are too old or too many."""

@@ -105,10 +105,7 @@ class ApprovalService:
         return approval
 
     def wait(self, approval_id: str, cancel: Cancel) -> Approval:
-        """The approval once it is over. If `cancel` comes first, it is cancelled, and the error raised.
-
-        It is one that this worker has begun.
-        """
+        """The approval, one of this worker's, once it is over. `cancel` cancels it, and is raised."""
         pending = self._pending.get(approval_id)
         if pending is None:
             return self.get(approval_id)
@@ -196,13 +193,14 @@ class ApprovalService:
             for approval_id in (before.keys() | elsewhere) - self._store.pending_ids():
                 self._ended(approval_id)
 
-    def tidy(self) -> None:
-        """Cancel what dead workers left, and forget what is long over. Raises StorageUnavailable."""
+    def tidy(self, *, forget: bool = True) -> None:
+        """Cancel what dead workers left, and `forget` what is long over. Raises StorageUnavailable."""
         if cancelled := self._store.cancel_orphans():
             log_event(
                 logger, logging.WARNING, "approvals of an earlier process were cancelled", approvals=cancelled
             )
-        self._store.prune(now_ms() - int(HISTORY_SECONDS * 1000))
+        if forget:
+            self._store.prune(now_ms() - int(HISTORY_SECONDS * 1000))
 
     def _end(self, approval_id: str, outcome: Outcome) -> Approval:
         """End it that way unless it has ended already; how it has."""
