@@ -166,7 +166,8 @@ class _Loading:
         url = self._url("DATABASE_URL", checks.storage_url) or loaded.get("storage_url")
         if not url:
             return f"sqlite:///{paths.state_dir / 'gateway.sqlite'}"
-        return str(url).replace("sqlite:///~/", f"sqlite:///{paths.home}/", 1)
+        url = str(url).replace("sqlite:///~/", f"sqlite:///{paths.home}/", 1)
+        return checks.with_tls(url) if self.environ.get("DYNO") else url
 
     def _url(self, name: str, check: Any) -> Any:
         return from_environ(name, self.environ.get(name, "").strip(), check, self.problems)

@@ -174,6 +174,15 @@ def storage_url(text: str) -> str:
     raise ValidationError("must begin with `sqlite:///`, `postgresql://` or `postgres://`")
 
 
+def with_tls(url: str) -> str:
+    """A PostgreSQL URL that says how to use TLS: as on a dyno, whose databases are reached over open networks
+    and have signed their certificates themselves, if it does not say so already.
+    """
+    if not url.startswith("postgresql") or "sslmode=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}sslmode=require"
+
+
 def redis_url(text: str) -> str:
     """The URL of a Redis server, as redis-py reads it."""
     if not re.match(r"(redis|rediss|unix)://\S+$", text.strip()):

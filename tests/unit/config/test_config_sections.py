@@ -64,6 +64,22 @@ def test_what_is_no_duration(operator: Operator, written: str):
         ("{storage: {url: 'postgresql://u:p@h/d'}}", {}, "postgresql+psycopg://u:p@h/d"),
         ("{storage: {url: 'sqlite:////x'}}", {"DATABASE_URL": "postgres://h/d"}, "postgresql+psycopg://h/d"),
         ("{storage: {url: 'sqlite:////x'}}", {"DATABASE_URL": ""}, "sqlite:////x"),
+        (
+            "{}",
+            {"DATABASE_URL": "postgres://h/d", "DYNO": "web.1"},
+            "postgresql+psycopg://h/d?sslmode=require",
+        ),
+        (
+            "{}",
+            {"DATABASE_URL": "postgres://h/d?connect_timeout=3", "DYNO": "web.1"},
+            "postgresql+psycopg://h/d?connect_timeout=3&sslmode=require",
+        ),
+        (
+            "{}",
+            {"DATABASE_URL": "postgres://h/d?sslmode=disable", "DYNO": "web.1"},
+            "postgresql+psycopg://h/d?sslmode=disable",
+        ),
+        ("{storage: {url: 'sqlite:////x'}}", {"DYNO": "web.1"}, "sqlite:////x"),
     ],
 )
 def test_where_sessions_are_stored(operator: Operator, text: str, environ: dict[str, str], url: str):
