@@ -7,7 +7,7 @@ from typing import Any
 from app.clock import now_ms
 from app.sessions import statements as sql
 from app.sessions.stored import RunPlace
-from app.storage.base import Database, Worker
+from app.storage.base import Database, Worker, nothing_settled
 
 
 class SqlRunPlaces:
@@ -24,7 +24,9 @@ class SqlRunPlaces:
         """Store that the run has left its queue. False if nothing was stored."""
         values = {**self._own(run_id, fence), "now": now_ms()}
         return self._database.write(
-            lambda connection: self._begin_run.one_or_none(connection, values) is not None
+            lambda connection: self._begin_run.one_or_none(connection, values) is not None,
+            patient=True,
+            settled=nothing_settled,
         )
 
     def place(self, run_id: str, fence: int = 1) -> RunPlace | None:
@@ -41,5 +43,9 @@ class SqlRunPlaces:
         return [run_id for (run_id,) in self._database.rows(self._unended, {"key": session_key})]
 
     def _own(self, run_id: str, fence: int) -> dict[str, Any]:
-        """What the conditions of a run's writes compare."""
-        return {"run": run_id, "own_worker": self._worker.id, "own_fence": fence}
+        """What the conditions of a run's writes compare.
+
+        While the database is away nobody can say whether we are still alive for the others; the conditions
+        will, when it is back.
+        """
+        return {"run": run_id, "own_worker": self._worker.last_id, "own_fence": fence}

@@ -109,6 +109,10 @@ class Worker(Protocol):
         Raises StorageUnavailable: it has none now, as others may count it as dead.
         """
 
+    @property
+    def last_id(self) -> str:
+        """The same, also while others may count it as dead: for writes that the database refuses then."""
+
     def check(self) -> None:
         """Raise LeaseLost if others count this process as dead, or may do so: it must begin nothing then.
 

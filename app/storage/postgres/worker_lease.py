@@ -105,6 +105,12 @@ class WorkerLease:
             assert self._id is not None
             return self._id
 
+    @property
+    def last_id(self) -> str:
+        """The name it has, or had last, if others may count it as dead."""
+        known = self._id
+        return known if known is not None and self._pid == os.getpid() else self.id
+
     def check(self) -> None:
         """Raise LeaseLost if others count this process as dead, or may do so and the database cannot say.
 

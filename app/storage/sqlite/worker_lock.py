@@ -47,6 +47,11 @@ class WorkerLock:
         assert self._id is not None
         return self._id
 
+    @property
+    def last_id(self) -> str:
+        """The same: a lock does not run out."""
+        return self.id
+
     def is_alive(self, worker_id: str) -> bool:
         """Whether the process of that name still runs. A dead one's file is removed."""
         if worker_id == self._id and self._pid == os.getpid():

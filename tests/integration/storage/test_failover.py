@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from app.storage.postgres.worker import build
 
 from app.errors import StorageUnavailable
 from app.messages import Message
 from app.sessions.base import SessionStore
 from app.sessions.store import SqlSessionStore
 from app.storage.postgres import patience
+from app.storage.postgres.database import PostgresDatabase
+from app.storage.postgres.worker_lease import LEASE_SECONDS, WorkerLease, build
 from tests.integration.storage.runs import HELLO, HI, accept, answer, messages_in
 from tests.support.servers import PostgresServer
 
@@ -180,6 +181,30 @@ def test_what_is_away_for_long_is_told_in_time_and_comes_back(
     start_again(server)
     assert answer(store, "r1")
     assert messages_in(store.transcripts.messages("k")) == [HI, HELLO]
+
+
+def test_a_run_ends_though_nobody_could_renew_the_workers_lease_for_long(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    database = PostgresDatabase(server.new_database())
+    worker = WorkerLease(database, clock=lambda: now)
+    store = SqlSessionStore(database, worker)
+    accept(store, "r1")
+    now += 2 * LEASE_SECONDS
+    server.stop()
+    monkeypatch.setattr(patience, "SECONDS", 0.2)
+    ended: list[bool] = []
+    ending = threading.Thread(target=lambda: ended.append(answer(store, "r1")))
+    ending.start()
+    with pytest.raises(StorageUnavailable):
+        accept(store, "r2")
+    start_again(server)
+    ending.join(60)
+    assert ended == [True]
+    assert messages_in(store.transcripts.messages("k")) == [HI, HELLO]
+    worker.close()
+    database.close()
 
 
 def start_again(server: PostgresServer) -> None:
