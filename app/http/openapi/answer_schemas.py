@@ -185,7 +185,7 @@ class Health(Schema):
 class Readiness(Schema):
     ready = fields.Boolean(required=True)
     failing = fields.List(
-        fields.String(validate=OneOf(("draining", "storage"))),
+        fields.String(validate=OneOf(("draining", "storage", "redis"))),
         required=True,
         metadata={"description": "Why it is not ready."},
     )
@@ -198,6 +198,11 @@ class Readiness(Schema):
     )
     activeRuns = fields.Integer(  # noqa: N815
         validate=Range(min=0), metadata={"description": "With `?verbose`."}
+    )
+    storage = fields.String(
+        metadata={
+            "description": "With `?verbose`: `persistent`, or `ephemeral: ` and why sessions will be lost."
+        }
     )
     execSandbox = fields.String(  # noqa: N815
         metadata={"description": "With `?verbose`: which sandbox commands run in."}

@@ -22,7 +22,7 @@ from app.providers.local.provider import LocalProvider
 from app.providers.local.supervisor import LocalModel
 from tests.support.provider import wait_until
 
-pytestmark = [pytest.mark.local_model, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.local_model, pytest.mark.timeout(600)]
 
 
 def a_call(text: str, **params: object) -> ModelCall:

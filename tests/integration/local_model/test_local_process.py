@@ -25,9 +25,9 @@ from app.providers.local import supervisor
 from app.providers.local.provider import LocalProvider
 from app.providers.local.supervisor import Address, LocalModel
 
-pytestmark = [pytest.mark.local_model, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.local_model, pytest.mark.timeout(600)]
 
-PATIENCE = 100.0  # seconds, for the model yields to everything else on the machine
+PATIENCE = 250.0  # seconds, for the model yields to everything else on the machine
 
 # A worker: asks for the address, prints it, and lives until its stdin ends.
 WORKER = """
