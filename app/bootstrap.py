@@ -29,6 +29,7 @@ from app.control.commands import Commands
 from app.control.logs import Logs
 from app.control.models import Models
 from app.control.runs import AllRuns
+from app.control.session_copies import SessionCopier
 from app.control.session_state import SessionStates
 from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
@@ -46,7 +47,6 @@ from app.runs.measure import RunMeter
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
 from app.runs.whereabouts import Whereabouts
-from app.sessions.base import RunStore
 from app.sessions.lanes import Lanes
 from app.sessions.shared_lanes import SharedLanes
 from app.sessions.store import SqlSessionStore
@@ -79,9 +79,8 @@ def build_gateway(
     store, workers = SqlSessionStore(database, worker), cluster.workers
     providers, metrics = build_providers(watch), Metrics(metrics_folder)
     tools = tools_of(watch, database, worker, metrics, workers)
-    runs = build_runs(watch, store.runs, worker, cluster, providers, tools.registry, metrics)
-    all_runs = AllRuns(runs, store.run_index, worker, workers)
-    models, sessions, views = build_sessions(current, providers, store, all_runs, tools)
+    runs, all_runs = build_runs(watch, store, worker, cluster, providers, tools.registry, metrics)
+    models, sessions, views, copier = build_sessions(current, providers, store, all_runs, tools)
     maintenance = Maintenance(current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics)
     gateway = Gateway(
         config=watch,
@@ -95,6 +94,7 @@ def build_gateway(
         models=models,
         sessions=sessions,
         session_views=views,
+        session_copies=copier,
         approvals=Approvals(current, tools.approvals, tools.approvals_document),
         commands=Commands(current, store, sessions, models),
         status=build_status(watch, runs, store, tools, cluster.pubsub),
@@ -153,30 +153,30 @@ def tools_of(
 
 def build_runs(
     watch: ConfigWatch,
-    store: RunStore,
+    store: SqlSessionStore,
     worker: Worker,
     cluster: ClusterParts,
     providers: ProviderRegistry,
     tools: ToolRegistry,
     metrics: Metrics,
-) -> RunService:
-    """The service that starts runs, with the queues it takes its places in and the gauges that count it."""
+) -> tuple[RunService, AllRuns]:
+    """What starts runs, with its queues and the gauges that count it; and the runs of all workers."""
     session, limits, meter = watch.settings.session, watch.settings.limits, RunMeter(metrics)
-    lanes = SharedLanes(store, cluster.pubsub) if is_postgres(watch.settings.storage_url) else Lanes()
+    lanes = SharedLanes(store.runs, cluster.pubsub) if is_postgres(watch.settings.storage_url) else Lanes()
     lanes.limit(session.queue_cap, session.queue_mode)
     watch.add_listener(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
     tasks = TaskBuilder(lambda: watch.settings, providers, tools, meter.failed_call)
     ledger = RunLedger(limits.ended_runs, limits.ended_run_seconds)
     runs = RunService(
-        *(lambda: watch.settings, tasks, store, lanes, cluster.bus, ledger, spawn, meter.ended),
+        *(lambda: watch.settings, tasks, store.runs, lanes, cluster.bus, ledger, spawn, meter.ended),
         check=worker.check,
     )
     worker.when_lost(runs.lose)
-    cluster.bus.ask_with(Whereabouts(runs, store, cluster.workers).is_running)
+    cluster.bus.ask_with(Whereabouts(runs, store.runs, cluster.workers).is_running)
     metrics.watch("openclaw_active_runs", "Runs going on, queued ones included.", lambda: len(runs.active))
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)
-    return runs
+    return runs, AllRuns(runs, store.run_index, worker, cluster.workers)
 
 
 def build_sessions(
@@ -185,11 +185,13 @@ def build_sessions(
     store: SqlSessionStore,
     runs: AllRuns,
     tools: Tools,
-) -> tuple[Models, Sessions, SessionViews]:
-    """The models that answer in sessions, what is changed about these, and what their readers see of them."""
+) -> tuple[Models, Sessions, SessionViews, SessionCopier]:
+    """Which models answer in sessions, what changes these, what readers see of them, and what copies them."""
     models = Models(settings, providers, weights.installed())
     states = SessionStates(store.pages, runs.here, tools.approvals, tools.questions)
-    return models, Sessions(settings, store, runs, models), SessionViews(settings, store, states, models)
+    sessions = Sessions(settings, store, runs, models)
+    views = SessionViews(settings, store, states, models)
+    return models, sessions, views, SessionCopier(settings, store.copies, sessions, views, models)
 
 
 def build_database(url: str) -> tuple[Database, Worker]:

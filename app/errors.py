@@ -8,19 +8,15 @@ status: each transport has one table from code to status (`app/http/errors.py`),
     │   ├── InvalidJson · MissingMessage · UnsupportedValue · UnknownAgent · InvalidSessionKey
     │   ├── ContextLengthExceeded · BodyTooLarge · BodyTimeout · UnsupportedMediaType
     │   ├── NotFound · ModelNotFound · EndpointDisabled · MethodNotAllowed
-    │   ├── NoToolsAllowed · IdempotencyKeyReused · EventsGone (nobody keeps them any more)
+    │   ├── NoToolsAllowed · IdempotencyKeyReused · SessionConflict · EventsGone (nobody keeps them any more)
     │   └── ApprovalResolved · ApprovalOver     decided otherwise before; expired or cancelled
-    ├── Unauthorized
-    ├── Forbidden · OriginNotAllowed · HostNotAllowed · MissingScope · ApprovalRequired
+    ├── Unauthorized · Forbidden · OriginNotAllowed · HostNotAllowed · MissingScope · ApprovalRequired
     ├── TooManyRequests · SessionBusy · Overloaded · AuthRateLimited     try again after a while
-    ├── ProviderError                   the model's side failed
-    │   ├── UpstreamError · UpstreamTruncated · UpstreamUnavailable
+    ├── ProviderError · UpstreamError · UpstreamTruncated · UpstreamUnavailable      the model's side failed
     │   └── UpstreamTimeout · UpstreamRateLimited · InsufficientQuota · ToolChoiceUnmet
     ├── ServiceUnavailable · StorageUnavailable · ClusterUnavailable · Draining · LeaseLost (of a run)
-    ├── RunAborted                      somebody stopped the run
-    ├── MaxTurns · ToolLoop · ToolTimeout       no answer was come to; a call that took too long
-    ├── InternalError                   a fault of ours
-    └── ConfigError                     the operator's file; never on the wire
+    ├── RunAborted · MaxTurns · ToolLoop · ToolTimeout     somebody stopped it; no answer was come to
+    └── InternalError · ConfigError     a fault of ours; of the operator's file, which is never on the wire
 """
 
 from __future__ import annotations
@@ -112,6 +108,10 @@ class ApprovalOver(InvalidRequest):
 
 class IdempotencyKeyReused(InvalidRequest):
     code = "idempotency_key_reused"
+
+
+class SessionConflict(InvalidRequest):
+    code = "session_conflict"
 
 
 class Unauthorized(GatewayError):

@@ -15,6 +15,7 @@ from app.http.openapi import routes as openapi
 from app.http.request_log import record_answer
 from app.http.run_api import routes as run_api
 from app.http.run_headers import run_headers
+from app.http.sessions import copies
 from app.http.sessions import routes as sessions
 from app.http.sessions.paths import SessionKey, WholeSessionKey
 from app.http.tools import routes as tools
@@ -41,6 +42,7 @@ def create_app(gateway: Gateway) -> Flask:
         chat_completions.bp,
         run_api.bp,
         sessions.bp,
+        copies.bp,
         tools.bp,
     ):
         app.register_blueprint(blueprint)

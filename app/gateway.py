@@ -21,6 +21,7 @@ from app.control.commands import Commands
 from app.control.logs import Logs
 from app.control.models import Models
 from app.control.runs import AllRuns
+from app.control.session_copies import SessionCopier
 from app.control.session_views import SessionViews
 from app.control.sessions import Sessions
 from app.control.status import Status
@@ -72,6 +73,7 @@ class Gateway:
     models: Models
     sessions: Sessions
     session_views: SessionViews
+    session_copies: SessionCopier
     approvals: Approvals
     commands: Commands
     status: Status

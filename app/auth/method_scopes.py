@@ -74,6 +74,7 @@ METHOD_SCOPES: Mapping[str, str | None] = {
     "sessions.create": WRITE,
     "sessions.delete": ADMIN,
     "sessions.describe": READ,
+    "sessions.fork": WRITE,
     "sessions.get": READ,
     "sessions.list": READ,
     "sessions.messages.subscribe": READ,

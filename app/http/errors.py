@@ -50,6 +50,7 @@ HTTP_ERRORS: dict[str, HttpError] = {
     "approval_expired": HttpError(410, REQUEST_ERROR, "approval_expired"),
     "events_gone": HttpError(410, REQUEST_ERROR, "events_gone"),
     "idempotency_key_reused": HttpError(409, "idempotency_error", "idempotency_key_reused"),
+    "session_conflict": HttpError(409, REQUEST_ERROR, "session_conflict"),
     "unauthorized": HttpError(401, "unauthorized", None),
     "forbidden": HttpError(403, "forbidden", None),
     "origin_not_allowed": HttpError(403, "forbidden", "origin_not_allowed"),

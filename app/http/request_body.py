@@ -56,11 +56,20 @@ def parse_json(body: bytes) -> Any:
 
 
 def read_body(request: Request, limit: int) -> bytes:
+    """As `read_raw_body`, for JSON in one piece. Raises BodyTooLarge also for JSON with too many values."""
+    body = read_raw_body(request, limit)
+    try:
+        check_values(body)
+    except TooManyValues as error:
+        raise BodyTooLarge(f"The request body has {error}.") from error
+    return body
+
+
+def read_raw_body(request: Request, limit: int) -> bytes:
     """The whole body, decompressed, at most `limit` bytes.
 
-    Raises BodyTooLarge (also for JSON with too many values), BodyTimeout (no byte for READ_SECONDS),
-    InvalidRequest (it ended early, or is badly chunked) and UnsupportedMediaType (an unknown
-    Content-Encoding).
+    Raises BodyTooLarge, BodyTimeout (no byte for READ_SECONDS), InvalidRequest (it ended early, or is badly
+    chunked) and UnsupportedMediaType (an unknown Content-Encoding).
     """
     encoding: str = request.environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower()
     if encoding not in ("identity", "", "gzip", "x-gzip"):
@@ -71,10 +80,6 @@ def read_body(request: Request, limit: int) -> bytes:
     body = _read(request, length, limit)
     if "gzip" in encoding:
         body = _gunzip(body, limit)
-    try:
-        check_values(body)
-    except TooManyValues as error:
-        raise BodyTooLarge(f"The request body has {error}.") from error
     return body
 
 

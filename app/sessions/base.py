@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from app.messages import Message, Usage
 from app.sessions.browsing import MAX_PAGE, SessionPages
 from app.sessions.orphans import Decide, TakenOver
+from app.sessions.portable import SessionCopies
 from app.sessions.rows import (
     ANY,
     FoundMessage,
@@ -222,6 +223,9 @@ class SessionStore(Protocol):
 
     @property
     def pages(self) -> SessionPages: ...
+
+    @property
+    def copies(self) -> SessionCopies: ...
 
     @property
     def search(self) -> SessionSearch: ...

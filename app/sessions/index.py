@@ -223,9 +223,14 @@ def _line(content: str | None, most: int) -> str | None:
 def _refuse_taken_label(connection: Connection, label: str | None, session_key: str) -> None:
     if label is None:
         return
-    others = connection.execute(_WITH_LABEL, {"name": label, "of_key": session_key}).scalars()
-    if any(space_of(other) == space_of(session_key) for other in others):
+    if with_label(connection, label, session_key):
         raise InvalidRequest(f"label already in use: {label}")
+
+
+def with_label(connection: Connection, label: str, session_key: str) -> bool:
+    """Whether another session of the same owner has the label."""
+    others = connection.execute(_WITH_LABEL, {"name": label, "of_key": session_key}).scalars()
+    return any(space_of(other) == space_of(session_key) for other in others)
 
 
 def _new_session(session_key: str, agent_id: str) -> dict[str, Any]:

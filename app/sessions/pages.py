@@ -28,9 +28,9 @@ from app.messages import ToolCall
 from app.sessions.browsing import MAX_PAGE
 from app.sessions.filters import filtered
 from app.sessions.index import WITH_TEXTS, load_session
+from app.sessions.places import find_place, newer, older
 from app.sessions.rows import (
     ANY,
-    INJECTED,
     ListedSession,
     MessagePage,
     OpenCall,
@@ -43,8 +43,6 @@ from app.sessions.transcripts import ROW_COLUMNS, load_row
 from app.storage.base import Database
 from app.storage.message_json import load_message
 from app.storage.tables import messages, runs, sessions
-
-MAX_DIGITS = 18  # of a message's number
 
 _MESSAGES = (
     select(func.count())
@@ -65,12 +63,6 @@ _ROWS = (
 _AT = select(messages.c.id).join(sessions, sessions.c.id == messages.c.session).where(*_SHOWN)
 _ORDER = (messages.c.run_number, messages.c.position)
 _NEWEST_FIRST = (messages.c.run_number.desc(), messages.c.position.desc())
-# One that was replaced since a page was read still has its place.
-_PLACE = (
-    select(messages.c.run_number, messages.c.position)
-    .join(sessions, sessions.c.id == messages.c.session)
-    .where(sessions.c.key == bindparam("of_key"))
-)
 _NEWEST_RUN = (
     select(runs.c.id)
     .join(sessions, sessions.c.id == runs.c.session)
@@ -129,11 +121,11 @@ class SqlSessionPages:
         def work(connection: Connection) -> MessagePage:
             place = None if border is None else _find_place(connection, session_key, border)
             if place is not None and after is not None:
-                rows, more = _read(connection, _ROWS.where(_newer(place)).order_by(*_ORDER), page)
-                return MessagePage(rows, _has(connection, _AT.where(~_newer(place)), named), more)
+                rows, more = _read(connection, _ROWS.where(newer(place)).order_by(*_ORDER), page)
+                return MessagePage(rows, _has(connection, _AT.where(~newer(place)), named), more)
             newest = _ROWS.order_by(*_NEWEST_FIRST)
-            rows, more = _read(connection, newest if place is None else newest.where(_older(place)), page)
-            has_newer = place is not None and _has(connection, _AT.where(~_older(place)), named)
+            rows, more = _read(connection, newest if place is None else newest.where(older(place)), page)
+            has_newer = place is not None and _has(connection, _AT.where(~older(place)), named)
             return MessagePage(rows[::-1], more, has_newer)
 
         return self._database.scan(work)
@@ -193,30 +185,6 @@ def _behind(place: SessionPlace) -> ColumnElement[bool]:
     """Whether a session comes after that place. The first condition is one that an index can answer."""
     at, number = place
     return and_(sessions.c.updated_at <= at, or_(sessions.c.updated_at < at, sessions.c.id < number))
-
-
-def _newer(place: Sequence[int]) -> ColumnElement[bool]:
-    """Whether a message stands behind that place."""
-    run, (number, position) = messages.c.run_number, place
-    return and_(run >= number, or_(run > number, messages.c.position > position))
-
-
-def _older(place: Sequence[int]) -> ColumnElement[bool]:
-    """Whether a message stands before that place."""
-    run, (number, position) = messages.c.run_number, place
-    return and_(run <= number, or_(run < number, messages.c.position < position))
-
-
-def find_place(connection: Connection, session_key: str, message_id: str) -> tuple[int, int] | None:
-    """The run's number and the position of the message that clients know by that id, replaced or not."""
-    if message_id.isascii() and message_id.isdecimal() and len(message_id) <= MAX_DIGITS:
-        statement = _PLACE.where(messages.c.id == int(message_id))
-    elif message_id.isascii() and message_id.isalnum():
-        statement = _PLACE.where(messages.c.run_id == f"{INJECTED}-{message_id}")
-    else:
-        return None
-    found = connection.execute(statement, {"of_key": session_key}).first()
-    return None if found is None else (found[0], found[1])
 
 
 def _find_place(connection: Connection, session_key: str, message_id: str) -> tuple[int, int]:

@@ -13,6 +13,8 @@ from app.storage.message_json import load_message
 SPAWNED_BY = "spawnedBy"  # the setting of a session that an agent started: the key of that agent's session
 FORKED_FROM = "forkedFrom"  # the setting of a fork: where it comes from
 INJECTED = "inject"  # the source of a run that only holds a message added by hand
+FORK, IMPORT = "fork", "import"  # the sources of runs that were copied
+NOT_ASKED_FOR = (INJECTED, FORK, IMPORT)  # what runs of these sources used is counted elsewhere, if at all
 
 
 @dataclass(frozen=True, slots=True)

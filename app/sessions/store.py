@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.sessions.copies import SqlSessionCopies
 from app.sessions.index import SqlSessionIndex
 from app.sessions.maintenance import SqlMaintenance
 from app.sessions.pages import SqlSessionPages
@@ -22,6 +23,7 @@ class SqlSessionStore:
         self.index = SqlSessionIndex(database)
         self.transcripts = SqlTranscripts(database, worker)
         self.pages = SqlSessionPages(database)
+        self.copies = SqlSessionCopies(database, worker)
         self.search = SqlSessionSearch(database)
         self.usage = SqlUsageReader(database)
         self.maintenance = SqlMaintenance(database, worker)

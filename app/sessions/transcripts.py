@@ -13,6 +13,7 @@ from app.ids import new_hex
 from app.messages import Message
 from app.sessions import statements as sql
 from app.sessions.browsing import MAX_PAGE
+from app.sessions.places import older
 from app.sessions.rows import INJECTED, TranscriptRow, load_stored
 from app.sessions.stored import StoredMessage
 from app.storage.base import Database, Worker
@@ -53,11 +54,21 @@ _ROWS = (
     .limit(bindparam("most"))
     .offset(bindparam("behind"))
 )
-_ROLES = (
-    select(messages.c.id, messages.c.role)
+_PLACES = (
+    select(messages.c.run_number, messages.c.position)
     .join(sessions, sessions.c.id == messages.c.session)
     .where(*_COUNTED)
     .order_by(messages.c.run_number, messages.c.position)
+    .limit(1)
+)
+_DROP = (
+    messages.update()
+    .where(
+        messages.c.session
+        == select(sessions.c.id).where(sessions.c.key == bindparam("of_key")).scalar_subquery(),
+        messages.c.replaced_by.is_(None),
+    )
+    .values(replaced_by=COMPACTED)
 )
 
 
@@ -105,15 +116,17 @@ class SqlTranscripts:
         Returns how many those are.
         """
 
+        named = {"of_key": session_key}
+
         def work(connection: Connection) -> int:
-            rows = connection.execute(_ROLES, {"of_key": session_key}).all()
-            first = max(0, len(rows) - most)
-            while 0 < first < len(rows) and rows[first].role == "tool":
-                first += 1
-            if first:
-                marks = [{"message": row.id, "run": COMPACTED} for row in rows[:first]]
-                connection.execute(sql.MARK_REPLACED, marks)
-            return len(rows) - first
+            total: int = connection.execute(_LENGTH, named).scalar_one()
+            if total <= most:
+                return total
+            start = connection.execute(_PLACES.offset(total - most), named).one()
+            no_result = _PLACES.where(~older(start), messages.c.role != "tool")
+            first = connection.execute(no_result, named).first()
+            dropped = connection.execute(_DROP if first is None else _DROP.where(older(first)), named)
+            return total - dropped.rowcount
 
         return self._database.write(work, bulky=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, bindparam, case, cast, false, func, select
 
-from app.sessions.rows import INJECTED, MessageCount, RunUsage, UsageRow
+from app.sessions.rows import NOT_ASKED_FOR, MessageCount, RunUsage, UsageRow
 from app.storage.base import Database
 from app.storage.tables import messages, runs, sessions
 
@@ -42,7 +42,7 @@ _USAGE = (
         func.max(func.coalesce(runs.c.ended_at, runs.c.started_at)),
     )
     .join(sessions, sessions.c.id == runs.c.session)
-    .where(_between(runs.c.started_at), runs.c.source != INJECTED, sessions.c.hidden.is_(false()))
+    .where(_between(runs.c.started_at), runs.c.source.not_in(NOT_ASKED_FOR), sessions.c.hidden.is_(false()))
     .group_by(sessions.c.id, runs.c.model, "day")
     .order_by("day", sessions.c.id)
 )
@@ -61,7 +61,11 @@ _TIMELINE = (
         func.coalesce(runs.c.completion_tokens, 0),
     )
     .join(sessions, sessions.c.id == runs.c.session)
-    .where(sessions.c.key == bindparam("of_key"), runs.c.prompt_tokens.is_not(None))
+    .where(
+        sessions.c.key == bindparam("of_key"),
+        runs.c.prompt_tokens.is_not(None),
+        runs.c.source.not_in(NOT_ASKED_FOR),
+    )
     .order_by(runs.c.run_number.desc())
     .limit(bindparam("most"))
 )

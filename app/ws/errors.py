@@ -28,6 +28,7 @@ WS_CODES: dict[str, str] = {
     "approval_expired": INVALID_REQUEST,
     "idempotency_key_reused": INVALID_REQUEST,
     "events_gone": INVALID_REQUEST,
+    "session_conflict": INVALID_REQUEST,
     "unauthorized": INVALID_REQUEST,
     "forbidden": FORBIDDEN,
     "origin_not_allowed": FORBIDDEN,

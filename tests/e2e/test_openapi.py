@@ -32,6 +32,10 @@ SESSIONS = [
     ("/v1/sessions/{key}/history", "GET"),
     ("/v1/sessions/{key}/reset", "POST"),
     ("/v1/sessions/{key}/compact", "POST"),
+    ("/v1/sessions/{key}/fork", "POST"),
+    ("/v1/sessions/{key}/export", "GET"),
+    ("/v1/sessions/{key}/import", "POST"),
+    ("/v1/sessions/import", "POST"),
 ]
 RUNS = [
     ("/v1/runs", "GET"),

@@ -64,7 +64,7 @@ def load_conversation(raw: object, limits: ChatCompletionsSettings) -> Conversat
     messages: list[Message] = []
     instructions: list[str] = []
     for index, one in enumerate(raw):
-        message = _load_message(one, f"messages[{index}]", budget)
+        message = load_message(one, f"messages[{index}]", budget)
         if message.role == "system":
             instructions.append(message.text)
         else:
@@ -114,7 +114,8 @@ def _can_be_answered(message: Message) -> bool:
     return message.role == "tool"
 
 
-def _load_message(raw: object, path: str, budget: ImageBudget) -> Message:
+def load_message(raw: object, path: str, budget: ImageBudget) -> Message:
+    """One message, of any role. Raises InvalidRequest, whose `param` begins with `path`."""
     if not isinstance(raw, dict):
         raise InvalidRequest(f"`{path}` must be an object.", param=path)
     given = raw.get("role")

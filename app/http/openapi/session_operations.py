@@ -18,6 +18,19 @@ KEY = {
     "description": "A session's key, full or bare, percent-encoded.",
     "schema": {"type": "string", "minLength": 1},
 }
+FORMAT = {"name": "format", "in": "query", "schema": {"enum": ["jsonl", "markdown"]}}
+MESSAGES = {"type": "array", "items": {"type": "object"}, "minItems": 1}
+IMPORTED = {
+    "application/json": {
+        "schema": {
+            "anyOf": [
+                MESSAGES,
+                {"type": "object", "required": ["messages"], "properties": {"messages": MESSAGES}},
+            ]
+        }
+    },
+    "application/x-ndjson": {"schema": {"type": "string"}},
+}
 LIMIT = {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}}
 
 
@@ -45,6 +58,32 @@ def add_sessions(spec: APISpec) -> None:
     )
     compact["requestBody"] = {"content": json_of("SessionCompact")}
     spec.path("/v1/sessions/{key}/compact", operations={"post": compact})
+    _add_copies(spec)
+
+
+def _add_copies(spec: APISpec) -> None:
+    fork = _with_key(_created("Copy a session up to a message", "forkSession", "SessionForked"))
+    fork["requestBody"] = {"content": json_of("SessionFork")}
+    spec.path("/v1/sessions/{key}/fork", operations={"post": fork})
+    export = answering("A session as a file", "exportSession", "Error", READ)
+    export["parameters"] = [KEY, FORMAT]
+    export["responses"]["200"]["content"] = {
+        "application/x-ndjson": {"schema": {"type": "string"}},
+        "text/markdown": {"schema": {"type": "string"}},
+    }
+    spec.path("/v1/sessions/{key}/export", operations={"get": export})
+    for path, name in (("/v1/sessions/{key}/import", "importSession"), ("/v1/sessions/import", "importNew")):
+        operation = _created("Store a conversation", name, "SessionImported")
+        operation["requestBody"] = {"required": True, "content": IMPORTED}
+        if "{" in path:
+            operation["parameters"] = [KEY]
+        spec.path(path, operations={"post": operation})
+
+
+def _created(summary: str, name: str, schema: str) -> dict[str, Any]:
+    operation = answering(summary, name, schema, (*CHANGE, 409))
+    operation["responses"]["201"] = operation["responses"].pop("200")
+    return operation
 
 
 def _with_key(operation: dict[str, Any]) -> dict[str, Any]:

@@ -158,6 +158,27 @@ class SessionCompacted(Schema):
     removed = count("That are gone.")
 
 
+class SessionFork(Schema):
+    messageId = fields.String(  # noqa: N815
+        allow_none=True, metadata={"description": "The last message to copy; all of them if left out."}
+    )
+
+
+class SessionForked(Schema):
+    key = text("The new session's full key.")
+
+
+class SkippedOfImport(Schema):
+    messages = count("System messages, which no session has.")
+    settings = fields.List(fields.String(), required=True)
+
+
+class SessionImported(Schema):
+    key = text("The session's full key.")
+    messages = count("That it has now.")
+    skipped = fields.Nested(SkippedOfImport, required=True)
+
+
 COMPONENTS: tuple[type[Schema], ...] = (
     SessionList,
     SessionHistory,
@@ -165,4 +186,7 @@ COMPONENTS: tuple[type[Schema], ...] = (
     SessionDeleted,
     SessionCompact,
     SessionCompacted,
+    SessionFork,
+    SessionForked,
+    SessionImported,
 )

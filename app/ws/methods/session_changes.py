@@ -78,6 +78,15 @@ def compact(call: Call) -> Any:
     return {"ok": True, "key": key, "compacted": done.kept < done.before, "kept": done.kept}
 
 
+def fork(call: Call) -> Any:
+    """A new session with the conversation of another one, up to a message."""
+    key = call.gateway.session_copies.fork(
+        call.peer.principal, call.params.text("key"), call.params.optional_text("messageId")
+    )
+    session = call.gateway.store.index.describe(key)
+    return {"ok": True, "key": key, "entry": dump_entry(session) if session is not None else {}}
+
+
 def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
     message = call.params.optional_text("message")
     if not message:

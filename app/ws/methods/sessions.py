@@ -14,7 +14,7 @@ from app.sessions.rows import SessionFilter, StoredSession
 from app.tools.approvals.snapshot import snapshot
 from app.ws.call import Call, Handler
 from app.ws.methods.history import dump_page, load_page
-from app.ws.methods.session_changes import compact, create, delete, patch, reset
+from app.ws.methods.session_changes import compact, create, delete, fork, patch, reset
 from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_titled, named_key, store_path
 
 DEFAULT_ROWS, MAX_ROWS = 200, 1000
@@ -190,6 +190,7 @@ SESSIONS: dict[str, Handler] = {
     "sessions.reset": reset,
     "sessions.delete": delete,
     "sessions.compact": compact,
+    "sessions.fork": fork,
     "sessions.subscribe": subscribe,
     "sessions.unsubscribe": unsubscribe,
     "sessions.messages.subscribe": subscribe_messages,

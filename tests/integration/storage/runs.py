@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import column as column_of
 from sqlalchemy import select
 
+from app.ids import new_uuid
 from app.messages import Message
 from app.sessions.base import SessionStore
 from app.sessions.stored import StoredMessage
@@ -26,6 +27,14 @@ def accept(store: SessionStore, run_id: str, *messages: Message, key: str = "k")
 
 def answer(store: SessionStore, run_id: str, *messages: Message) -> bool:
     return store.runs.finish(run_id, "finished", [(message, "complete") for message in messages or [HELLO]])
+
+
+def finished(store: SessionStore, key: str, question: str = "hi", said: str = "hello") -> str:
+    """A whole turn in that session; the run's id."""
+    run_id = new_uuid()
+    accept(store, run_id, Message("user", question), key=key)
+    answer(store, run_id, Message("assistant", said))
+    return run_id
 
 
 def messages_in(kept: Sequence[StoredMessage]) -> list[Message]:

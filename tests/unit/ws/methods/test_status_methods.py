@@ -52,6 +52,7 @@ def test_scopes():
     assert writing >= {f"sessions.{name}" for name in ("patch", "reset", "delete", "compact")}
     assert {name for name in METHODS if METHOD_SCOPES[name] == WRITE} == {
         "sessions.create",
+        "sessions.fork",
         "sessions.patch",
     }
 
