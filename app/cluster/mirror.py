@@ -19,6 +19,8 @@ class Mirror(EventLog):
     `attach` is called with it when its first follower comes, `detach` when the last one has left.
     """
 
+    is_elsewhere = True
+
     def __init__(
         self, run_id: str, attach: Callable[[Mirror], object], detach: Callable[[Mirror], object]
     ) -> None:

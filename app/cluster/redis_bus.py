@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 from app.cluster.entries import FENCE_SCRIPT, RUNNING_MS, Entry, dump_entry, fence_id, load_entry
 from app.cluster.link import RedisLink
-from app.cluster.mirror import Mirror
+from app.cluster.mirror import FIRST_ID, Mirror
 from app.cluster.reader import MirrorReader, fill
 from app.cluster.subscriber import Subscriber
 from app.cluster.writer import RunWriter
@@ -44,11 +44,14 @@ class RedisBus:
 
     def log(self, run_id: str) -> EventLog | None:
         """See `EventBus.log`."""
-        known = self._local.get(run_id) or self._mirrors.get(run_id)
-        if known is not None:
+        local = self._local.get(run_id)
+        if local is not None:
+            return local
+        known = self._mirrors.get(run_id)
+        if known is not None and (known.is_followed or known.end is not None):
             return known
-        entries = self.reader.read(run_id)
-        if not entries and not self.reader.is_running(run_id):
+        entries = self.reader.read(run_id, FIRST_ID if known is None else known.last_id)
+        if not entries and known is None and not self.reader.is_running(run_id):
             return None
         mirror = self._mirror(run_id)
         fill(mirror, entries)
@@ -74,7 +77,9 @@ class RedisBus:
 
     def others(self) -> Sequence[tuple[str, EventLog]]:
         """See `EventBus.others`."""
-        return [(run_id, mirror) for run_id, mirror in self._others.items() if mirror.end is None]
+        for run_id in [one for one, mirror in self._others.items() if mirror.end is not None]:
+            del self._others[run_id]
+        return list(self._others.items())
 
     def history(self, run_id: str) -> Sequence[Event] | None:
         """See `EventBus.history`."""

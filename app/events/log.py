@@ -28,13 +28,16 @@ class EventLog:
     """Append-only, one writer; closed by the first `RunFinished` or `RunFailed`.
 
     `events` are those of a run that goes on from there. `first` is how many older ones are not here any more;
-    `earlier` is how many there were at its beginning, all together.
+    `earlier` is how many there were at its beginning, all together. `is_elsewhere`: the run is another
+    worker's, and only those who follow it have its events come here.
 
     It works without a lock because of the order of the steps. The writer adds the event, then marks the end
     if it was the last one, then sets the readers' signals. A reader clears its signal, then asks whether the
     end is marked, then takes what is there. So an event added at any moment is either taken now or sets the
     signal again.
     """
+
+    is_elsewhere = False
 
     def __init__(self, events: Iterable[Event] = (), first: int = 0) -> None:
         self._events: list[Event] = list(events)

@@ -122,6 +122,7 @@ class Connection:
         self.watched.add(key)
         if written is not None and self.protocol < CANONICAL_KEYS_SINCE:
             self._written[key] = written
+        self._connections.on_interest(key)
 
     def send_event(self, event: str, payload: Mapping[str, Any], *, droppable: bool = False) -> None:
         self.notify(EventFrame(event, payload), droppable=droppable)

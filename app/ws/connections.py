@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from app.auth.grants import is_granted
@@ -42,6 +42,8 @@ class Connections:
         self._readers: dict[str, tuple[Listener, str | None]] = {}
         self._stopped = threading.Event()
         self._ticking = False
+        # Called with the session that somebody watches from now on; None: connections have come or gone.
+        self.on_interest: Callable[[str | None], object] = lambda _key: None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -64,18 +66,25 @@ class Connections:
         if not self._ticking:
             self._ticking = True
             spawn(self._tick)
+        self.on_interest(None)
 
     def remove(self, connection: Listener) -> None:
         """Remove a connection that has ended."""
         self._open.pop(connection.id, None)
         self._readers.pop(connection.id, None)
+        self.on_interest(None)
+
+    @property
+    def everybody_gets_all(self) -> bool:
+        """Whether there are so few that each gets the events of all runs that it may read."""
+        return len(self._open) <= BROADCAST_LIMIT
 
     def audience(self, session_key: str, starter: str | None = None) -> Sequence[Listener]:
         """The connections that get a run's events: see docs/websocket.md#which-events-a-connection-gets.
 
         `starter` is the id of the connection that started the run.
         """
-        everybody, space = len(self._open) <= BROADCAST_LIMIT, space_of(session_key)
+        everybody, space = self.everybody_gets_all, space_of(session_key)
         return [
             one
             for one, own_space in self._readers.values()

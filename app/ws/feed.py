@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.concurrency.background import spawn
+from app.concurrency.fairness import give_way
+from app.errors import ServiceUnavailable
 from app.events.log import EventLog
 from app.events.types import Event, RunStarted
 from app.runs.run import Run
@@ -22,14 +24,19 @@ TEXT_SECONDS = 0.15  # the least time between two events with text of a run
 
 
 class Feed:
-    """Follows each run from its start, on a greenlet of its own, if anybody is connected then."""
+    """Follows each run from its start, on a greenlet of its own, if anybody is connected then.
+
+    A run of another worker is only followed as long as somebody here gets its events.
+    """
 
     def __init__(self, connections: Connections, runs: RunService) -> None:
         self._connections = connections
         self._runs = runs
         # Run id -> what to call after its events. An entry is there from the first call to the run's end.
         self._waiting: dict[str, list[Callable[[], object]]] = {}
+        self._attends = False
         runs.bus.subscribe(self._run_published)
+        connections.on_interest = self._interest_changed
 
     def when_sent(self, run_id: str, then: Callable[[], object]) -> Callable[[], None]:
         """Call `then` when the run has ended and all its events have been queued for the connections.
@@ -43,7 +50,7 @@ class Feed:
                 then()
                 return lambda: None
             self._waiting[run_id] = []
-            spawn(self._await_end, run)
+            spawn(self._await_end, run_id, run.log)
         waiting = self._waiting[run_id]
         waiting.append(then)
 
@@ -62,30 +69,76 @@ class Feed:
             sent.wait(max(0.0, deadline - time.monotonic()))
             take_back()
 
-    def _run_published(self, run_id: str, log: EventLog) -> None:
-        if len(self._connections):
+    def when_over(self, run_id: str, log: EventLog, then: Callable[[], object]) -> None:
+        """As `when_sent`, for a run on whichever worker."""
+        if log.is_elsewhere and run_id not in self._waiting:
             self._waiting[run_id] = []
-            spawn(self._follow, run_id, log)
+            spawn(self._await_end, run_id, log)
+        self.when_sent(run_id, then)
 
-    def _follow(self, run_id: str, log: EventLog) -> None:
+    def _interest_changed(self, session_key: str | None) -> None:
+        """Follow those runs of other workers that somebody here wants to see from now on."""
+        if (wanted := len(self._connections) > 0) != self._attends:
+            self._attends = wanted
+            self._runs.bus.attend(wanted)
+        if session_key is None and not self._connections.everybody_gets_all:
+            return  # a new connection gets nothing of runs that it has not asked for
+        for run_id, log in self._runs.bus.others():
+            started = _started(log)
+            is_meant = session_key in (None, started.session_key) and run_id not in self._waiting
+            if is_meant and self._gets(started):
+                self._waiting[run_id] = []
+                spawn(self._join, run_id)
+
+    def _gets(self, started: RunStarted) -> bool:
+        """Whether anybody here gets the run's events."""
+        return bool(self._connections.audience(started.session_key, started.starter))
+
+    def _run_published(self, run_id: str, log: EventLog) -> None:
+        if not len(self._connections) or (log.is_elsewhere and run_id in self._waiting):
+            return
+        if not log.is_elsewhere or self._gets(_started(log)):
+            self._waiting[run_id] = []
+            spawn(self._follow, run_id, log, 0)
+
+    def _join(self, run_id: str) -> None:
+        """Follow a run of another worker from now on."""
         try:
-            started = next(iter(log))
-            assert isinstance(started, RunStarted)
+            log = self._runs.bus.log(run_id)
+        except ServiceUnavailable:
+            log = None
+        if log is None or log.first:  # over, or longer than it is kept
+            self._call_waiting(run_id)
+        else:
+            self._follow(run_id, log, log.length)
+
+    def _follow(self, run_id: str, log: EventLog, position: int) -> None:
+        try:
+            started = _started(log)
             sender = _Sender(started, self._connections)
-            for batch in log.follow():
+            sender.skip(log.batch(0, position))
+            for batch in log.follow(position):
                 if sender.send(batch):
                     log.wait(TEXT_SECONDS)  # what comes meanwhile is one batch; the run's end comes at once
+                if log.is_elsewhere and not self._gets(started):
+                    return
         finally:
             self._call_waiting(run_id)
 
-    def _await_end(self, run: Run) -> None:
-        run.wait()
-        self._call_waiting(run.id)
+    def _await_end(self, run_id: str, log: EventLog) -> None:
+        log.wait()
+        self._call_waiting(run_id)
 
     def _call_waiting(self, run_id: str) -> None:
         waiting = self._waiting.pop(run_id, [])
         while waiting:
             waiting.pop(0)()
+
+
+def _started(log: EventLog) -> RunStarted:
+    started = next(iter(log))
+    assert isinstance(started, RunStarted)
+    return started
 
 
 class _Sender:
@@ -98,6 +151,11 @@ class _Sender:
         shows_reasoning = run.reasoning == "stream"
         self._encoder = RunEncoder(shown_id, run.agent_id, run.session_key, shows_reasoning=shows_reasoning)
         self._reached: dict[str, set[str]] = {}  # text -> ids of the connections that got its last event
+
+    def skip(self, batch: Sequence[Event]) -> None:
+        """Send nothing of these events, which came before anybody here wanted them."""
+        for _ in self._encoder.encode(batch):
+            give_way()
 
     def send(self, batch: Sequence[Event]) -> bool:
         """Send what is to be sent for the batch. True if there was text in it."""

@@ -8,6 +8,7 @@ from app.clock import now_ms
 from app.concurrency.background import call_later
 from app.control.sessions import Change
 from app.events.log import EventLog
+from app.events.types import RunStarted
 from app.gateway import Gateway
 from app.routing.operator import agent_of_key
 from app.ws.connections import Connections
@@ -33,13 +34,20 @@ class SessionFeed:
         gateway.runs.bus.subscribe(self._run_published)
         gateway.sessions.listeners.append(self._session_changed)
 
-    def _run_published(self, run_id: str, _: EventLog) -> None:
-        run = self._gateway.runs.get(run_id) if len(self._connections) else None
-        if run is None or run.request.route.stateless or not self._connections.followers(run.session_key):
+    def _run_published(self, run_id: str, log: EventLog) -> None:
+        key = self._session_of(run_id, log) if len(self._connections) else None
+        if key is None or not self._connections.followers(key):
             return
-        key = run.session_key
         self._tell_in(BEGIN_SECONDS, key)
-        self._feed.when_sent(run_id, lambda: self._tell_in(END_SECONDS, key))
+        self._feed.when_over(run_id, log, lambda: self._tell_in(END_SECONDS, key))
+
+    def _session_of(self, run_id: str, log: EventLog) -> str | None:
+        """The key of the run's session; None if it has none."""
+        if log.is_elsewhere:  # whether it is stored is seen when it is told of
+            started = next(iter(log))
+            return started.session_key if isinstance(started, RunStarted) else None
+        run = self._gateway.runs.get(run_id)
+        return None if run is None or run.request.route.stateless else run.session_key
 
     def _session_changed(self, key: str, change: Change) -> None:
         if self._connections.followers(key):

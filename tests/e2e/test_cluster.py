@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
 
+from app.client.frames import Frame
 from tests.support.cluster import Cluster
 from tests.support.gateway import TOKEN, config_for
-from tests.support.operator import operator
+from tests.support.operator import Operator, operator
 from tests.support.provider import ScriptedProvider, wait_until
 from tests.support.servers import PostgresServer, RedisServer
 
@@ -56,3 +58,38 @@ def test_log_lines_are_of_all_workers(cluster: Cluster, provider: ScriptedProvid
         return {one for one in ids if any(one in line for line in lines)}
 
     wait_until(lambda: found() == set(ids), 30, "all lines")
+
+
+def test_clients_of_all_hosts_see_the_same_events_of_a_run(
+    cluster: Cluster, provider: ScriptedProvider
+) -> None:
+    with operator(cluster.hosts[0]) as first, operator(cluster.hosts[1]) as second:
+        for number in range(6):
+            host = cluster.hosts[number % 2]
+            assert host.ask(f"seen {number}", user="watched").text == f"echo: seen {number}"
+        seen = [events_of_runs(client, 6) for client in (first, second)]
+    assert seen[0].keys() == seen[1].keys()
+    for run_id, events in seen[0].items():
+        assert steps(events) == steps(seen[1][run_id])
+
+
+def steps(events: list[Frame]) -> list[tuple[str, ...]]:
+    """What is told of a run, in order. In how many pieces its text comes is each worker's own."""
+    numbers = [one["seq"] for one in events if "stream" in one]
+    assert numbers == sorted(set(numbers))
+    told = [("agent", one["data"]["phase"]) for one in events if one.get("stream") == "lifecycle"]
+    text = "".join(one["data"]["delta"] for one in events if one.get("stream") == "assistant")
+    last = events[-1]
+    return [*told, ("text", text), ("chat", last["state"], str(last["message"]["content"]))]
+
+
+def events_of_runs(client: Operator, count: int) -> dict[str, list[Frame]]:
+    """The payloads of `chat` and `agent` events, by their runs, once so many runs have had their last one."""
+    found: dict[str, list[Frame]] = defaultdict(list)
+    ends = 0
+    while ends < count:
+        frame = client.receive(60)
+        if frame.get("event") in ("chat", "agent"):
+            found[frame["payload"]["runId"]].append(frame["payload"])
+            ends += frame["payload"].get("state") == "final"
+    return found
