@@ -45,14 +45,18 @@ class RedisLink:
         options: dict[str, Any] = {**redis_options(url, ssl_verify), **_parse(url)}
         self._connection_class: type[Connection] = options.pop("connection_class", Connection)
         self._options = options
-        self._prefix = prefix.encode()
+        # Redis tells subscribers of all its databases; a gateway in another one must not hear it.
+        database = options.get("db")
+        self._prefix = f"{prefix}{database}:".encode() if database else prefix.encode()
         self._idle: list[tuple[Wire, float]] = []  # the one used last is the last
         self._free = threading.Semaphore(MAX_CONNECTIONS)
         self._is_closed = False
         self.breaker = Breaker()
 
     def name(self, *parts: str) -> bytes:
-        """A key or a channel of this gateway: `openclaw:` and the parts, joined by colons."""
+        """A key or a channel of this gateway: `openclaw:` and the parts, joined by colons; the number of the
+        database first, unless it is 0.
+        """
         return self._prefix + ":".join(parts).encode()
 
     def ask(self, *command: bytes | str | int | float) -> Any:

@@ -69,6 +69,19 @@ def test_a_message_reaches_the_others_and_not_its_sender(redis_server: RedisServ
         assert got.empty()
 
 
+def test_a_gateway_in_another_database_hears_nothing(redis_server: RedisServer) -> None:
+    with two_workers(redis_server.url(1)) as (first, _, got):
+        stranger, heard = Worker(redis_server.url(2)), Queue()
+        stranger.pubsub.subscribe("lanes", heard.put)
+        stranger.start()
+        wait_until(lambda: stranger.gets("lanes"), 30, "the subscription")
+        assert first.pubsub.publish("lanes", {"n": 1}) == 1
+        assert stranger.pubsub.publish("lanes", {"n": 2}) == 0
+        assert got.get(timeout=30) == {"n": 1}
+        stranger.stop()
+        assert heard.empty()
+
+
 def test_a_handler_that_fails_does_not_stop_the_others(redis_server: RedisServer) -> None:
     with two_workers(redis_server.url(1)) as (first, second, got):
         second.pubsub.subscribe("abort", lambda message: message["missing"])
