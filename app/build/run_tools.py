@@ -25,7 +25,7 @@ def add_run_tools(gateway: Gateway) -> Gateway:
     def settings() -> Settings:
         return gateway.settings
 
-    agent_runs = AgentRuns(runs, gateway.intake, gateway.models)
+    agent_runs = AgentRuns(gateway.all_runs, gateway.intake, gateway.models)
     subagents = Subagents(runs, agent_runs, store.index)
     texts = SafeTexts(settings)
     for one in (

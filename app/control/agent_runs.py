@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from app.auth.principal import Principal
 from app.cancel import Cancel
 from app.control.models import Models
+from app.control.runs import AllRuns
 from app.errors import RunAborted
 from app.events.types import RunFailed
 from app.logs.lines import log_event
@@ -23,7 +24,6 @@ from app.routing.resolve import Route
 from app.runs.intake import Intake, RunInput
 from app.runs.request import RunRequest
 from app.runs.run import Run
-from app.runs.service import RunService
 from app.tools.base import ApprovalMode, RunContext, ToolError
 from app.tools.sessions.host import Reply
 
@@ -46,7 +46,7 @@ class Origin(msgspec.Struct, frozen=True):
 class AgentRuns:
     """`sessions_send`, and what tools ask of models and of what goes on."""
 
-    def __init__(self, runs: RunService, intake: Intake, models: Models) -> None:
+    def __init__(self, runs: AllRuns, intake: Intake, models: Models) -> None:
         self._runs = runs
         self._intake = intake
         self._models = models
@@ -66,12 +66,11 @@ class AgentRuns:
 
     def is_active(self, session_key: str) -> bool:
         """Whether the session has a run that goes on, or waits."""
-        return any(not run.ended for run in self._runs.in_session(session_key))
+        return bool(self._runs.active_sessions([session_key]))
 
     def has_message(self, run: RunContext) -> bool:
         """Whether another run waits in the session of `run`: somebody has written."""
-        others = (one for one in self._runs.in_session(run.session_key) if one.id != run.run_id)
-        return any(not one.ended for one in others)
+        return any(one != run.run_id for one in self._runs.in_session(run.session_key))
 
     def send(
         self, run: RunContext, session_key: str, text: str, wait_seconds: float, cancel: Cancel
@@ -132,7 +131,7 @@ class AgentRuns:
 
     def start(self, request: RunRequest) -> Run:
         """Raises what `RunService.start` raises."""
-        return self._runs.start(request)
+        return self._runs.here.start(request)
 
 
 def _reply(run: Run) -> Reply:

@@ -15,17 +15,17 @@ import msgspec
 from app.cluster.ask import Workers
 from app.cluster.base import Message
 from app.control.run_pages import RunPages
+from app.control.run_stopper import RunStopper
 from app.control.run_views import RunView, view_of_ended, view_of_events, view_of_run, view_of_stored
-from app.errors import ClusterUnavailable, RunAborted, ServiceUnavailable
+from app.errors import ClusterUnavailable
 from app.events.log import EventLog
 from app.events.types import Event
 from app.runs.run import Run
 from app.runs.service import RunService
-from app.sessions.keys import is_visible, owned_run_id
+from app.sessions.keys import is_visible, owned_run_id, shown_run_id
 from app.sessions.run_rows import RunIndex, StoredRun
-from app.storage.base import Worker
+from app.storage.base import Stop, Worker
 
-STOP_SECONDS = 2.0  # that a run may take to end once it is asked to
 LOOK_SECONDS = 0.5  # between two looks at the database for the end of a run elsewhere
 
 
@@ -34,6 +34,13 @@ class RunEvents(NamedTuple):
 
     log: EventLog
     run: Run | None = None
+
+
+class AtWork(NamedTuple):
+    """A run that goes on, by the id that clients know, and when it was accepted: milliseconds since 1970."""
+
+    shown_id: str
+    started_at: int
 
 
 class AllRuns:
@@ -48,8 +55,8 @@ class AllRuns:
         self._worker = worker
         self.workers = workers
         self.pages = RunPages(runs, index, worker, workers)
+        self._stopper = RunStopper(runs, index, worker, workers)
         workers.answer("run.find", self._answer_find)
-        workers.answer("run.stop", self._answer_stop)
 
     def find(self, run_id: str, owner: str | None) -> RunView | None:
         """The run that `owner` knows by that id; None if there is none, or nobody remembers it."""
@@ -58,13 +65,11 @@ class AllRuns:
             return view_of_run(live)
         stored = self._stored(run_id, owner)
         if stored is None:
-            return self._unstored_here(run_id, owner) or self._ask_find(run_id, owner)
+            remembered = self._remembered(run_id, owner) or self._ask_find(run_id, owner)
+            return remembered or self._of_events(run_id, owner)
         if stored.has_ended:
             return self._view_of(stored)
-        ended = self.here.ledger.get(stored.id)
-        if ended is not None:  # but that could not be stored
-            return view_of_ended(ended, _log_of(self.here.bus.history(ended.id)))
-        return self._elsewhere(stored)
+        return self._remembered(stored.id, None) or self._elsewhere(stored)  # its end could not be stored
 
     def events(self, found: RunView) -> RunEvents | None:
         """The events of a run that `find` has found; None if they are not kept any more."""
@@ -75,6 +80,15 @@ class AllRuns:
         log = bus.log(found.id) or _log_of(bus.history(found.id))
         return None if log is None else RunEvents(log)
 
+    def goes_on(self, run_id: str, owner: str | None) -> bool:
+        """Whether that is a run which has not ended. As cheap as can be: it is asked for each new run."""
+        if self.here.get(run_id, owner) is not None:
+            return True
+        if not self.workers.pubsub.is_shared:
+            return False
+        stored = self._stored(run_id, owner)
+        return stored is not None and not stored.has_ended and self._goes_on(stored)
+
     def in_session(self, session_key: str) -> Sequence[str]:
         """The ids of the session's runs that have not ended, in the order of its queue."""
         here = [run.id for run in self.here.in_session(session_key) if not run.ended]
@@ -82,6 +96,16 @@ class AllRuns:
             return here
         unended = [one.id for one in self._index.unended([session_key]) if self._goes_on(one)]
         return [*unended, *(one for one in here if one not in unended)]
+
+    def at_work(self, session_key: str) -> AtWork | None:
+        """The run that has the session's lane, or has it next; None if it has none."""
+        for run in self.here.active:
+            if run.session_key == session_key:
+                return AtWork(run.shown_id, int(run.started_at * 1000))
+        if not self.workers.pubsub.is_shared:
+            return None
+        first = next(filter(self._goes_on, self._index.unended([session_key])), None)
+        return None if first is None else AtWork(shown_run_id(first.id, session_key), first.accepted_at)
 
     def active_sessions(self, session_keys: Sequence[str]) -> set[str]:
         """Those of the sessions that have a run which has not ended."""
@@ -92,45 +116,38 @@ class AllRuns:
         return found
 
     def stop(self, run_ids: Sequence[str], why: str) -> list[str]:
-        """Abort these runs, which have been looked up, and wait a moment for their ends.
+        """See `RunStopper.stop`."""
+        return self._stopper.stop(run_ids, why)
 
-        Returns the ids of those that were stopped; others had ended, or were stopping already. Raises
-        ServiceUnavailable: a run is in another process, which did not answer.
+    def wait(self, found: RunView, seconds: float, stop: Stop) -> RunView | None:
+        """A run of another worker, once it has ended; None if it does not within `seconds`, or `stop` is set
+        before.
         """
-        here = [run for one in run_ids if (run := self.here.get(one)) is not None]
-        stopped = [run.id for run in here if run.abort(RunAborted(why))]
-        elsewhere = [one for one in run_ids if self.here.get(one) is None]
-        if elsewhere:
-            stopped += self._stop_elsewhere(elsewhere, why)
-        deadline = time.monotonic() + STOP_SECONDS
-        for run in here:
-            run.wait(max(0.0, deadline - time.monotonic()))
-        return stopped
-
-    def wait(self, found: RunView, seconds: float) -> RunView | None:
-        """The run, once it has ended; None if it does not within `seconds`."""
         deadline = time.monotonic() + seconds
-        run = self.here.get(found.id)
-        while True:
-            left = min(max(0.0, deadline - time.monotonic()), LOOK_SECONDS)
-            if run is not None:
-                run.wait(left)
-            else:
-                time.sleep(left)
-            view = self.find(found.id, None)
-            if view is None or view.has_ended:
-                return view
-            if time.monotonic() >= deadline:
+        while not found.has_ended:
+            left = deadline - time.monotonic()
+            if left <= 0 or stop.wait(min(left, LOOK_SECONDS)):
                 return None
+            found = self.find(found.id, None) or found
+        return found
 
     # What this process knows
 
-    def _unstored_here(self, run_id: str, owner: str | None) -> RunView | None:
-        """A run that this process remembers, or has events of."""
-        bus = self.here.bus
+    def _remembered(self, run_id: str, owner: str | None) -> RunView | None:
+        """A run that has ended in this process."""
         ended = self.here.ledger.get(run_id, owner)
-        if ended is not None:
-            return view_of_ended(ended, _log_of(bus.history(ended.id)))
+        return None if ended is None else view_of_ended(ended, self._history(ended.id))
+
+    def _history(self, run_id: str) -> EventLog | None:
+        """The events of a run whose end is known without them."""
+        try:
+            return _log_of(self.here.bus.history(run_id))
+        except ClusterUnavailable:
+            return None
+
+    def _of_events(self, run_id: str, owner: str | None) -> RunView | None:
+        """A run that nobody remembers, but whose events are still kept."""
+        bus = self.here.bus
         for one in _names(run_id, owner):
             events = bus.log(one) or _log_of(bus.history(one))
             view = None if events is None else view_of_events(one, events)
@@ -148,7 +165,7 @@ class AllRuns:
         return None
 
     def _view_of(self, stored: StoredRun) -> RunView:
-        events = _log_of(self.here.bus.history(stored.id))
+        events = self._history(stored.id)
         messages = self._index.messages(stored.id) if events is None else ()
         return view_of_stored(stored, messages, events)
 
@@ -177,37 +194,8 @@ class AllRuns:
     def _answer_find(self, question: Message) -> Mapping[str, Any]:
         run_id, owner = question["run_id"], question["owner"]
         live = self.here.get(run_id, owner)
-        view = self._unstored_here(run_id, owner) if live is None or live.ended else view_of_run(live)
+        view = self._remembered(run_id, owner) if live is None or live.ended else view_of_run(live)
         return {"run": None if view is None else msgspec.to_builtins(view)}
-
-    def _stop_elsewhere(self, run_ids: Sequence[str], why: str) -> list[str]:
-        wanted = set(run_ids)
-        replies = self.workers.ask(
-            "run.stop",
-            {"run_ids": list(run_ids), "why": why},
-            STOP_SECONDS + 1.0,
-            enough=lambda one: wanted <= set(one["known"]),
-        )
-        stopped = [run_id for one in replies for run_id in one["stopped"]]
-        known = {run_id for one in replies for run_id in one["known"]}
-        return stopped + [one for one in run_ids if one not in known and self._stop_orphan(one, why)]
-
-    def _stop_orphan(self, run_id: str, why: str) -> bool:
-        """End a run that no worker has any more. False if it has ended."""
-        stored = self._index.find(run_id)
-        if stored is None or stored.has_ended:
-            return False
-        if self._worker.is_alive(stored.worker):
-            raise ServiceUnavailable(
-                f"The run {run_id} is at work in another process, which did not answer. Try again.",
-                retry_after=1,
-            )
-        return self._index.end_orphan(stored, RunAborted.code, why)
-
-    def _answer_stop(self, question: Message) -> Mapping[str, Any]:
-        here = [run for one in question["run_ids"] if (run := self.here.get(one)) is not None]
-        stopped = self.stop([run.id for run in here], question["why"]) if here else []
-        return {"known": [run.id for run in here], "stopped": stopped}
 
 
 def _log_of(events: Sequence[Event] | None) -> EventLog | None:

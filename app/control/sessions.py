@@ -12,7 +12,6 @@ from app.control.runs import AllRuns
 from app.control.session_settings import load_changes
 from app.errors import InvalidRequest, ServiceUnavailable
 from app.routing.operator import agent_of_key, main_session_key, resolve_agent_id
-from app.runs.run import Run
 from app.sessions.base import SessionStore
 from app.sessions.rows import StoredSession
 
@@ -111,13 +110,9 @@ class Sessions:
         self.changed(key, "compact")
         return Compacted(before, kept)
 
-    def active_runs(self, key: str) -> Sequence[Run]:
-        """This worker's runs of the session that have not ended, waiting ones included."""
-        return self._runs.here.in_session(key)
-
-    def has_active_run(self, key: str) -> bool:
-        """Whether any worker has a run of the session that has not ended."""
-        return bool(self._runs.in_session(key))
+    def active_runs(self, key: str) -> Sequence[str]:
+        """The ids of the session's runs that have not ended, waiting ones included, at any worker."""
+        return self._runs.in_session(key)
 
     def end_runs(self, key: str, why: str) -> None:
         """Abort the session's runs and wait until their ends are stored.

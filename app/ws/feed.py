@@ -12,7 +12,6 @@ from app.concurrency.fairness import give_way
 from app.errors import ServiceUnavailable
 from app.events.log import EventLog
 from app.events.types import Event, RunStarted
-from app.runs.run import Run
 from app.runs.service import RunService
 from app.sessions.keys import shown_run_id
 from app.ws.connections import Connections, Listener
@@ -60,12 +59,12 @@ class Feed:
 
         return take_back
 
-    def wait_sent(self, runs: Iterable[Run], seconds: float) -> None:
+    def wait_sent(self, run_ids: Iterable[str], seconds: float) -> None:
         """Wait for `when_sent` of all these runs, at most `seconds`."""
         deadline = time.monotonic() + seconds
-        for run in runs:
+        for run_id in run_ids:
             sent = threading.Event()
-            take_back = self.when_sent(run.id, sent.set)
+            take_back = self.when_sent(run_id, sent.set)
             sent.wait(max(0.0, deadline - time.monotonic()))
             take_back()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from app.clock import now_ms
-from app.concurrency.background import call_later
-from app.errors import InvalidRequest
+from app.concurrency.background import call_later, spawn
+from app.control.run_views import RunView
+from app.errors import GatewayError, InvalidRequest
 from app.events.types import RunFailed
 from app.messages import Message
 from app.model_name import ModelName
@@ -36,7 +38,7 @@ class AgentMethods:
         """
         params, runs = call.params, call.gateway.runs
         message, run_id = params.text("message"), params.run_id()
-        if runs.get(run_id, call.owner) is not None:
+        if call.gateway.all_runs.goes_on(run_id, call.owner):
             return {"runId": run_id, "status": "in_flight"}
         if (ended := runs.ledger.get(run_id, call.owner)) is not None:
             return _send_result(ended, call.later())
@@ -70,7 +72,7 @@ class AgentMethods:
         timeout = {"runId": run_id, "status": "timeout"}
         run = call.gateway.runs.get(run_id, call.owner)
         if run is None:
-            return timeout
+            return _wait_elsewhere(call, run_id, seconds) or timeout
         answer = call.later()
 
         def send_end() -> None:
@@ -80,6 +82,28 @@ class AgentMethods:
         answer.at_end(self._feed.when_sent(run.id, send_end))
         answer.at_end(call_later(seconds, lambda: answer.succeed(timeout)))
         return LATER
+
+
+def _wait_elsewhere(call: Call, run_id: str, seconds: float) -> Any:
+    """How a run ended that this worker does not have; None if there is none."""
+    found = call.gateway.all_runs.find(run_id, call.owner)
+    if found is None or found.has_ended:
+        return None if found is None else _describe_view(found, run_id)
+    answer, stop = call.later(), threading.Event()
+
+    def wait() -> None:
+        try:
+            ended = call.gateway.all_runs.wait(found, seconds, stop)
+        except GatewayError as error:
+            answer.fail(error)
+            return
+        answer.succeed(
+            {"runId": run_id, "status": "timeout"} if ended is None else _describe_view(ended, run_id)
+        )
+
+    answer.at_end(stop.set)
+    spawn(wait)
+    return LATER
 
 
 def _load_request(call: Call, message: str, run_id: str) -> RunRequest:
@@ -134,6 +158,19 @@ def _dump_result(run: EndedRun) -> dict[str, Any]:
     payloads = [{"text": run.text, "mediaUrl": None}] if run.text else []
     result = {"payloads": payloads, "meta": meta}
     return {"runId": run.shown_id, "status": "ok", "summary": "completed", "result": result}
+
+
+def _describe_view(run: RunView, run_id: str) -> dict[str, Any]:
+    is_whole = run.state == "completed"
+    state: dict[str, Any] = {
+        "runId": run_id,
+        "status": "ok" if is_whole else "error",
+        "startedAt": run.created_at,
+        "endedAt": run.ended_at,
+    }
+    if not is_whole:
+        state["error"] = run.error.message if run.error is not None else f"The run was {run.state}."
+    return state
 
 
 def _describe_end(run: EndedRun) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 from app.auth.grants import require_method
 from app.clock import now_ms
 from app.control.commands import find_command, is_stop_word
-from app.errors import InvalidRequest, RunAborted
+from app.errors import InvalidRequest
 from app.events.types import RunFailed
 from app.messages import Content, Message
 from app.routing.operator import resolve_operator_route
 from app.runs.intake import RunInput
 from app.runs.request import RunRequest
-from app.runs.run import Run
+from app.sessions.keys import shown_run_id
 from app.ws.call import LATER, Call, Handler
 from app.ws.feed import Feed
 from app.ws.methods.attachments import user_content
@@ -52,7 +52,7 @@ class ChatMethods:
         if not message.strip() and content == message:
             raise params.wrong("at /message", "message or attachment required")
         call.peer.watch_session(key, params.text("sessionKey"))
-        if runs.get(run_id, call.owner) is not None:
+        if call.gateway.all_runs.goes_on(run_id, call.owner):
             return {"runId": run_id, "status": "in_flight"}
         if (ended := runs.ledger.get(run_id, call.owner)) is not None:
             if isinstance(ended.end, RunFailed):
@@ -72,18 +72,20 @@ class ChatMethods:
         key, run_id = session_key(call), call.params.optional_text("runId")
         if run_id is None:
             return self._stop_all(call, key)
-        runs = [run for run in call.gateway.runs.in_session(key) if run.shown_id == run_id]
-        if not runs and call.gateway.runs.get(run_id, call.owner) is not None:
+        runs = call.gateway.all_runs
+        wanted = [one for one in runs.in_session(key) if shown_run_id(one, key) == run_id]
+        if not wanted and runs.goes_on(run_id, call.owner):
             raise InvalidRequest("runId does not match sessionKey")
-        return self._stop(runs)
+        return self._stop(call, key, wanted)
 
     def _stop_all(self, call: Call, key: str) -> dict[str, Any]:
-        return self._stop(call.gateway.runs.in_session(key))
+        return self._stop(call, key, call.gateway.all_runs.in_session(key))
 
-    def _stop(self, runs: Sequence[Run]) -> dict[str, Any]:
-        stopped = [run for run in runs if run.abort(RunAborted("The run was stopped."))]
+    def _stop(self, call: Call, key: str, run_ids: Sequence[str]) -> dict[str, Any]:
+        stopped = call.gateway.all_runs.stop(run_ids, "The run was stopped.")
         self._feed.wait_sent(stopped, ABORT_SECONDS)
-        return {"ok": True, "aborted": bool(stopped), "runIds": [run.shown_id for run in stopped]}
+        shown = [shown_run_id(one, key) for one in stopped]
+        return {"ok": True, "aborted": bool(stopped), "runIds": shown}
 
 
 def session_key(call: Call) -> str:

@@ -38,7 +38,7 @@ def load_page(params: Params, limit: int) -> Page:
 def dump_history(gateway: Gateway, key: str, page: Page) -> dict[str, Any]:
     """A page of a session's messages, and its active run."""
     session = gateway.store.index.describe(key)
-    active = next((run for run in gateway.runs.active if run.session_key == key), None)
+    active = gateway.all_runs.at_work(key)
     answer: dict[str, Any] = {
         "sessionKey": key,
         "sessionId": session.session_id if session is not None else None,
@@ -47,7 +47,7 @@ def dump_history(gateway: Gateway, key: str, page: Page) -> dict[str, Any]:
         **dump_page(gateway, key, page),
     }
     if active is not None:
-        answer["inFlightRun"] = {"runId": active.shown_id, "startedAt": int(active.started_at * 1000)}
+        answer["inFlightRun"] = {"runId": active.shown_id, "startedAt": active.started_at}
     return answer
 
 

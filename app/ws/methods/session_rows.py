@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from app.config.shown.secrets import redact_url
@@ -42,8 +43,14 @@ def dump_defaults(gateway: Gateway) -> dict[str, Any]:
     return {**dump_model(name), "contextTokens": known.context_window if known else None}
 
 
-def dump_session(session: StoredSession, gateway: Gateway) -> dict[str, Any]:
-    """A row of a list; what is not known is left out."""
+def dump_session(
+    session: StoredSession, gateway: Gateway, active: Collection[str] | None = None
+) -> dict[str, Any]:
+    """A row of a list; what is not known is left out. `active` are the keys of sessions with a run that goes
+    on, if they have been looked up already.
+    """
+    if active is None:
+        active = gateway.all_runs.active_sessions([session.key])
     name = gateway.models.of(session.agent_id, session.settings.get("model"))
     known = gateway.models.describe(name)
     row = {
@@ -62,14 +69,20 @@ def dump_session(session: StoredSession, gateway: Gateway) -> dict[str, Any]:
         "inputTokens": session.prompt_tokens,
         "outputTokens": session.completion_tokens,
         "totalTokens": session.total_tokens,
-        "hasActiveRun": bool(gateway.sessions.active_runs(session.key)),
+        "hasActiveRun": session.key in active,
     }
     return {name: value for name, value in row.items() if value is not None}
 
 
-def dump_titled(session: StoredSession, gateway: Gateway, title: bool, preview: bool) -> dict[str, Any]:
+def dump_titled(
+    session: StoredSession,
+    gateway: Gateway,
+    title: bool,
+    preview: bool,
+    active: Collection[str] | None = None,
+) -> dict[str, Any]:
     """A row, with the title and the preview if they are asked for."""
-    row = dump_session(session, gateway)
+    row = dump_session(session, gateway, active)
     if title and session.title:
         row["derivedTitle"] = session.title
     if preview and session.preview:

@@ -40,6 +40,7 @@ def list_sessions(call: Call) -> Any:
     )
     total = store.index.count(where)
     found = store.index.sessions(limit, offset, where, with_texts=title or preview)
+    active = call.gateway.all_runs.active_sessions([one.key for one in found])
     more = offset + len(found) < total
     return {
         "ts": now_ms(),
@@ -51,7 +52,7 @@ def list_sessions(call: Call) -> Any:
         "hasMore": more,
         "nextOffset": offset + len(found) if more else None,
         "defaults": dump_defaults(call.gateway),
-        "sessions": [dump_titled(one, call.gateway, title, preview) for one in found],
+        "sessions": [dump_titled(one, call.gateway, title, preview, active) for one in found],
     }
 
 

@@ -53,7 +53,7 @@ class KnownRuns(FakeRuns):
 def wait_for_run(runs: KnownRuns, feed: Feed, peer: FakePeer, **params: Any) -> Any:
     call = Call(
         params=Params("agent.wait", {"runId": "r", **params}),
-        gateway=SimpleNamespace(runs=runs),  # type: ignore[arg-type]
+        gateway=SimpleNamespace(runs=runs, all_runs=SimpleNamespace(find=lambda *_: None)),  # type: ignore[arg-type]
         peer=peer,  # type: ignore[arg-type]
         peers=list,
         audience=lambda _: [],

@@ -184,7 +184,7 @@ def test_a_run_that_is_not_active_is_not_waited_for(connections: Connections, ru
 def test_waiting_for_the_events_of_runs_ends_in_time(connections: Connections, runs: FakeRuns) -> None:
     sender = Feed(connections, runs)  # type: ignore[arg-type]
     run = runs.start()
-    sender.wait_sent([run], 0.01)  # type: ignore[list-item]
+    sender.wait_sent([run.id], 0.01)
     assert list(sender._waiting.values()) == [[]]
     run.end()
-    sender.wait_sent([run], 10)  # type: ignore[list-item]
+    sender.wait_sent([run.id], 10)

@@ -315,7 +315,7 @@ class TestBeginAnew:
         assert [row.message.role for row in rows if row.message.role == "user"] == left
 
     def test_one_that_does_not_stop(self, office: Office, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("app.control.runs.STOP_SECONDS", 0.05)
+        monkeypatch.setattr("app.control.run_stopper.STOP_SECONDS", 0.05)
         run = office.start(key="agent:beta:x")
         monkeypatch.setattr(run, "abort", lambda _: True)
         message = office.refusal("sessions.delete", {"key": "agent:beta:x"})

@@ -1,0 +1,168 @@
+"""Runs of one host that are looked up, followed, waited for and stopped on another one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cluster import Cluster
+from tests.support.gateway import GatewayProcess, config_for, read_until
+from tests.support.operator import operator
+from tests.support.provider import ScriptedProvider, hang, says, text, wait_for
+from tests.support.runs import (
+    HEADERS,
+    all_events,
+    cancel,
+    ended,
+    events_of,
+    following,
+    listed,
+    reached,
+    shown,
+    start,
+)
+from tests.support.servers import PostgresServer, RedisServer
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    _shared_provider: ScriptedProvider,
+    postgres: PostgresServer,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    config = config_for(_shared_provider.url)
+    with Cluster(folder, config, postgres, redis_server, workers=1) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def here(cluster: Cluster) -> GatewayProcess:
+    return cluster.hosts[0]
+
+
+@pytest.fixture
+def there(cluster: Cluster) -> GatewayProcess:
+    return cluster.hosts[1]
+
+
+def test_a_run_is_shown_and_followed_on_the_other_host(
+    here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    gate = threading.Event()
+    provider.plays([text("begun"), wait_for(gate), *says(" and done")])
+    run_id = start(here, "hi", user="shown")
+    reached(here, run_id, lambda run: run["lastEventId"] == 2)
+    run = reached(there, run_id, lambda run: run["lastEventId"] == 2)
+    assert (run["state"], run["phase"], run["source"]) == ("running", "model", "http")
+    assert [one["id"] for one in listed(there, "?state=running")["runs"]] == [run_id]
+    with following(there, run_id) as stream:
+        first = events_of(stream, 2)
+        gate.set()
+        rest = events_of(stream)
+    assert first + rest == all_events(here, run_id) == all_events(there, run_id)
+    assert all_events(there, run_id, "?after=2") == rest
+    assert ended(there, run_id)["answer"] == ended(here, run_id)["answer"]
+    assert ended(there, run_id)["answer"]["choices"][0]["message"]["content"] == "begun and done"
+
+
+def test_runs_are_cancelled_from_the_other_host(
+    here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    provider.plays([text("begun"), hang()])
+    first = start(here, "first", user="cancelled")
+    provider.wait_for_requests(1)
+    second = start(here, "second", user="cancelled")
+    assert shown(there, second).json["state"] == "queued"
+    assert cancel(there, second).json["state"] == "cancelled"
+    assert cancel(there, first).json["state"] == "cancelled"
+    provider.wait_for_leaving()
+    assert cancel(there, first).json["state"] == "cancelled"
+    assert shown(here, first).json["error"]["code"] == "run_aborted"
+
+
+def test_a_stateless_run_is_its_callers_on_every_host(
+    here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    provider.plays([text("begun"), hang()])
+    with here.stream("hi") as stream:
+        run_id = stream.headers["X-OpenClaw-Run-Id"]
+        read_until(stream, b"begun")
+        assert shown(there, run_id).json["state"] == "running"
+        assert run_id in [one["id"] for one in listed(there)["runs"]]
+        assert cancel(there, run_id).json["state"] == "cancelled"
+        assert stream.read().endswith(b"data: [DONE]\n\n")
+
+
+def test_a_session_is_stopped_and_reset_from_the_other_host(
+    here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    key = "agent:main:stopped"
+    with operator(here) as one, operator(there) as other:
+        for number, method in enumerate(("chat.abort", "sessions.reset", "sessions.delete")):
+            provider.plays([text("begun"), hang()])
+            run_id = f"run-{number}"
+            one.call("chat.send", {"sessionKey": key, "message": "hi", "idempotencyKey": run_id})
+            provider.wait_for_requests(number + 1)
+            again = {"sessionKey": key, "message": "hi", "idempotencyKey": run_id}
+            assert other.call("chat.send", again) == {"runId": run_id, "status": "in_flight"}
+            rows = other.call("sessions.list")["sessions"]
+            assert [row["hasActiveRun"] for row in rows if row["key"] == key] == [True]
+            assert other.call("chat.history", {"sessionKey": key})["inFlightRun"]["runId"] == run_id
+            if method == "chat.abort":
+                answer = other.call(method, {"sessionKey": key, "runId": run_id})
+                assert answer == {"ok": True, "aborted": True, "runIds": [run_id]}
+            else:
+                assert other.call(method, {"key": key})["ok"]
+            provider.wait_for_leaving(number + 1)
+            assert other.call("chat.history", {"sessionKey": key}).get("inFlightRun") is None
+
+
+def test_a_run_is_waited_for_on_the_other_host(
+    here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    gate = threading.Event()
+    provider.plays([wait_for(gate), *says("done")], [hang()])
+    with operator(here) as one, operator(there) as other:
+        for run_id in ("good", "bad"):
+            params = {"sessionKey": f"agent:main:{run_id}", "message": "hi", "idempotencyKey": run_id}
+            one.call("chat.send", params)
+            provider.wait_for_requests(1 if run_id == "good" else 2)
+        waiting = other.request("agent.wait", {"runId": "good", "timeoutMs": 60_000})
+        late = other.call("agent.wait", {"runId": "bad", "timeoutMs": 100})
+        assert late == {"runId": "bad", "status": "timeout"}
+        gate.set()
+        answer = other.response(waiting)["payload"]
+        assert answer["status"] == "ok"
+        assert answer["endedAt"] >= answer["startedAt"]
+        one.call("chat.abort", {"sessionKey": "agent:main:bad"})
+        answer = other.call("agent.wait", {"runId": "bad", "timeoutMs": 60_000})
+        assert (answer["status"], "stopped" in answer["error"]) == ("error", True)
+
+
+def test_without_redis_what_needs_it_says_so(
+    cluster: Cluster, here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    gate = threading.Event()
+    done = start(here, "done")
+    ended(here, done)
+    provider.plays([text("begun"), wait_for(gate), *says(" and done")])
+    run_id = start(here, "hi", user="away")
+    provider.wait_for_requests(2)
+    try:
+        cluster.redis.stop()
+        events = there.request("GET", f"/v1/runs/{run_id}/events", headers=HEADERS)
+        for answer in (cancel(there, run_id), events):
+            assert (answer.status, answer.error["code"]) == (503, "service_unavailable")
+        assert shown(there, run_id).json["state"] == "running"  # the database says so
+        assert shown(there, done).json["answer"]["choices"][0]["message"]["content"] == "echo: done"
+        assert shown(here, run_id).json["state"] == "running"
+        assert cancel(here, run_id).json["state"] == "cancelled"
+    finally:
+        gate.set()
+        cluster.redis.start()
+    other = start(here, "again", user="away")
+    assert ended(there, other)["state"] == "completed"
