@@ -25,6 +25,7 @@ COMMANDS = {
     "config": "Check or show the configuration",
     "models": "List the models that agents can use",
     "mcp": "List MCP servers and their tools, and call these",
+    "migrate": "Bring the session database to this version's tables",
 }
 
 

@@ -85,6 +85,13 @@ class Database(Protocol):
     ) -> list[Row]:
         """The rows of a SELECT that was prepared: the cheapest way to read."""
 
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the tables to the newest version, which the first use does as well.
+
+        Returns the version there was, None if there were no tables, and the one there is. Raises
+        StorageUnavailable, also if a newer gateway has written the database.
+        """
+
     def ping(self) -> None:
         """Raise StorageUnavailable unless something can be written now."""
 

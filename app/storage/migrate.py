@@ -34,7 +34,7 @@ def refuse_newer(version: str | None) -> None:
     if version is not None and version not in known_versions():
         raise StorageUnavailable(
             "The session database was written by a newer version of the gateway. "
-            "Run that version, or point storage.url at another file."
+            "Run that version, or point storage.url at another database."
         )
 
 

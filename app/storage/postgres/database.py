@@ -50,7 +50,8 @@ class PostgresDatabase:
     def __init__(self, url: str, most: int = MAX_CONNECTIONS) -> None:
         self._connector = Connector(url)
         self._pool = Pool(self._connect, most)
-        self._is_ready = False  # the database is known to have the newest tables
+        # Before and after our start, of a database that is known to have the newest tables.
+        self._versions: tuple[str | None, str] | None = None
         # Used inside the native thread alone, but for opening.
         self._scan_thread = NativeThread()
         self._scanner: Connection | None = None
@@ -109,14 +110,12 @@ class PostgresDatabase:
                 raise StorageUnavailable(failures.AWAY, retry_after=failures.RETRY_SECONDS)
 
     def migrate(self) -> tuple[str | None, str]:
-        """Bring the tables to the newest version: the version there was, and the one there is."""
-        with ReportingFailures():
-            patience = Patience(patient=True)
-            connection = self._connector.connect(patience.deadline)
-            try:
-                return migrate(connection)
-            finally:
-                close(connection)
+        """Bring the tables to the newest version: the version there was, None for no tables, and that one."""
+        self._pool.close_idle()
+        self._versions = None
+        self.read(lambda _: None, patient=True)
+        assert self._versions is not None
+        return self._versions
 
     def close(self) -> None:
         """Close the connections that are not in use. Others are opened when it is used again."""
@@ -141,7 +140,7 @@ class PostgresDatabase:
         if state == failures.UNIQUE:
             return work.may_collide()
         if state == failures.NO_TABLE:  # the database was replaced
-            self._is_ready = False
+            self._versions = None
         elif not failures.passes(error):
             return False
         if not failures.is_beaten(error):
@@ -153,13 +152,12 @@ class PostgresDatabase:
 
     def _connect(self, deadline: float) -> Connection:
         connection = self._connector.connect(deadline)
-        if not self._is_ready:
+        if self._versions is None:
             try:
-                migrate(connection)
+                self._versions = migrate(connection)
             except BaseException:
                 close(connection)
                 raise
-            self._is_ready = True
         return connection
 
     def _open_scanner(self) -> Connection:

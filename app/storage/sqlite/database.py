@@ -155,6 +155,12 @@ class SqliteDatabase:
         """Raise `StorageUnavailable` unless something can be written now."""
         self.write(lambda connection: sqlite.probe(connection, time.monotonic_ns() // 1000))
 
+    def migrate(self) -> tuple[str | None, str]:
+        """Bring the tables to the newest version: the version there was, None for no tables, and that one."""
+        with ReportingFailures():
+            sqlite.make_file(self._path)
+            return self._native_thread.call(migrate, self._path)
+
     def close(self) -> None:
         """Close the file. It opens again when it is used again."""
         with self._reader_lock:

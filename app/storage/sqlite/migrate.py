@@ -15,18 +15,21 @@ logger = logging.getLogger("app.storage")
 MAX_WAIT = 60.0  # seconds, for another process that migrates
 
 
-def migrate(path: Path) -> None:
-    """Bring the file to the newest version, unless it has it. Safe in several processes at once.
+def migrate(path: Path) -> tuple[str | None, str]:
+    """Bring the file to the newest version, unless it has it: the version it had, and the one it has.
+
+    Safe in several processes at once.
 
     Raises StorageUnavailable: a newer gateway has written it, or another process takes too long.
     """
     newest = known_versions()[-1]
     if _version_of(path) == newest:
-        return
+        return newest, newest
     with locked(path.with_name(path.name + ".lock"), MAX_WAIT):
         current = _version_of(path)
         if current != newest:
             _upgrade(path, current, newest)
+    return current, newest
 
 
 def _version_of(path: Path) -> str | None:
