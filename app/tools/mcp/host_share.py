@@ -152,12 +152,12 @@ class Relay:
         self._sock, self._server = sock, server
         self._cancels: dict[Any, Cancel] = {}
         self._writing = threading.Lock()
-        sock.settimeout(None)
+        sock.settimeout(WRITE_SECONDS)  # once: to change it would disturb who reads meanwhile
 
     def run(self) -> None:
         """Answer until it ends. For a greenlet of its own."""
         try:
-            for line in read_lines(self._sock.makefile("rb", buffering=0), MAX_MESSAGE_BYTES):
+            for line in read_lines(_Patient(self._sock), MAX_MESSAGE_BYTES):
                 for message in protocol.parse(line):
                     self._take(message)
         except (McpError, ValueError):
@@ -172,9 +172,7 @@ class Relay:
         data = orjson.dumps({"jsonrpc": "2.0", **message}) + b"\n"
         with self._writing:
             try:
-                self._sock.settimeout(WRITE_SECONDS)
                 self._sock.sendall(data)
-                self._sock.settimeout(None)
             except OSError:
                 self.hang_up()
 
@@ -221,6 +219,18 @@ class Relay:
             self.send({"method": "notifications/progress", "params": {**given, "progressToken": token}})
 
         return self._server.request(method, params, cancel, progress)
+
+
+class _Patient:
+    """Reads from a socket whose time limit is for writing alone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def read(self, size: int) -> bytes:
+        while True:
+            with suppress(TimeoutError):
+                return self._sock.recv(size)
 
 
 def _params(message: Message) -> dict[str, Any]:

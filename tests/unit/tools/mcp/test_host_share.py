@@ -172,3 +172,16 @@ def test_nothing_listens_where_nothing_is_shared(state: Path) -> None:
     with server_with(state, **scripted()) as server:
         process_of(server)
         assert not os.path.exists(state / "mcp-shared")
+
+
+def test_a_worker_that_asks_nothing_for_long_and_then_much_keeps_its_connection(
+    state: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.tools.mcp.host_share.WRITE_SECONDS", 0.1)
+    with worker(state) as first, worker(state) as second:
+        process_of(first)
+        for _ in range(3):
+            for number in range(100):
+                assert call(second, "echo", text=str(number)).text == json.dumps({"text": str(number)})
+            time.sleep(0.3)
+        assert "ended" not in caplog.text
