@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from app.auth.authenticate import Caller
     from app.auth.principal import Principal
     from app.gateway import Gateway
-    from app.runs.run import Run
+    from app.runs.repeats import AnyRun
 
 
 class GatewayRequest(Request):
     """`gateway`, `caller`, `id` and `started_at` (`time.monotonic()`) are set by `http.gate` before anything
-    else; `principal` by `require_principal`, `run` by the route that starts one.
+    else; `principal` by `require_principal`, `run` by the route that starts one, `is_repeated` if an earlier
+    request had started it (docs/idempotency.md).
     """
 
     gateway: Gateway
@@ -31,7 +32,8 @@ class GatewayRequest(Request):
     id: str = ""
     started_at: float = 0.0
     principal: Principal
-    run: Run | None = None
+    run: AnyRun | None = None
+    is_repeated: bool = False
     unauthenticated: object | None = None  # a WebSocket connection's entry until it has authenticated
 
     @property

@@ -11,6 +11,7 @@ from app.http.chat_completions import routes as chat_completions
 from app.http.cors import add_cors_headers
 from app.http.errors import register_error_handlers
 from app.http.gate import Gate
+from app.http.idempotency import REPLAYED
 from app.http.openapi import routes as openapi
 from app.http.request_log import record_answer
 from app.http.run_api import routes as run_api
@@ -61,6 +62,8 @@ def _finish(response: GatewayResponse) -> GatewayResponse:
         extra += (NO_STORE,)
     if request.run is not None:
         extra += run_headers(request.run)
+    if request.is_repeated:
+        extra += (REPLAYED,)
     response.extra = extra
     add_cors_headers(request, response, request.gateway.settings.gateway.cors_origins)
     record_answer(request, response)

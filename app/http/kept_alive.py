@@ -18,7 +18,8 @@ from app.http.connection import ClientWatch, client_left
 from app.http.errors import envelope
 from app.http.headers import openclaw_header
 from app.http.run_body import RunBody, RunResponse
-from app.runs.run import Run, RunResult
+from app.runs.repeats import AnyRun
+from app.runs.run import RunResult
 
 logger = logging.getLogger("app.http")
 
@@ -27,7 +28,7 @@ BLANK = b" "
 HEADER = "x-openclaw-keepalive"
 HEADERS = {"X-Accel-Buffering": "no"}
 
-Dump = Callable[[Run, RunResult], dict[str, Any]]
+Dump = Callable[[AnyRun, RunResult], dict[str, Any]]
 
 
 def wants_keepalive(request: GatewayRequest) -> bool:
@@ -40,7 +41,7 @@ def wants_keepalive(request: GatewayRequest) -> bool:
     return True
 
 
-def keep_alive(run: Run, request: GatewayRequest, dump: Dump) -> GatewayResponse | None:
+def keep_alive(run: AnyRun, request: GatewayRequest, dump: Dump) -> GatewayResponse | None:
     """The answer, which has begun with a blank; None if the run has ended before one was needed, which then
     has an answer with the right status.
     """
@@ -53,14 +54,14 @@ def keep_alive(run: Run, request: GatewayRequest, dump: Dump) -> GatewayResponse
     return RunResponse(body, HEADERS, "application/json")
 
 
-def _chunks(run: Run, dump: Dump, silence: float) -> Iterator[bytes]:
+def _chunks(run: AnyRun, dump: Dump, silence: float) -> Iterator[bytes]:
     yield BLANK
     while not run.wait(silence):
         yield BLANK
     yield _dump_end(run, dump)
 
 
-def _dump_end(run: Run, dump: Dump) -> bytes:
+def _dump_end(run: AnyRun, dump: Dump) -> bytes:
     """The whole answer, or the error: the status has been sent, and says nothing about it."""
     try:
         return orjson.dumps(dump(run, run.result()))

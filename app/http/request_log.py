@@ -12,6 +12,7 @@ from app.exchange import GatewayRequest, GatewayResponse
 from app.http.health import HEALTH_PATHS
 from app.logs.lines import log_event
 from app.runs.log_lines import describe_end
+from app.runs.run import Run
 
 logger = logging.getLogger("app.http")
 
@@ -36,7 +37,12 @@ def _log_end(request: GatewayRequest, status: int) -> None:
         "request_id": request.id,
     }
     if (run := request.run) is not None:
-        fields |= describe_end(run)
-        run.log_finish = not run.ended  # it ends after its answer: then it has a line of its own
+        if isinstance(run, Run):
+            fields |= describe_end(run)
+            run.log_finish = not run.ended  # it ends after its answer: then it has a line of its own
+        else:
+            fields |= {"run_id": run.id, "agent": run.agent_id, "session_key": run.session_key}
+        if request.is_repeated:
+            fields["repeated"] = True
     fields["total_ms"] = round((time.monotonic() - request.started_at) * 1000, 1)
     log_event(logger, logging.INFO, "request answered", **fields)

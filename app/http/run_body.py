@@ -7,7 +7,7 @@ from typing import Any
 
 from app.exchange import GatewayRequest, GatewayResponse
 from app.http.connection import ClientWatch, client_left
-from app.runs.run import Run
+from app.runs.repeats import AnyRun
 
 
 class RunResponse(GatewayResponse):
@@ -27,7 +27,7 @@ class RunBody:
     followers. The server calls `close` however the response ends (PEP 3333).
     """
 
-    def __init__(self, run: Run | None, chunks: Iterator[bytes], request: GatewayRequest) -> None:
+    def __init__(self, run: AnyRun | None, chunks: Iterator[bytes], request: GatewayRequest) -> None:
         self._leave = run.followed(client_left()).leave if run is not None else _nobody_leaves
         self._chunks = chunks
         self._streams = request.gateway.metrics.active_streams

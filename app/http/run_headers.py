@@ -5,21 +5,25 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
+from app.runs.repeats import AnyRun
 from app.runs.run import Run
 
 SAFE = ":/@!$&'()*+,;=?# "  # not percent-encoded in a header, besides letters, digits and `_.-~`
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.~:/@-]*", re.ASCII)
 
 
-def run_headers(run: Run) -> tuple[tuple[str, str], ...]:
-    """Names and values. `X-OpenClaw-Session-Source` is `new` (nothing is stored), `user` or `key`."""
-    return (
+def run_headers(run: AnyRun) -> tuple[tuple[str, str], ...]:
+    """Names and values. `X-OpenClaw-Session-Source` is `new` (nothing is stored), `user` or `key`; it and the
+    times are left out of an answer that is given again.
+    """
+    names = (
         ("X-OpenClaw-Run-Id", run.id),
-        ("X-OpenClaw-Agent-Id", run.agent.id),
+        ("X-OpenClaw-Agent-Id", run.agent_id),
         ("X-OpenClaw-Session-Key", _quote(run.session_key)),
-        ("X-OpenClaw-Session-Source", run.request.route.source),
-        *_server_timing(run),
     )
+    if not isinstance(run, Run):
+        return names
+    return (*names, ("X-OpenClaw-Session-Source", run.request.route.source), *_server_timing(run))
 
 
 def _quote(key: str) -> str:

@@ -12,14 +12,17 @@ import orjson
 from msgspec.structs import replace
 
 from app.errors import UnsupportedValue
+from app.events.types import RunFinished
 from app.exchange import GatewayRequest, GatewayResponse, json_answer
 from app.http.client_tools import ClientTools
 from app.http.connection import ClientWatch, client_left
 from app.http.headers import openclaw_header
+from app.http.idempotency import begin_run
 from app.http.kept_alive import keep_alive, wants_keepalive
 from app.http.sse import Encoder, sse_response
 from app.messages import Message
 from app.runs.intake import RunInput
+from app.runs.repeats import AnyRun
 from app.runs.request import OnDisconnect, RunRequest
 from app.runs.run import Run, RunResult
 from app.tools.base import ApprovalMode
@@ -94,16 +97,21 @@ def load_on_disconnect(request: GatewayRequest) -> OnDisconnect:
 
 
 def answer_whole(
-    wanted: RunRequest, request: GatewayRequest, dump: Callable[[Run, RunResult], dict[str, Any]]
+    wanted: RunRequest, request: GatewayRequest, dump: Callable[[AnyRun, RunResult], dict[str, Any]]
 ) -> GatewayResponse:
     """Run to the end, and answer with what `dump` makes of its result; with blanks first if the caller asks
     for them and it takes long.
 
-    The client is a follower of the run. Raises what `RunService.complete` and `Run.result` raise.
+    The client is a follower of the run. Raises what `Repeats.begin` and `Run.result` raise.
     """
     if wants_keepalive(request):
-        run = request.run = request.gateway.runs.start(wanted)
+        run = begin_run(wanted, request)
         return keep_alive(run, request, dump) or _whole(run, dump)
+    if wanted.key is not None:
+        run = begin_run(wanted, request)
+        with run.followed(client_left()) as follower, ClientWatch(request.environ, follower.leave):
+            run.wait()
+        return _whole(run, dump)
 
     def watch(run: Run) -> ClientWatch:
         request.run = run
@@ -112,7 +120,7 @@ def answer_whole(
     return _whole(request.gateway.runs.complete(wanted, watch), dump)
 
 
-def _whole(run: Run, dump: Callable[[Run, RunResult], dict[str, Any]]) -> GatewayResponse:
+def _whole(run: AnyRun, dump: Callable[[AnyRun, RunResult], dict[str, Any]]) -> GatewayResponse:
     result = run.result()
     answer = json_answer(orjson.dumps(dump(run, result)))
     if result.usage.estimated:
@@ -121,23 +129,26 @@ def _whole(run: Run, dump: Callable[[Run, RunResult], dict[str, Any]]) -> Gatewa
 
 
 def answer_stream(
-    wanted: RunRequest, request: GatewayRequest, encoder_of: Callable[[Run], Encoder]
+    wanted: RunRequest, request: GatewayRequest, encoder_of: Callable[[AnyRun], Encoder]
 ) -> GatewayResponse:
     """Start a run, and answer with its events as `encoder_of(run)` encodes them.
 
-    Raises what `RunService.start` raises; later failures are in the stream.
+    Raises what `Repeats.begin` raises; later failures are in the stream.
     """
-    run = request.run = request.gateway.runs.start(wanted)
+    run = begin_run(wanted, request)
     return sse_response(run, encoder_of(run), request)
 
 
 def answer_later(wanted: RunRequest, request: GatewayRequest) -> GatewayResponse:
     """Start a run that nobody waits for, and answer with its id (docs/runs.md). Raises what
-    `RunService.start` raises.
+    `Repeats.begin` raises.
     """
-    later = replace(wanted, durable=True, on_disconnect="continue")
-    run = request.run = request.gateway.runs.start(later)
-    state = "queued" if run.dequeued_at is None else "running"
+    run = begin_run(replace(wanted, durable=True, on_disconnect="continue"), request)
+    state = "running"
+    if run.log.end is not None:
+        state = "completed" if isinstance(run.log.end, RunFinished) else "failed"
+    elif isinstance(run, Run) and run.dequeued_at is None:
+        state = "queued"
     answer = json_answer(orjson.dumps({"id": run.id, "state": state}), 202)
     answer.headers["Location"] = f"/v1/runs/{run.id}"
     return answer

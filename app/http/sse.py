@@ -15,7 +15,7 @@ from app.errors import InternalError
 from app.events.types import Event, RunFailed
 from app.exchange import GatewayRequest, GatewayResponse
 from app.http.run_body import RunBody, RunResponse
-from app.runs.run import Run
+from app.runs.repeats import AnyRun
 
 logger = logging.getLogger("app.http")
 
@@ -39,13 +39,13 @@ class Encoder(Protocol):
         """An event without content, for clients that cannot skip comments."""
 
 
-def sse_response(run: Run, encoder: Encoder, request: GatewayRequest) -> GatewayResponse:
+def sse_response(run: AnyRun, encoder: Encoder, request: GatewayRequest) -> GatewayResponse:
     """An answer that streams `run`, to one follower of it."""
     chunks = _chunks(run, encoder, request.gateway.settings.gateway.sse)
     return RunResponse(RunBody(run, chunks, request), HEADERS, CONTENT_TYPE)
 
 
-def _chunks(run: Run, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
+def _chunks(run: AnyRun, encoder: Encoder, sse: SseSettings) -> Iterator[bytes]:
     alive: Callable[[], bytes] = encoder.keepalive if sse.keepalive == "chunk" else lambda: KEEPALIVE
     wake_every = None if sse.keepalive == "off" else sse.keepalive_seconds
     yield encoder.begin()

@@ -37,6 +37,11 @@ class EndedRun(msgspec.Struct, frozen=True, gc=False):
     is_stored: bool
 
     @property
+    def is_answered(self) -> bool:
+        """Whether it has an answer, which stays as it is; a run that was cut may be run again."""
+        return isinstance(self.end, RunFinished)
+
+    @property
     def shown_id(self) -> str:
         """The id by which clients know the run."""
         return shown_run_id(self.id, self.session_key)

@@ -11,6 +11,7 @@ from app.auth.principal import LOCAL_OPERATOR, Principal
 from app.ids import RUN_PREFIX
 from app.messages import Message, ToolSpec
 from app.routing.resolve import Route
+from app.sessions.stored import RunKey
 from app.tools.base import ApprovalMode
 
 Source = Literal["http", "ws", "cli", "agent"]
@@ -29,6 +30,8 @@ class RunRequest(msgspec.Struct, frozen=True):
     run that an agent has started, one more than that agent's own; its `source` is `agent`, and its `surface`
     that of the agent's run: where all of it was asked for. `verbose` and `reasoning` are the session's
     settings `verboseLevel` and `reasoningLevel`, None if it has none.
+
+    `key` is the caller's key for this request; such a run is durable.
 
     `durable`: the run is stored although its route is stateless, because somebody may come back for it.
     `on_disconnect` says what happens when the last of those who wait for the run has left (`Run.followed`).
@@ -56,6 +59,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     reasoning: str | None = None
     durable: bool = False
     on_disconnect: OnDisconnect = "continue"
+    key: RunKey | None = None
 
     @property
     def is_stored(self) -> bool:

@@ -160,6 +160,10 @@ class Run:
         return shown_run_id(self.id, self.session_key)
 
     @property
+    def agent_id(self) -> str:
+        return self.agent.id
+
+    @property
     def session_key(self) -> str:
         return self.request.route.session_key
 

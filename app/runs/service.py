@@ -32,6 +32,7 @@ from app.runs.request import RunRequest
 from app.runs.run import Run, find_visible
 from app.runs.tasks import TaskBuilder
 from app.sessions.base import RunStore
+from app.sessions.bound_keys import KeyInUse
 from app.sessions.lanes import Lanes, Place, SessionLanes
 from app.sessions.shared_lanes import LOST
 from app.sessions.stored import AcceptedRun, NewRun
@@ -103,7 +104,7 @@ class RunService:
 
         Once this has returned, the user's messages are stored, even if the process dies. Raises Draining,
         Overloaded, UnknownAgent, InvalidRequest (unknown model), SessionBusy, StorageUnavailable and
-        IdempotencyKeyReused (a `run_id` that another run has or had).
+        IdempotencyKeyReused (a `run_id` that another run has or had; KeyInUse, which `Repeats` looks after).
         """
         run, slots = self._begin(request)
         self._spawn(self._drive, run, slots)
@@ -171,6 +172,8 @@ class RunService:
             )
         agent = self._agent(request)
         if (other := self._active.get(request.run_id or "")) is not None:
+            if request.key is not None:
+                raise KeyInUse(other.id)
             raise IdempotencyKeyReused(f"A run with the id {other.shown_id!r} is going on.")
         plan = self._tasks.plan(request, agent)
         return Run(request, plan, Answer(settings.limits.answer_bytes))
@@ -199,6 +202,8 @@ class RunService:
                     hidden=request.route.stateless,
                     max_waiting=place.max_waiting,
                     waits=bool(run.agent.max_concurrent),
+                    key=request.key,
+                    started_at=int(run.started_at * 1000),
                 ),
             )
         except BaseException:

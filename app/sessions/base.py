@@ -14,6 +14,7 @@ from app.messages import Message, Usage
 from app.sessions.browsing import MAX_PAGE, SessionPages
 from app.sessions.orphans import Decide, TakenOver
 from app.sessions.portable import SessionCopies
+from app.sessions.remembered import RunOutcomes
 from app.sessions.rows import (
     ANY,
     FoundMessage,
@@ -54,8 +55,10 @@ class RunStore(Protocol):
     ) -> AcceptedRun:
         """Store a new run with its input, and its session if there is none. `label` names an unnamed session.
 
-        The session's runs are accepted one after the other: each finds all earlier ones. Raises
-        IdempotencyKeyReused (a run has or had that id) and SessionBusy (the queue is full).
+        The session's runs are accepted one after the other: each finds all earlier ones. Binds the key, if
+        `details` have one (`app.sessions.bound_keys`). Raises KeyInUse (the key's run has this request's
+        answer, or is coming to it), IdempotencyKeyReused (the key is another request's, or a run has or had
+        that id) and SessionBusy (the queue is full).
         """
 
     def place(self, run_id: str, fence: int = 1) -> RunPlace | None:
@@ -214,6 +217,9 @@ class SessionStore(Protocol):
 
     @property
     def run_index(self) -> RunIndex: ...
+
+    @property
+    def outcomes(self) -> RunOutcomes: ...
 
     @property
     def index(self) -> SessionIndex: ...

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, and_, bindparam, false, func, or_, select, true
 
+from app.sessions import bound_keys
 from app.sessions import statements as sql
 from app.sessions.orphans import ALONE, Decide, SqlOrphans, TakenOver, leave_resumable
 from app.storage.base import Database, Worker
 from app.storage.tables import runs, sessions
 
 HIDDEN_SECONDS = 24 * 3600  # how long a run is kept that needs no session of its own
+MAX_HIDDEN = 20_000  # of such runs that are kept for one owner
 MAX_PRUNED_AT_ONCE = 50  # sessions in one transaction, so that no other write waits long
 
 # From the newest of each owner's, counted from 1: a user cannot push out the sessions of another.
-_PLACES = (
-    select(
-        sessions.c.id,
-        func.row_number()
-        .over(partition_by=sql.SPACE, order_by=(sessions.c.updated_at.desc(), sessions.c.id.desc()))
-        .label("place"),
+_PLACES = select(
+    sessions.c.id,
+    func.row_number()
+    .over(
+        partition_by=(sql.SPACE, sessions.c.hidden),
+        order_by=(sessions.c.updated_at.desc(), sessions.c.id.desc()),
     )
-    .where(sessions.c.hidden.is_(false()))
-    .subquery()
-)
+    .label("place"),
+    sessions.c.hidden,
+).subquery()
 _HAS_RUN = select(runs.c.id).where(runs.c.session == sessions.c.id, runs.c.state == "running").exists()
 _STALE = (
     select(sessions.c.id, sessions.c.updated_at)
@@ -30,7 +32,14 @@ _STALE = (
         or_(
             sessions.c.updated_at < bindparam("before"),
             and_(sessions.c.hidden.is_(true()), sessions.c.updated_at < bindparam("hidden_before")),
-            sessions.c.id.in_(select(_PLACES.c.id).where(_PLACES.c.place > bindparam("keep"))),
+            sessions.c.id.in_(
+                select(_PLACES.c.id).where(
+                    or_(
+                        and_(_PLACES.c.hidden.is_(false()), _PLACES.c.place > bindparam("keep")),
+                        and_(_PLACES.c.hidden.is_(true()), _PLACES.c.place > bindparam("keep_hidden")),
+                    )
+                )
+            ),
         ),
         ~_HAS_RUN,
     )
@@ -72,6 +81,7 @@ class SqlMaintenance:
             "before": int((now - prune_after) * 1000),
             "hidden_before": int((now - HIDDEN_SECONDS) * 1000),
             "keep": max_entries,
+            "keep_hidden": MAX_HIDDEN,
             "batch": MAX_PRUNED_AT_ONCE,
         }
 
@@ -86,6 +96,10 @@ class SqlMaintenance:
         deleted = 0
         while batch := self._database.write(work, bulky=True, alone=ALONE):
             deleted += batch
+        while self._database.write(
+            lambda connection: bound_keys.prune(connection, now), bulky=True, alone=ALONE
+        ):
+            pass
         return deleted
 
     def ping(self) -> None:

@@ -19,6 +19,7 @@ from app.clock import now_ms
 from app.errors import IdempotencyKeyReused
 from app.ids import new_uuid
 from app.messages import Message, Usage
+from app.sessions import bound_keys
 from app.sessions import statements as sql
 from app.sessions.keys import shown_run_id
 from app.sessions.lanes import queue_is_full
@@ -76,28 +77,29 @@ class SqlRunStore(SqlRunPlaces):
         """Store a new run with its input, and its session if there is none. `label` names an unnamed session.
 
         The session's runs are accepted one after the other: each finds all earlier ones. Raises
-        IdempotencyKeyReused (a run has or had that id) and SessionBusy (the queue is full).
+        KeyInUse, IdempotencyKeyReused and SessionBusy (the queue is full).
         """
         now, worker = now_ms(), self._worker.id
+        started_at = details.started_at or now
         names = {"key": session_key, "agent_id": agent_id, "label": label, "hidden": details.hidden}
         rows = input_rows(messages, now)
 
         def work(connection: Connection) -> AcceptedRun:
+            cut = bound_keys.bind(connection, details.key, run_id, now)
             session, number, before = self._next_run(connection, names, now)
             if details.max_waiting is not None and before > details.max_waiting:
                 raise queue_is_full(before - 1, details.max_waiting)
             begins = before == 0 and not details.waits
             run = {"id": run_id, "session": session, "run_number": number, "worker": worker, "source": source}
-            times = {"started_at": now, "ended_at": None, "dequeued_at": now if begins else None}
-            self._add_run.all(connection, {**run, "state": "running", "request": details.request, **times})
+            times = {"started_at": started_at, "ended_at": None, "dequeued_at": now if begins else None}
+            run |= {"state": "running", "request": details.request, **times}
+            fence = self._add(connection, run, cut)
             self._add_messages(connection, rows, run_id, session, number)
-            return AcceptedRun(number, before=before, has_begun=begins)
+            return AcceptedRun(number, fence, before, begins)
 
+        settled, lane = accepted(session_key, run_id, worker, started_at), f"lane: {session_key}"
         try:
-            settled = accepted(session_key, run_id, worker, now)
-            return self._database.write(
-                work, bulky=is_bulky(rows), alone=f"lane: {session_key}", settled=settled
-            )
+            return self._database.write(work, bulky=is_bulky(rows), alone=lane, settled=settled)
         except IntegrityError as error:
             shown = shown_run_id(run_id, session_key)
             raise IdempotencyKeyReused(f"There has been a run with the id {shown!r}.") from error
@@ -187,6 +189,8 @@ class SqlRunStore(SqlRunPlaces):
             "new_model": model,
             "new_prompt_tokens": usage and usage.prompt_tokens,
             "new_completion_tokens": usage and usage.completion_tokens,
+            "new_cached_tokens": usage and usage.cached_tokens,
+            "new_reasoning_tokens": usage and usage.reasoning_tokens,
             "new_usage_estimated": usage and usage.estimated,
         }
 
@@ -215,6 +219,13 @@ class SqlRunStore(SqlRunPlaces):
         if label is None and values["label"] is not None:
             self._add_label.all(connection, {"session": session, "new_label": values["label"]})
         return session, number, before
+
+    def _add(self, connection: Connection, run: dict[str, Any], cut: bound_keys.CutRun | None) -> int:
+        """Add the run, in the place of the one that was cut, if there is one. Returns its fence."""
+        if cut is not None:
+            return bound_keys.put_in_place(connection, cut, run)
+        self._add_run.all(connection, run)
+        return 1
 
     def _add_messages(
         self,

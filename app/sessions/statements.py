@@ -77,7 +77,8 @@ END_RUN = (
             name: bindparam(f"new_{name}")
             for name in (
                 *("state", "ended_at", "finish_reason", "error_code", "error_message", "model"),
-                *("prompt_tokens", "completion_tokens", "usage_estimated"),
+                *("prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"),
+                "usage_estimated",
             )
         }
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.sessions.copies import SqlSessionCopies
 from app.sessions.index import SqlSessionIndex
 from app.sessions.maintenance import SqlMaintenance
+from app.sessions.outcomes import SqlRunOutcomes
 from app.sessions.pages import SqlSessionPages
 from app.sessions.run_index import SqlRunIndex
 from app.sessions.run_store import SqlRunStore
@@ -20,6 +21,7 @@ class SqlSessionStore:
     def __init__(self, database: Database, worker: Worker) -> None:
         self.runs = SqlRunStore(database, worker)
         self.run_index = SqlRunIndex(database)
+        self.outcomes = SqlRunOutcomes(database, worker)
         self.index = SqlSessionIndex(database)
         self.transcripts = SqlTranscripts(database, worker)
         self.pages = SqlSessionPages(database)

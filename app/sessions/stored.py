@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from app.messages import Message
+from app.messages import Extra, Message, ToolCall
 from app.sessions.matching import is_blank
 
 SEPARATOR = "\n\n"  # between the texts of two steps, where neither brings a line end of its own
@@ -25,18 +25,33 @@ MessageState = Literal["complete", "partial", "unpaired", "step"]
 _state = attrgetter("state")
 
 
+class RunKey(NamedTuple):
+    """A caller's key for a request, bound to the run that answers it.
+
+    `id` is a hash of the key with whom and what it holds for, `body_hash` one of what is asked for.
+    `is_run_id`: the caller's key is the id of the run, too.
+    """
+
+    id: str
+    body_hash: str
+    is_run_id: bool = False
+
+
 class NewRun(NamedTuple):
     """What else a new run is stored with.
 
     `hidden`: its session, which nobody has named, is in no list. `request` is JSON, what it takes to go on
     with the run in another process; None if nobody may. `max_waiting` bounds the session's queue, if the
-    store is to do that. `waits`: something else than the session's queue keeps it waiting.
+    store is to do that. `waits`: something else than the session's queue keeps it waiting. `key` is
+    bound to the run. `started_at`: milliseconds since 1970; None: now.
     """
 
     hidden: bool = False
     request: str | None = None
     max_waiting: int | None = None
     waits: bool = False
+    key: RunKey | None = None
+    started_at: int | None = None
 
 
 PLAIN_RUN = NewRun()
@@ -103,6 +118,30 @@ def join_texts(texts: Iterable[str]) -> str:
         pieces += separator(last, text), text
         last = text
     return "".join(pieces)
+
+
+class FinalAnswer(NamedTuple):
+    """What the caller of a run that finished has got of it."""
+
+    text: str
+    tool_calls: tuple[ToolCall, ...]
+    refusal: str | None
+    extra: Extra | None
+
+
+def final_answer(run: Sequence[StoredMessage]) -> FinalAnswer:
+    """The answer in the messages of one run that finished: its last message, with the steps before it."""
+    start = len(run) - 1
+    while start > 0 and run[start - 1].state == "step":
+        start -= 1
+    answer = [one.message for one in run[max(start, 0) :]]
+    said = [message for message in answer if message.role == "assistant"]
+    if not said:
+        return FinalAnswer("", (), None, None)
+    done = {message.tool_call_id for message in answer if message.role == "tool"}
+    last = said[-1]
+    calls = tuple(call for call in last.tool_calls if call.id not in done)
+    return FinalAnswer(join_texts(message.text for message in said), calls, last.refusal, last.extra)
 
 
 def as_answered(stored: Sequence[StoredMessage]) -> tuple[Sequence[StoredMessage], Sequence[int]]:

@@ -62,6 +62,8 @@ runs = Table(
     Column("model", Text),
     Column("prompt_tokens", LONG),
     Column("completion_tokens", LONG),
+    Column("cached_tokens", LONG),  # of the prompt
+    Column("reasoning_tokens", LONG),  # of the completion
     Column("usage_estimated", Boolean),
     Column("fence", Integer, nullable=False, server_default="1"),  # how many workers have had it: see below
     Column("dequeued_at", BigInteger),  # when it left its session's queue; NULL: it waits there

@@ -202,10 +202,10 @@ class GatewayProcess:
         """A streaming request whose answer the block reads as it likes. `events`: of `x-openclaw-events`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         body = {"model": "openclaw", "stream": True, "messages": [{"role": "user", "content": text}], **more}
-        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(headers or {})}
+        given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(headers or {})}
         if events:
-            headers["X-OpenClaw-Events"] = events
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+            given["X-OpenClaw-Events"] = events
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), given)
         with closing(connection), connection.getresponse() as response:
             yield response
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from app.exchange import GatewayResponse, current_request
@@ -15,11 +14,13 @@ from app.http.chat_completions.encoder import (
 )
 from app.http.chat_completions.plain import read_plain
 from app.http.chat_completions.schema import load_chat_request
+from app.http.idempotency import with_key
 from app.http.request_body import parse_object, read_body
 from app.http.run_events import load_wanted_events
 from app.http.runs import answer_later, answer_stream, answer_whole, load_run_request
 from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
-from app.runs.run import Run, RunResult
+from app.runs.repeats import AnyRun
+from app.runs.run import RunResult
 
 ID_PREFIX = "chatcmpl_"  # the run's id is also the completion's
 bp = SwitchedBlueprint("chat_completions", __name__, CHAT_COMPLETIONS)
@@ -33,7 +34,7 @@ def create_chat_completion() -> GatewayResponse:
     limits = request.gateway.settings.gateway.chat_completions
     text = read_body(request, limits.max_body_bytes)
     body = load_chat_request(read_plain(text) or parse_object(text), limits)
-    created, model = int(time.time()), str(body.model or "openclaw")
+    model = str(body.model or "openclaw")
     events = load_wanted_events(request)
     wanted = load_run_request(
         request,
@@ -45,13 +46,14 @@ def create_chat_completion() -> GatewayResponse:
         tools=body.tools,
         id_prefix=ID_PREFIX,
     )
+    wanted = with_key(wanted, request, text)
 
-    def encoder(run: Run) -> ChunkEncoder:
-        about = (run.id, created, model, body.include_usage)
+    def encoder(run: AnyRun) -> ChunkEncoder:
+        about = (run.id, int(run.started_at), model, body.include_usage)
         return EventChunkEncoder(*about, events) if events else ChunkEncoder(*about)
 
-    def dump(run: Run, result: RunResult) -> dict[str, Any]:
-        completion = dump_completion(run.id, created, model, result)
+    def dump(run: AnyRun, result: RunResult) -> dict[str, Any]:
+        completion = dump_completion(run.id, int(run.started_at), model, result)
         if events:
             add_run_events(completion, list(run.log), events)
         return completion

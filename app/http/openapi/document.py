@@ -27,7 +27,7 @@ from app.http.openapi.run_operations import add_runs
 from app.http.openapi.session_operations import add_sessions
 from app.metrics import CONTENT_TYPE
 
-CHAT = (400, 401, 402, 403, 404, 405, 408, 413, 415, 429, 500, 502, 503, 504)
+CHAT = (400, 401, 402, 403, 404, 405, 408, 409, 413, 415, 429, 500, 502, 503, 504)
 DECIDE = (400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 429, 500, 503)
 OPEN = (403, 405, 500)  # errors of routes that need no secret
 
@@ -100,7 +100,11 @@ def _add_operations(spec: APISpec) -> None:
         "responses": {
             "200": {
                 "description": f"The answer. {STREAM}",
-                "headers": headers("X-Request-Id", *RUN_HEADERS, "X-OpenClaw-Usage", "Server-Timing"),
+                "headers": headers(
+                    *("X-Request-Id", *RUN_HEADERS, "Idempotent-Replayed"),
+                    "X-OpenClaw-Usage",
+                    "Server-Timing",
+                ),
                 "content": {
                     **json_of("ChatCompletion"),
                     "text/event-stream": {"schema": ref("StreamEvent")},
@@ -108,10 +112,12 @@ def _add_operations(spec: APISpec) -> None:
             },
             "202": {
                 "description": "With `background`: the run goes on by itself.",
-                "headers": headers("X-Request-Id", *RUN_HEADERS, "Location", "Server-Timing"),
+                "headers": headers(
+                    "X-Request-Id", *RUN_HEADERS, "Idempotent-Replayed", "Location", "Server-Timing"
+                ),
                 "content": json_of("RunAccepted"),
             },
-            **errors(CHAT, *RUN_HEADERS, "Server-Timing"),
+            **errors(CHAT, *RUN_HEADERS, "Idempotent-Replayed", "Server-Timing"),
         },
     }
     spec.path("/v1/chat/completions", operations={"post": chat})

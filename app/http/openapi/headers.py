@@ -19,6 +19,11 @@ ANSWER_HEADERS: dict[str, tuple[str, dict[str, Any], bool]] = {
         {"type": "string", "enum": ["new", "user", "key"]},
         False,
     ),
+    "Idempotent-Replayed": (
+        "An earlier request with the same `Idempotency-Key` has begun this answer.",
+        {"type": "string", "const": "true"},
+        False,
+    ),
     "X-OpenClaw-Usage": (
         "`estimated` if the provider counted no tokens. Not on streams, whose headers leave first.",
         {"type": "string", "enum": ["estimated"]},
@@ -63,7 +68,19 @@ _REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         "What becomes of the run when its client disconnects: `abort` (the default) or `continue`.",
         {"type": "string", "enum": ["abort", "continue"]},
     ),
+    "idempotency-key": (
+        "Another name of `Idempotency-Key`, which wins.",
+        {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
+    ),
     "model": ("`provider/model` in place of the agent's own model.", TEXT),
+}
+
+
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A key of your own for this request: sent again with it, the request is answered once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"},
 }
 
 
@@ -82,6 +99,7 @@ def request_headers() -> dict[str, dict[str, Any]]:
         for prefix in PREFIXES
         for name, (doc, schema) in _REQUEST_HEADERS.items()
     }
+    found["idempotency-key"] = IDEMPOTENCY_KEY
     found["request-id"] = {
         "name": "X-Request-Id",
         "in": "header",
