@@ -101,7 +101,7 @@ def build_gateway(
         logs=Logs(LogRing(), workers),
         metrics=metrics,
         auth_limiter=AttemptLimiter(),
-        pubsub=cluster.pubsub,
+        workers=workers,
         background=(worker.run, *cluster.background, maintenance.run, watch.run, *tools.at_start),
         resources=(tools, providers, *cluster.resources, worker, database, metrics),
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.auth.authenticate import AttemptCounter
-from app.cluster.base import PubSub
+from app.cluster.ask import Workers
 from app.concurrency.background import spawn
 from app.config.edit import ConfigFile
 from app.config.settings import Settings
@@ -81,7 +81,7 @@ class Gateway:
     logs: Logs
     metrics: Metrics
     auth_limiter: AttemptCounter
-    pubsub: PubSub
+    workers: Workers
     background: Sequence[Callable[[Stop], object]]
     resources: Sequence[Resource]
 

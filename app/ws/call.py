@@ -50,7 +50,7 @@ class Peer(Protocol):
 @dataclass(frozen=True, slots=True)
 class Call:
     """`peers` gives the connections that the caller may know of, `audience` those that get the events of a
-    session, which is named by its canonical key.
+    session, which is named by its canonical key. `elsewhere` tells who is present on other workers.
 
     `reply` sends a first response at once, for methods that have two. `later` makes the response of a method
     that returns `LATER`, and raises Overloaded if the connection waits for too many already.
@@ -63,6 +63,7 @@ class Call:
     audience: Callable[[str], Sequence[Peer]]
     reply: Callable[[Any], None]
     later: Callable[[], Answer]
+    elsewhere: Callable[[], Sequence[Mapping[str, Any]]] = lambda: ()
 
     @property
     def owner(self) -> str | None:

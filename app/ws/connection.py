@@ -202,7 +202,7 @@ class Connection:
         names = self._dispatcher.methods
         self._websocket.max_message_size = MAX_PAYLOAD
         self._socket.allowance = None
-        presence = self._dispatcher.presence(self.principal.owner)
+        presence = self._dispatcher.presence.all_soon(self.principal.owner)
         hello = build_hello(accepted, self._gateway, self.id, names, presence)
         self.respond(frame.id, hello)
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from app.auth.grants import require_method
 from app.errors import GatewayError, InternalError, InvalidRequest, MissingScope, Unauthorized
@@ -14,6 +14,7 @@ from app.ws.call import LATER, Call, Handler, Peer
 from app.ws.errors import FORBIDDEN, INVALID_REQUEST, ProtocolError
 from app.ws.frames import RequestFrame
 from app.ws.params import Params
+from app.ws.presence import Presence
 
 logger = logging.getLogger("app.ws")
 
@@ -29,7 +30,7 @@ class Replier(Peer, Responder, Protocol):
 
 class Dispatcher:
     """`table` has every method there is; `peers` gives the open connections, `audience` those that get the
-    events of a session.
+    events of a session, `presence` who is connected, on whichever worker.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class Dispatcher:
         table: Mapping[str, Handler],
         peers: Callable[[], list[Peer]],
         audience: Callable[[str], Sequence[Peer]],
+        presence: Presence,
     ) -> None:
         self._gateway = gateway
         self._table = table
         self._peers = peers
         self._audience = audience
+        self.presence = presence
         self.methods = sorted(table)
 
     def dispatch(self, frame: RequestFrame, peer: Replier) -> bool:
@@ -63,10 +66,6 @@ class Dispatcher:
         if payload is not LATER:
             peer.respond(frame.id, payload)
         return True
-
-    def presence(self, owner: str | None) -> list[dict[str, Any]]:
-        """An entry for each connected operator; for a user `owner`, of its own connections."""
-        return [describe_peer(peer) for peer in self._known_to(owner)]
 
     def _known_to(self, owner: str | None) -> list[Peer]:
         return [peer for peer in self._peers() if owner is None or peer.principal.owner == owner]
@@ -89,6 +88,7 @@ class Dispatcher:
             peer=peer,
             peers=lambda: self._known_to(peer.principal.owner),
             audience=self._audience,
+            elsewhere=lambda: self.presence.elsewhere(peer.principal.owner),
             reply=lambda payload: peer.respond(frame.id, payload),
             later=lambda: peer.answers.add(frame.id, peer),
         )
@@ -98,21 +98,3 @@ def _missing_scope(error: MissingScope, protocol: int) -> ProtocolError:
     """As the clients of that version of the protocol know it (docs/websocket.md#errors)."""
     details = {"code": "MISSING_SCOPE", "missingScope": error.scope, "requiredScopes": [error.scope]}
     return ProtocolError(error.message, details, FORBIDDEN if protocol >= 4 else INVALID_REQUEST)
-
-
-def describe_peer(peer: Peer) -> dict[str, Any]:
-    """A presence entry: who is connected, and since when (docs/websocket.md#presence)."""
-    client = peer.client
-    entry = {
-        "host": client.display_name or client.id,
-        "version": client.version,
-        "platform": client.platform,
-        "mode": client.mode,
-        "reason": "connect",
-        "text": f"{client.display_name or client.id} · {client.mode} {client.version}",
-        "ts": int(peer.connected_at * 1000),
-        "scopes": sorted(peer.principal.scopes),
-    }
-    if client.instance_id:
-        entry["instanceId"] = client.instance_id
-    return entry

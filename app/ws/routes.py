@@ -26,6 +26,7 @@ from app.ws.connections import RESTART, ROTATED, Connections
 from app.ws.dispatcher import Dispatcher
 from app.ws.feed import Feed
 from app.ws.methods.table import build_table
+from app.ws.presence import Presence
 from app.ws.question_feed import QuestionFeed
 from app.ws.session_feed import SessionFeed
 from app.ws.unauthenticated import (
@@ -53,9 +54,9 @@ class ProtocolServer:
         gateway.on_drained.append(self._end)
         gateway.on_settings.append(self._check_credentials)
         self._credentials = _credentials(gateway.settings)
-        self.dispatcher = Dispatcher(
-            gateway, build_table(feed), self.connections.peers, self.connections.audience
-        )
+        peers = self.connections.peers
+        presence = Presence(peers, gateway.workers)
+        self.dispatcher = Dispatcher(gateway, build_table(feed), peers, self.connections.audience, presence)
 
     def _end(self) -> None:
         self.connections.stop()

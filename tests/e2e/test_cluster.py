@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -93,3 +94,17 @@ def events_of_runs(client: Operator, count: int) -> dict[str, list[Frame]]:
             found[frame["payload"]["runId"]].append(frame["payload"])
             ends += frame["payload"].get("state") == "final"
     return found
+
+
+def test_presence_has_the_connections_of_all_workers(cluster: Cluster) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(operator(cluster.hosts[number % 2])) for number in range(8)]
+
+        def seen(client: Operator) -> list[str]:
+            return [row["reason"] for row in client.call("system-presence")]
+
+        for client in clients:
+            wait_until(lambda client=client: seen(client).count("connect") == 8, 60, "all connections")
+            assert seen(client).count("self") == 1
+        clients[0].socket.drop()
+        wait_until(lambda: seen(clients[1]).count("connect") == 7, 60, "one less")

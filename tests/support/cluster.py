@@ -16,6 +16,7 @@ from tests.support.provider import wait_until
 from tests.support.servers import PostgresServer, RedisServer
 
 START_SECONDS = 90.0
+STOP_SECONDS = 60.0
 
 
 class Cluster:
@@ -56,7 +57,8 @@ class Cluster:
         """SIGTERM to all; their exit codes."""
         for host in self.hosts:
             host.terminate()
-        return [host.stop() for host in self.hosts]
+        # A second SIGTERM would end a process that is past its handlers.
+        return [host.wait(STOP_SECONDS) for host in self.hosts]
 
     def kill(self) -> None:
         for host in self.hosts:

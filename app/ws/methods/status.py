@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import platform
-import socket
 import time
 from typing import Any
 
@@ -16,8 +14,8 @@ from app.errors import InvalidRequest
 from app.gateway import Gateway
 from app.routing.operator import agent_of_key, check_same_agent, find_agent, main_key
 from app.ws.call import Call, Handler
-from app.ws.dispatcher import describe_peer
 from app.ws.methods.session_rows import canonical_key, dump_defaults, dump_session
+from app.ws.presence import describe_gateway, describe_peer
 
 MAX_RECENT = 10
 _NO_HEARTBEAT = {"enabled": False, "every": "disabled", "everyMs": None}
@@ -93,18 +91,8 @@ def status(call: Call) -> Any:
 
 
 def system_presence(call: Call) -> Any:
-    """A bare list: the gateway itself, then who is connected to it."""
-    host = socket.gethostname()
-    gateway = {
-        "host": host,
-        "version": VERSION,
-        "platform": platform.system().lower(),
-        "mode": "gateway",
-        "reason": "self",
-        "text": f"Gateway: {host} · app {VERSION} · mode gateway · reason self",
-        "ts": now_ms(),
-    }
-    return [gateway, *(describe_peer(peer) for peer in call.peers())]
+    """A bare list: the gateway itself, then who is connected to it, on whichever worker."""
+    return [describe_gateway("self"), *map(describe_peer, call.peers()), *call.elsewhere()]
 
 
 def last_heartbeat(_: Call) -> Any:
