@@ -11,7 +11,7 @@ from tests.interop.test_nginx import Command, caddy, nginx, running
 from tests.support.documents import blocks
 from tests.support.gateway import GatewayProcess, config_for, read_until
 from tests.support.operator import operator
-from tests.support.provider import ScriptedProvider, done, finish, text
+from tests.support.provider import ScriptedProvider, done, finish, text, wait_until
 from tests.support.servers import PostgresServer, RedisServer
 
 
@@ -92,5 +92,8 @@ def test_whichever_host_is_reached_nothing_is_missing(
             assert client.call("health")
 
         hosts[1].stop()
+        if balancer is caddy_of:  # it may have to notice
+            answered = (front.ask("is it noticed?").status == 200 for _ in range(1000))
+            wait_until(lambda: all(next(answered) for _ in range(6)), 60, "notice of the lost host")
         for turn in range(6):
             assert front.ask(f"after {turn}", user="ann").status == 200
