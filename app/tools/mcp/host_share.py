@@ -66,13 +66,14 @@ class HostShare:
             handle = os.open(self._folder / f"{self._name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._listener = self._listen()
             except BlockingIOError:
                 os.close(handle)
                 return False
             except BaseException:
                 os.close(handle)
                 raise
-            self._handle, self._listener = handle, self._listen()
+            self._handle = handle
             spawn(self._accept, self._listener, server)
             return True
 
@@ -112,9 +113,13 @@ class HostShare:
     def _listen(self) -> socket.socket:
         (self._folder / f"{self._name}.sock").unlink(missing_ok=True)  # of a worker that was killed
         listener = socket.socket(socket.AF_UNIX)
-        with self._address() as address:
-            listener.bind(address)
-        listener.listen(MAX_WAITING)
+        try:
+            with self._address() as address:
+                listener.bind(address)
+            listener.listen(MAX_WAITING)
+        except BaseException:
+            listener.close()
+            raise
         return listener
 
     def _accept(self, listener: socket.socket, server: McpServer) -> None:

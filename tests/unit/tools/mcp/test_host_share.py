@@ -110,36 +110,35 @@ def test_a_process_that_ends_is_started_again_for_all(state: Path) -> None:
         assert process_of(first) == process_of(second)
 
 
+def sleep(server: McpServer, seconds: float, cancel: Cancel | None, at_work: Callable[[], object]) -> None:
+    """Call the tool that takes so long; `at_work` is called once it has begun."""
+    server.ready()
+    assert server.tools is not None
+    tool = next(one for one in server.tools.tools if one.name == "sleep")
+    call_server(server, tool, {"seconds": seconds}, cancel, lambda _text: at_work())
+
+
 def test_what_another_worker_cancels_is_cancelled_at_the_server(state: Path) -> None:
     with worker(state) as first, worker(state) as second:
         process_of(first)
-        second.ready()
-        assert second.tools is not None
-        sleep = next(one for one in second.tools.tools if one.name == "sleep")
-        cancel, at_work = Cancel(), threading.Event()
-
-        def update(_text: str) -> None:
-            at_work.set()
-            cancel.cancel(RunAborted("Enough."))
-
+        cancel = Cancel()
         with pytest.raises(RunAborted):
-            call_server(second, sleep, {"seconds": 1}, cancel, update)
-        assert at_work.is_set(), "its progress was told"
+            sleep(second, 1, cancel, lambda: cancel.cancel(RunAborted("Enough.")))
         until(lambda: json.loads(call(first, "cancelled").text), "notice of the cancelled call")
 
 
 def test_a_worker_that_leaves_cancels_its_calls(state: Path) -> None:
     with worker(state) as first, worker(state) as second:
         process_of(first)
-        process_of(second)
+        at_work = threading.Event()
 
-        def sleep() -> None:
+        def call_it() -> None:
             with suppress(McpError):
-                call(second, "sleep", seconds=2)
+                sleep(second, 2, None, at_work.set)
 
-        thread = threading.Thread(target=sleep)
+        thread = threading.Thread(target=call_it)
         thread.start()
-        time.sleep(0.5)
+        assert at_work.wait(SECONDS)
         second.close()
         thread.join(SECONDS)
         until(lambda: json.loads(call(first, "cancelled").text), "notice of the cancelled call")
