@@ -12,7 +12,9 @@ import sys
 from dataclasses import replace
 
 from bench.approvals import describe_approvals, measure_approvals
+from bench.cluster import describe_cluster, measure_cluster
 from bench.commands import describe_commands, measure_commands
+from bench.fleet import describe_fleet, read_costs, simulate, write_costs
 from bench.instructions import count_all, describe_counts
 from bench.publish import publish
 from bench.report import RESULTS, describe, write_json
@@ -31,6 +33,9 @@ def main() -> None:
     commands.add_parser("instructions", help="machine instructions for one request, counted by valgrind")
     commands.add_parser("commands", help="how long the event loop stands still while agents run commands")
     commands.add_parser("approvals", help="what runs cost that wait for somebody's approval")
+    cluster = commands.add_parser("cluster", help="PostgreSQL and Redis, a second worker, a distant follower")
+    cluster.add_argument("--seconds", type=float, default=5.0)
+    commands.add_parser("fleet", help="a simulation of 1, 10 and 100 workers, from what `cluster` measured")
     commands.add_parser("publish", help="write the last run's tables and chart to docs/")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped at exit
@@ -42,6 +47,12 @@ def main() -> None:
         print(describe_commands(measure_commands()))
     elif arguments.command == "approvals":
         print(describe_approvals(measure_approvals()))
+    elif arguments.command == "cluster":
+        figures = measure_cluster(arguments.seconds)
+        print(describe_cluster(figures))
+        print(f"\n{write_costs(figures)}")
+    elif arguments.command == "fleet":
+        print(describe_fleet(simulate(read_costs())))
     elif arguments.command == "publish":
         publish()
     else:

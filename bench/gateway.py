@@ -71,8 +71,10 @@ def write_configuration(folder: Path, port: int, upstream: str, models: tuple[st
     (folder / "openclaw.json").write_text(json.dumps(configuration(port, upstream, models, workspace)))
 
 
-def spawn_gateway(folder: Path, upstream: str, models: tuple[str, ...]) -> Process:
-    """Starts a gateway with that upstream; the caller waits for it and stops it."""
+def spawn_gateway(folder: Path, upstream: str, models: tuple[str, ...], **variables: str) -> Process:
+    """Starts a gateway with that upstream, and further variables of its environment; the caller waits for it
+    and stops it.
+    """
     port = free_port()
     write_configuration(folder, port, upstream, models)
-    return Process("gateway", START_COMMAND, port, folder, environment(folder))
+    return Process("gateway", START_COMMAND, port, folder, {**environment(folder), **variables})

@@ -92,12 +92,12 @@ def start_bare_stack(folder: Path, upstream: int) -> Subject:
     return _ready(Subject("bare stack", Process("bare", command, port, folder, variables), many_streams=True))
 
 
-def start_gateway(folder: Path, upstream: int) -> Subject:
+def start_gateway(folder: Path, upstream: int, name: str = "this gateway", **variables: str) -> Subject:
     """This gateway before the model at that port."""
-    process = spawn_gateway(folder / "gateway", base_url(upstream), tuple(MODELS))
+    process = spawn_gateway(folder / "gateway", base_url(upstream), tuple(MODELS), **variables)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     names = "openclaw:{}".format
-    return _ready(Subject("this gateway", process, names, headers, has_sessions=True, many_streams=True))
+    return _ready(Subject(name, process, names, headers, has_sessions=True, many_streams=True))
 
 
 def base_url(port: int) -> str:
