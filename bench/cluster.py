@@ -30,6 +30,7 @@ from bench.websocket import connect
 from tests.support.servers import PostgresServer, RedisServer, ServerProcess
 
 AT_ONCE = 32
+MESSAGES, LISTENERS, ANNOUNCEMENT = 5000, 40, b"x" * 300
 SQLITE, ONE, TWO = "SQLite, 1 worker", "PostgreSQL + Redis, 1 worker", "PostgreSQL + Redis, 2 workers"
 MOST_CPU, LEAST_GAIN, MOST_FOLLOWED = 2.5, 1.8, 1.3  # the bounds
 
@@ -79,8 +80,7 @@ def measure_cluster(seconds: float = 5.0, rounds: int = 3) -> dict[str, Any]:
                     found[one.name].append(_cost(one, upstream, servers, load, seconds))
             costs[load.name] = {title: _median(several) for title, several in found.items()}
         other = start("another host", 4, **shared)
-        alone = costs[USER.name][ONE]
-        announced = _announced(subjects[1], other, upstream, redis, seconds, alone)
+        announced = _announced(subjects[1], other, upstream, redis, seconds)
         followed = _followed(subjects[1], other, upstream, seconds)
     return {"processors": os.cpu_count(), "costs": costs, "announced": announced, "followed": followed}
 
@@ -131,16 +131,39 @@ def _cost(
 
 
 def _announced(
-    host: Subject, other: Subject, upstream: Subject, redis: RedisServer, seconds: float, alone: Cost
+    host: Subject, other: Subject, upstream: Subject, redis: RedisServer, seconds: float
 ) -> dict[str, float]:
-    """CPU milliseconds that one run costs a worker which only hears of it, and Redis for telling it."""
-    before, before_redis = other.process.cpu_seconds(), _cpu_seconds(redis)
+    """CPU milliseconds that one run costs a worker which only hears of it, and Redis for telling one."""
+    before = other.process.cpu_seconds()
     figures = measure(host, upstream.process, USER, AT_ONCE, seconds)
     _refuse_errors(figures)
-    answers = figures.per_second * seconds / 1000
-    hear = (other.process.cpu_seconds() - before) / answers
-    deliver = (_cpu_seconds(redis) - before_redis) / answers - alone.redis
-    return {"hear": hear, "deliver": max(deliver, 0.001)}  # less is not measured
+    spent = other.process.cpu_seconds() - before
+    return {"hear": spent * 1000 / (figures.per_second * seconds), "deliver": _delivery(redis)}
+
+
+def _delivery(redis: RedisServer) -> float:
+    """CPU milliseconds of Redis for giving a message to one more subscriber."""
+    publisher, listeners = redis.client(), []
+
+    def spent(channel: str) -> float:
+        before = _cpu_seconds(redis)
+        for _ in range(0, MESSAGES, 100):
+            with publisher.pipeline(transaction=False) as pipeline:
+                for _ in range(100):
+                    pipeline.publish(channel, ANNOUNCEMENT)
+                pipeline.execute()
+        return _cpu_seconds(redis) - before
+
+    try:
+        for _ in range(LISTENERS):
+            listeners.append(socket.create_connection(("127.0.0.1", redis.port), timeout=30))
+            listeners[-1].sendall(b"SUBSCRIBE heard\r\n")
+            listeners[-1].recv(READ_SIZE)
+        return max(0.0, spent("heard") - spent("unheard")) * 1000 / (MESSAGES * LISTENERS)
+    finally:
+        for one in listeners:
+            one.close()
+        publisher.close()
 
 
 def _followed(host: Subject, other: Subject, upstream: Subject, seconds: float) -> dict[str, float]:
