@@ -114,10 +114,7 @@ class Metrics:
         self.runs = Counter(files, "openclaw_runs", "Runs ended.", "agent", "source", "outcome")
         self.tokens = Counter(files, "openclaw_tokens", "Tokens of all model calls.", "kind")
         self.provider_errors = Counter(
-            files,
-            "openclaw_provider_errors",
-            "Failed model calls, also those that were made again.",
-            *("provider", "code"),
+            files, "openclaw_provider_errors", "Failed model calls, also retried ones.", "provider", "code"
         )
         self.first_token = Histogram(
             files,
@@ -138,7 +135,10 @@ class Metrics:
         self.tool_seconds = Histogram(
             files, "openclaw_tool_duration_seconds", "Calls of agents' tools.", "tool"
         )
-        for one in (self.requests, self.runs, self.tokens, self.provider_errors, self.tool_calls):
+        pruned = self.sessions_pruned = Counter(
+            files, "openclaw_sessions_pruned", "Sessions removed.", "reason"
+        )
+        for one in (self.requests, self.runs, self.tokens, self.provider_errors, self.tool_calls, pruned):
             registry.register(one)
         for other in (self.first_token, self.run_seconds, self.queue_seconds, self.tool_seconds):
             registry.register(other)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from app.runs.service import RunService
 from app.sessions.base import SessionStore
 from app.sessions.keys import is_visible
 from app.sessions.rows import SessionFilter, StoredSession
+from app.sessions.upkeep import RetentionRecord
 
 logger = logging.getLogger("app.control")
 
@@ -48,7 +50,8 @@ class Status:
         self._sandbox = sandbox
         self.storage_loss = storage_loss
         self._others_away = others_away
-        self._storage_checked = 0.0  # on the monotonic clock
+        self._storage_checked = self._retention_read = 0.0  # on the monotonic clock
+        self._retention: RetentionRecord | None = None
         self._storage_works = True
         self.started_at = time.time()
 
@@ -69,8 +72,22 @@ class Status:
             document["config"] = "stale" if self._is_stale() else "current"
             document["storage"] = f"ephemeral: {self.storage_loss}" if self.storage_loss else "persistent"
             document["activeRuns"] = self.active_runs
+            document["retention"] = self.retention()
             document["execSandbox"] = self._sandbox().partition(":")[0]
         return document
+
+    def retention(self) -> dict[str, Any]:
+        """When a worker last looked for sessions to remove, and what it has removed, by reason; nulls if that
+        is not known. Read at most every STORAGE_CHECK_SECONDS.
+        """
+        if time.monotonic() - self._retention_read > STORAGE_CHECK_SECONDS:
+            self._retention_read = time.monotonic()
+            with suppress(StorageUnavailable):
+                self._retention = self._store.maintenance.retention.last()
+        last = self._retention
+        if last is None:
+            return {"lastRunAt": None, "removed": None}
+        return {"lastRunAt": last.started_at, "removed": last.removed}
 
     @property
     def active_runs(self) -> int:

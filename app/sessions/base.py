@@ -35,6 +35,7 @@ from app.sessions.stored import (
     RunState,
     StoredMessage,
 )
+from app.sessions.upkeep import Pruned, Retention
 
 
 class RunStore(Protocol):
@@ -199,11 +200,14 @@ class Maintenance(Protocol):
     def interrupt_orphans(self) -> int:
         """Mark the running runs of dead workers as interrupted. Returns how many there were."""
 
-    def prune(self, now: float, prune_after: float, max_entries: int) -> int:
+    def prune(self, now: float, prune_after: float, max_entries: int, seconds: float = ...) -> Pruned:
         """Delete sessions unused for `prune_after` seconds, and the oldest beyond an owner's `max_entries`.
 
-        A session with a run going on stays. `now` is in seconds since 1970. Returns how many were deleted.
+        A session with a run going on stays. `now` is in seconds since 1970. Goes on for about `seconds`.
         """
+
+    @property
+    def retention(self) -> Retention: ...
 
     def ping(self) -> None:
         """Raise StorageUnavailable unless something can be stored now."""

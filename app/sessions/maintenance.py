@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, bindparam, false, func, or_, select, true
+import math
+import time
+from collections import Counter, defaultdict
+
+from sqlalchemy import Connection, and_, bindparam, case, false, func, or_, select, true
 
 from app.sessions import bound_keys
 from app.sessions import statements as sql
 from app.sessions.orphans import ALONE, Decide, SqlOrphans, TakenOver, leave_resumable
+from app.sessions.retention import SqlRetention
+from app.sessions.upkeep import Pruned
 from app.storage.base import Database, Worker
 from app.storage.tables import runs, sessions
 
@@ -25,9 +31,14 @@ _PLACES = select(
     .label("place"),
     sessions.c.hidden,
 ).subquery()
+_WHY = case(
+    (sessions.c.hidden.is_(true()), "hidden"),
+    (sessions.c.updated_at < bindparam("before"), "age"),
+    else_="count",
+).label("why")
 _HAS_RUN = select(runs.c.id).where(runs.c.session == sessions.c.id, runs.c.state == "running").exists()
 _STALE = (
-    select(sessions.c.id, sessions.c.updated_at)
+    select(sessions.c.id, sessions.c.updated_at, _WHY)
     .where(
         or_(
             sessions.c.updated_at < bindparam("before"),
@@ -58,6 +69,7 @@ class SqlMaintenance:
     def __init__(self, database: Database, worker: Worker) -> None:
         self._database = database
         self._orphans = SqlOrphans(database, worker)
+        self.retention = SqlRetention(database, worker)
 
     def take_over(self, decide: Decide) -> TakenOver:
         """Take some of the runs of dead workers over, or interrupt them, as `decide` says. Cheap if there are
@@ -72,10 +84,10 @@ class SqlMaintenance:
             total += interrupted
         return total
 
-    def prune(self, now: float, prune_after: float, max_entries: int) -> int:
+    def prune(self, now: float, prune_after: float, max_entries: int, seconds: float = math.inf) -> Pruned:
         """Delete sessions unused for `prune_after` seconds, and the oldest beyond an owner's `max_entries`.
 
-        A session with a run going on stays. `now` is in seconds since 1970. Returns how many were deleted.
+        A session with a run going on stays. `now` is in seconds since 1970. Goes on for about `seconds`.
         """
         limits = {
             "before": int((now - prune_after) * 1000),
@@ -85,23 +97,29 @@ class SqlMaintenance:
             "batch": MAX_PRUNED_AT_ONCE,
         }
 
-        def work(connection: Connection) -> int:
-            stale = connection.execute(_STALE, limits).all()
-            if not stale:
-                return 0
-            marks = [{"session": session, "seen": updated_at} for session, updated_at in stale]
-            return connection.execute(_DELETE, marks).rowcount
+        def work(connection: Connection) -> Counter[str]:
+            marks: dict[str, list[dict[str, int]]] = defaultdict(list)
+            for session, updated_at, why in connection.execute(_STALE, limits).all():
+                marks[why].append({"session": session, "seen": updated_at})
+            deleted = {why: connection.execute(_DELETE, found).rowcount for why, found in marks.items()}
+            return Counter(deleted)
 
         self._orphans.take_over(leave_resumable)
-        deleted = 0
-        while batch := self._database.write(work, bulky=True, alone=ALONE):
+        until, deleted = time.monotonic() + seconds, Counter[str]()
+        while (batch := self._database.write(work, bulky=True, alone=ALONE)).total():
             deleted += batch
+            if time.monotonic() >= until:
+                return _pruned(deleted, is_done=False)
         while self._database.write(
             lambda connection: bound_keys.prune(connection, now), bulky=True, alone=ALONE
         ):
             pass
-        return deleted
+        return _pruned(deleted, is_done=True)
 
     def ping(self) -> None:
         """Raise StorageUnavailable unless something can be stored now."""
         self._database.ping()
+
+
+def _pruned(deleted: Counter[str], *, is_done: bool) -> Pruned:
+    return Pruned(deleted["age"], deleted["count"], deleted["hidden"], is_done)

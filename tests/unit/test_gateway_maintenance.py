@@ -15,6 +15,7 @@ from app.config.settings import Settings
 from app.errors import StorageUnavailable
 from app.maintenance import Maintenance
 from app.metrics import Metrics
+from app.sessions.upkeep import Pruned, RetentionRecord
 
 
 class FakeStore:
@@ -23,6 +24,10 @@ class FakeStore:
     def __init__(self) -> None:
         self.calls: list[Any] = []
         self.error: Exception | None = None
+        self.found: list[Pruned] = []
+        self.claims: list[str] = []
+        self.wait = 0
+        self.records: list[Any] = []
 
     def interrupt_orphans(self) -> int:
         if self.error is not None:
@@ -30,9 +35,22 @@ class FakeStore:
         self.calls.append("interrupt")
         return 2
 
-    def prune(self, _now: float, prune_after: float, max_entries: int) -> int:
+    def prune(self, _now: float, prune_after: float, max_entries: int, _seconds: float) -> Pruned:
         self.calls.append(("prune", prune_after, max_entries))
-        return 0
+        return self.found.pop(0) if self.found else Pruned()
+
+    @property
+    def retention(self) -> FakeStore:
+        return self
+
+    def claim(self, limits: str, now: int, until: int) -> int:
+        assert until > now
+        self.claims.append(limits)
+        return self.wait
+
+    def ended(self, record: RetentionRecord, next_at: int) -> None:
+        assert record.ended_at is not None
+        self.records.append((record.removed, next_at - record.started_at))
 
     def ping(self) -> None: ...
 
@@ -57,6 +75,9 @@ class FakeApprovals:
 
     def tidy(self) -> None:
         self.calls.append("approvals")
+
+    def forget(self) -> int:
+        return 4
 
 
 class StopAfter:
@@ -106,3 +127,27 @@ def test_a_store_that_does_not_work_is_logged_and_does_not_end_the_loop(
         build(store, runs).run(StopAfter(1))
     assert runs.checks == 1
     assert [record.getMessage() for record in caplog.records] == ["sessions could not be tidied"]
+
+
+def test_what_was_removed_is_said_with_the_reasons(build: Build, caplog: pytest.LogCaptureFixture):
+    store = FakeStore()
+    store.found = [Pruned(2, 1, 0, is_done=False), Pruned(1, 0, 5)]
+    maintenance = build(store, FakeRuns())
+    with caplog.at_level(logging.INFO):
+        maintenance.run(StopAfter(3))
+    assert store.claims == ["60s, 7"]  # once for all of it
+    removed = {"age": 3, "count": 1, "hidden": 5, "approvals": 4}
+    assert store.records == [(removed, 2500)]
+    [line] = [record for record in caplog.records if record.getMessage() == "removed by retention"]
+    fields = line.fields  # type: ignore[attr-defined]
+    assert (fields["sessions_by_age"], fields["sessions_by_count"], fields["approvals"]) == (3, 1, 4)
+    metrics = maintenance._metrics.dump().decode()
+    assert 'openclaw_sessions_pruned_total{reason="age"} 3.0' in metrics
+
+
+def test_what_another_worker_removes_is_left_to_it(build: Build):
+    store = FakeStore()
+    store.wait = 30_000
+    build(store, FakeRuns()).run(StopAfter(5))
+    assert len(store.claims) == 1  # it looks again when that worker may be done
+    assert store.calls == ["interrupt", "approvals", "remove"]

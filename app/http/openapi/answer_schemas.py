@@ -204,6 +204,12 @@ class Readiness(Schema):
             "description": "With `?verbose`: `persistent`, or `ephemeral: ` and why sessions will be lost."
         }
     )
+    retention = fields.Dict(
+        metadata={
+            "description": "With `?verbose`: `lastRunAt`, when a worker last looked for sessions to remove "
+            "(milliseconds since 1970), and `removed`, how many it has, by reason."
+        }
+    )
     execSandbox = fields.String(  # noqa: N815
         metadata={"description": "With `?verbose`: which sandbox commands run in."}
     )

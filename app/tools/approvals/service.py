@@ -193,14 +193,16 @@ class ApprovalService:
             for approval_id in (before.keys() | elsewhere) - self._store.pending_ids():
                 self._ended(approval_id)
 
-    def tidy(self, *, forget: bool = True) -> None:
-        """Cancel what dead workers left, and `forget` what is long over. Raises StorageUnavailable."""
+    def tidy(self) -> None:
+        """Cancel what dead workers left. Raises StorageUnavailable."""
         if cancelled := self._store.cancel_orphans():
             log_event(
                 logger, logging.WARNING, "approvals of an earlier process were cancelled", approvals=cancelled
             )
-        if forget:
-            self._store.prune(now_ms() - int(HISTORY_SECONDS * 1000))
+
+    def forget(self) -> int:
+        """Delete what is long over; how many that were. Raises StorageUnavailable."""
+        return self._store.prune(now_ms() - int(HISTORY_SECONDS * 1000))
 
     def _end(self, approval_id: str, outcome: Outcome) -> Approval:
         """End it that way unless it has ended already; how it has."""

@@ -78,6 +78,7 @@ def status(call: Call) -> Any:
         },
         "channelSummary": [],
         "queuedSystemEvents": [],
+        "retention": gateway.status.retention(),
         "sessions": {
             "paths": [str(settings.state_dir)],
             "count": summary.count,

@@ -10,13 +10,14 @@ import pytest
 from app.control import status
 from app.control.status import Status
 from app.errors import StorageUnavailable
+from app.sessions.upkeep import RetentionRecord
 
 
 class FakeStore:
     """A store that can be broken; `pings` counts how often it was tried."""
 
     def __init__(self) -> None:
-        self.maintenance = self
+        self.maintenance = self.retention = self
         self.pings = 0
         self.works = True
 
@@ -24,6 +25,9 @@ class FakeStore:
         self.pings += 1
         if not self.works:
             raise StorageUnavailable("The disk is full.")
+
+    def last(self) -> RetentionRecord | None:
+        return RetentionRecord("", "", 5, 6, {"age": 7})
 
 
 def build(store: Any, *, draining: bool = False, stale: bool = False) -> Status:
@@ -40,6 +44,7 @@ def test_a_gateway_that_is_ready():
 def test_verbose_says_more():
     document = build(FakeStore(), stale=True).readiness(verbose=True)
     assert (document["config"], document["activeRuns"]) == ("stale", 1)
+    assert document["retention"] == {"lastRunAt": 5, "removed": {"age": 7}}
     assert build(FakeStore()).readiness(verbose=True)["config"] == "current"
 
 
