@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +26,12 @@ from app.start import check_workers, worker_count
 from tests.support.dockerfile import Image, context_files, parse
 from tests.support.gateway import ROOT, TOKEN, GatewayProcess
 from tests.support.provider import ScriptedProvider, wait_until
+from tests.support.servers import PostgresServer, RedisServer
 
 STEPS = parse((ROOT / "Dockerfile").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 MANIFEST: dict[str, Any] = json.loads((ROOT / "app.json").read_text())
+PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 EX_CONFIG = 78
 BY_ENVIRONMENT = {"OPENCLAW_CHAT_COMPLETIONS": "1", "OPENAI_API_KEY": "canary"}
 
@@ -199,8 +202,72 @@ def test_the_manifest_asks_for_what_the_gateway_reads(tmp_path: Path) -> None:
 
 
 def test_the_procfile_replaces_its_shell_and_prepares_the_database() -> None:
-    lines = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-    assert lines == {
+    assert PROCFILE == {
         "release": "python -m app migrate",
         "web": "exec gunicorn -c gunicorn.conf.py wsgi:app",
     }
+
+
+class Dyno(GatewayProcess):
+    """The Procfile's processes, with nothing but the environment that Heroku and its add-ons make."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        super().__init__(folder, {}, OPENCLAW_GATEWAY_TOKEN=TOKEN, **BY_ENVIRONMENT, **environment)
+        self._environment |= {"DYNO": "web.1", "PORT": str(self.port)}
+        self._environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        del self._environment["OPENCLAW_CONFIG_PATH"]
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        pass
+
+    def release(self) -> subprocess.CompletedProcess[str]:
+        words = ["bash", "-c", PROCFILE["release"]]
+        return subprocess.run(
+            words, cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=90
+        )
+
+    def spawn(self, *_arguments: str) -> subprocess.Popen[bytes]:
+        words = ["bash", "-c", PROCFILE["web"]]
+        with self.log_path.open("ab") as log:
+            return subprocess.Popen(
+                words, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def terminate(self) -> None:
+        """SIGTERM to every process, as Heroku does."""
+        os.killpg(self.pid, signal.SIGTERM)
+
+
+def test_a_dyno_with_both_add_ons_runs_two_workers_and_keeps_sessions(
+    tmp_path: Path, provider: ScriptedProvider, postgres: PostgresServer, redis_server: RedisServer
+) -> None:
+    database = postgres.new_database().replace("postgresql://", "postgres://")
+    environment = {
+        "DATABASE_URL": f"{database}?sslmode=disable",  # the test's server has no TLS
+        "REDIS_URL": redis_server.url(11),
+        "WEB_CONCURRENCY": "2",
+        "OPENAI_BASE_URL": provider.url,
+    }
+    for turn in range(2):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        dyno = Dyno(folder, **environment)  # the disk is a new one
+        released = dyno.release()
+        assert released.returncode == 0, released.stderr
+        dyno.start()
+        try:
+            assert len(psutil.Process(dyno.pid).children()) == 2
+            assert dyno.ask(f"turn {turn}", user="ann").text == f"echo: turn {turn}"
+            assert dyno.request("GET", "/ready?verbose").json["storage"] == "persistent"
+            begun = time.monotonic()
+            assert dyno.stop() == 0
+            assert time.monotonic() - begun < 30
+        finally:
+            dyno.stop()
+    asked = [content for role, content in provider.messages() if role == "user"]
+    assert asked == ["turn 0", "turn 1"]
+
+
+def test_a_dyno_without_add_ons_is_released_too(tmp_path: Path) -> None:
+    released = Dyno(tmp_path).release()
+    assert released.returncode == 0, released.stderr
