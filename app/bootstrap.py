@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from app.auth.limits import AttemptLimiter
+from app.auth.shared_limits import SharedAttempts
 from app.build.providers import build_providers
 from app.build.run_tools import add_run_tools
 from app.cluster.ask import Workers
@@ -100,7 +101,7 @@ def build_gateway(
         status=build_status(watch, runs, store, tools, cluster.pubsub),
         logs=Logs(LogRing(), workers),
         metrics=metrics,
-        auth_limiter=AttemptLimiter(),
+        auth_limiter=SharedAttempts(AttemptLimiter(), cluster.pubsub),
         workers=workers,
         background=(worker.run, *cluster.background, maintenance.run, watch.run, *tools.at_start),
         resources=(tools, providers, *cluster.resources, worker, database, metrics),

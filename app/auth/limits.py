@@ -41,6 +41,11 @@ class AttemptLimiter:
         attempts = RateLimitItemPerSecond(limit.max_attempts, max(1, math.ceil(limit.window_seconds)))
         self._limiter.clear(attempts, ATTEMPT, address_group(address))
 
+    def is_locked(self, address: str, limit: AuthRateLimit) -> bool:
+        """Whether the client is locked out."""
+        lock = RateLimitItemPerSecond(1, max(1, math.ceil(limit.lockout_seconds)))
+        return not self._limiter.test(lock, LOCK, address_group(address))
+
     def _locked(self, lock: RateLimitItemPerSecond, key: str) -> AuthRateLimited:
         wait = self._limiter.get_window_stats(lock, LOCK, key).reset_time - time.time()
         return AuthRateLimited("Too many wrong credentials. Try again later.", retry_after=max(1.0, wait))

@@ -18,6 +18,7 @@ Topic = Literal[
     "questions",
     "sessions",
     "config",
+    "credentials",  # wrong ones are counted by all
     "presence",
     "ask",  # `app.cluster.ask`
     "reply",

@@ -74,7 +74,7 @@ class SessionStates:
         events = None if newest is None else self._runs.bus.log(newest)
         if newest is None or events is None:
             return IDLE
-        return SessionState(events_of=shown_run_id(newest, key), last_event_id=len(events))
+        return SessionState(events_of=shown_run_id(newest, key), last_event_id=events.length)
 
     def of_all(self, keys: Collection[str]) -> Mapping[str, SessionState]:
         """Of those of the sessions in which something goes on. Raises StorageUnavailable."""
@@ -106,7 +106,7 @@ class SessionStates:
             [one for one in calls if one.run_id in ids],
             waiting,
             None if events is None else shown_run_id(first, key),
-            None if events is None else len(events),
+            None if events is None else events.length,
         )
 
     def _phase(self, key: str, runs: Sequence[GoingOn], waiting: Sequence[Approval]) -> Phase:

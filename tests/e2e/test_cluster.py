@@ -25,8 +25,9 @@ def cluster(
     redis_server: RedisServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("cluster")
-    with Cluster(folder, config_for(_shared_provider.url), postgres, redis_server) as cluster:
+    folder, config = tmp_path_factory.mktemp("cluster"), config_for(_shared_provider.url)
+    config["gateway"]["auth"]["rateLimit"] = {"maxAttempts": 10}
+    with Cluster(folder, config, postgres, redis_server) as cluster:
         yield cluster
         assert cluster.stop() == [0, 0], [host.log for host in cluster.hosts]
 
@@ -108,3 +109,23 @@ def test_presence_has_the_connections_of_all_workers(cluster: Cluster) -> None:
             assert seen(client).count("self") == 1
         clients[0].socket.drop()
         wait_until(lambda: seen(clients[1]).count("connect") == 7, 60, "one less")
+
+
+def test_wrong_credentials_are_counted_by_all_workers(cluster: Cluster) -> None:
+    """From one address, beyond what a single worker would allow."""
+
+    def guess(number: int) -> int:
+        return (
+            cluster.hosts[number % 2]
+            .request(
+                "GET",
+                "/v1/models",
+                headers={"Authorization": "Bearer wrong", "X-Forwarded-For": "192.0.2.77"},
+            )
+            .status
+        )
+
+    statuses = [guess(number) for number in range(24)]
+    assert statuses[:8] == [401] * 8
+    assert statuses[-4:] == [429] * 4, "four workers that count alone allow forty"
+    assert cluster.hosts[0].ask("hello").status == 200
