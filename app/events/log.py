@@ -80,6 +80,10 @@ class EventLog:
     def __len__(self) -> int:
         return len(self._events)
 
+    def __bool__(self) -> bool:
+        """It is a log, though nothing may have happened yet."""
+        return True
+
     @property
     def length(self) -> int:
         """How many events there have been: the sequence number of the last one."""

@@ -129,3 +129,17 @@ def test_wrong_credentials_are_counted_by_all_workers(cluster: Cluster) -> None:
     assert statuses[:8] == [401] * 8
     assert statuses[-4:] == [429] * 4, "four workers that count alone allow forty"
     assert cluster.hosts[0].ask("hello").status == 200
+
+
+def test_a_run_is_followed_elsewhere_from_its_first_moment(
+    cluster: Cluster, provider: ScriptedProvider
+) -> None:
+    body = {"background": True, "messages": [{"role": "user", "content": "hello"}]}
+    for number in range(20):
+        accepted = cluster.hosts[number % 2].chat(body)
+        assert accepted.status == 202
+        path = f"/v1/runs/{accepted.json['id']}/events"
+        events = cluster.hosts[1 - number % 2].request("GET", path, headers=AUTH)
+        assert events.status == 200, events.body
+        assert b"hello" in events.body
+        assert b"id: 1\n" in events.body

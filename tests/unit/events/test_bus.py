@@ -78,3 +78,7 @@ def test_a_log_may_begin_after_its_first_events():
     assert list(log.batch(3)) == [RunFinished("stop", Usage())]
     with pytest.raises(NotFound):
         log.batch(1)
+
+
+def test_a_log_is_one_before_its_first_event():
+    assert bool(EventLog())
