@@ -12,6 +12,7 @@ from app.events.types import RunFailed, RunFinished
 from app.messages import Message, Usage
 from app.runs.ledger import EndedRun
 from app.runs.progress import MAX_TOOLS, Phase, Progress, ToolProgress, ToolState
+from app.runs.replay import CUT
 from app.runs.run import Run
 from app.sessions.keys import agent_id_of, shown_run_id
 from app.sessions.orphans import INTERRUPTED
@@ -21,7 +22,6 @@ from app.sessions.stored import StoredMessage
 State = Literal["queued", "running", "completed", "failed", "cancelled", "interrupted"]
 STATES: tuple[State, ...] = get_args(State)
 UNENDED: tuple[State, ...] = ("queued", "running")
-CUT = "The gateway's process ended while it was at work on this run."
 
 
 class RunError(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ settings and what the caller may do are decided alike, whoever asks (`tests/e2e/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -18,8 +18,10 @@ from app.ids import RUN_PREFIX
 from app.messages import Message, ToolSpec
 from app.routing.operator import resolve_agent_route, resolve_operator_route
 from app.routing.resolve import Route, resolve_agent, resolve_session
+from app.runs.idempotency import run_id_key
 from app.runs.request import OnDisconnect, RunRequest, Source
 from app.sessions.keys import owned_run_id
+from app.sessions.stored import RunKey
 from app.tools.base import ApprovalMode
 
 # A session's `thinkingLevel` and `chat.send`'s `thinking` -> OpenAI's `reasoning_effort`. The other levels
@@ -117,6 +119,7 @@ class Intake:
             principal=given.principal,
             request_id=given.request_id,
             run_id=given.run_id and owned_run_id(given.run_id, given.principal.owner),
+            key=_run_id_key(given, route),
             id_prefix=given.id_prefix,
             timeout_seconds=given.timeout_seconds,
             starter=given.starter,
@@ -145,6 +148,19 @@ def resolve_route(given: RunInput, settings: Settings) -> Route:
         return resolve_agent_route(given.session_key, given.agent_id, settings, owner, given.label)
     agent_id = resolve_agent(given.openai_model, given.agent_id, settings.agents, given.unknown_model)
     return resolve_session(agent_id, given.user, given.session_key, settings.session.main_key, owner=owner)
+
+
+def _run_id_key(given: RunInput, route: Route) -> RunKey | None:
+    """The key that a run's id is, if its caller has chosen it: for this question in this session."""
+    if given.run_id is None:
+        return None
+    return run_id_key(given.run_id, given.principal.owner, route.session_key, *_asked(given.messages))
+
+
+def _asked(messages: Sequence[Message]) -> Iterator[str]:
+    for message in messages:
+        yield message.text
+        yield from (image.data for image in message.images)
 
 
 def _params(given: RunInput, session: Mapping[str, Any]) -> Mapping[str, Any]:

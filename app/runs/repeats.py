@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Literal
 
 from app.errors import ClusterUnavailable, ServiceUnavailable
 from app.events.log import EventLog
@@ -20,10 +21,10 @@ from app.runs.replay import ReplayedRun, as_ended, replay, replay_events
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.service import RunService
-from app.sessions.base import RunStore
+from app.sessions.base import SessionStore
 from app.sessions.bound_keys import BINDING, KeyInUse, reused
 from app.sessions.keys import is_visible, owned_run_id
-from app.sessions.remembered import BoundRun, RunOutcomes, StoredRun
+from app.sessions.remembered import BoundRun, StoredRun
 from app.sessions.stored import RunKey
 
 LOOK_SECONDS = 0.25
@@ -37,10 +38,11 @@ AnyRun = Run | ReplayedRun
 class Repeats:
     """Finds the runs of earlier requests."""
 
-    def __init__(self, runs: RunService, store: RunStore, outcomes: RunOutcomes) -> None:
+    def __init__(self, runs: RunService, store: SessionStore) -> None:
         self._runs = runs
-        self._store = store
-        self._outcomes = outcomes
+        self._store = store.runs
+        self._outcomes = store.outcomes
+        self._interrupt_orphans = store.maintenance.interrupt_orphans
 
     def begin(self, request: RunRequest) -> tuple[AnyRun, bool]:
         """The run that answers the request, and whether the request had been made before.
@@ -78,6 +80,39 @@ class Repeats:
             if time.monotonic() > deadline:
                 raise _unknown()
 
+    def known(self, request: RunRequest) -> EndedRun | Literal["in_flight"] | None:
+        """What became of a run whose id its caller has chosen; None for one that is to be run, or run again.
+
+        Raises IdempotencyKeyReused: the run answers another request.
+        """
+        key, run_id = request.key, request.run_id
+        if key is None or run_id is None:
+            return None
+        for _ in range(int(MAX_WAIT_SECONDS / LOOK_SECONDS)):
+            bound = self._bound(key, run_id)
+            if bound is None or bound.state not in BINDING:
+                return None
+            if bound.body_hash not in (None, key.body_hash):
+                raise reused()
+            if bound.state == "finished":
+                return self.ended(run_id)
+            run = self._runs.get(run_id)
+            if run is not None and run.cancel.cancelled:
+                run.wait(LOOK_SECONDS)
+            elif run is not None or not self._is_stuck(bound):
+                return "in_flight"
+        return "in_flight"
+
+    def _is_stuck(self, bound: BoundRun) -> bool:
+        """Whether nobody had the run any more, and it is something else now: mostly, interrupted."""
+        if self._outcomes.is_own(bound):
+            self._settle(bound)
+            return True
+        if not self._outcomes.is_left(bound):
+            return False
+        self._interrupt_orphans()
+        return self._outcomes.named(bound.run_id) != bound._replace(body_hash=None)
+
     def ended(self, run_id: str, owner: str | None = None) -> EndedRun | None:
         """How a run has ended, of those that `owner` may see, if one is given; None if that is not known.
 
@@ -92,10 +127,9 @@ class Repeats:
         return None if stored.state == "running" else as_ended(stored)
 
     def _bound(self, key: RunKey, run_id: str | None) -> BoundRun | None:
-        bound = self._outcomes.bound(key.id)
-        if bound is None and key.is_run_id and run_id is not None:
-            return self._outcomes.named(run_id)
-        return bound
+        if key.is_run_id and run_id is not None:
+            return self._outcomes.named(run_id, key.id)
+        return self._outcomes.bound(key.id)
 
     def _answer(self, bound: BoundRun) -> AnyRun | None:
         """The run, or what it has answered; None if it must be asked for again."""

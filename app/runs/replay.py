@@ -29,7 +29,7 @@ from app.sessions.remembered import StoredRun
 from app.sessions.stored import final_answer
 
 PIECE = 16 * 1024  # characters of a text in one event
-INTERRUPTED = "The run was interrupted: the gateway stopped while it went on."
+CUT = "The gateway's process ended while it was at work on this run."
 RUN_ABORTED = "run_aborted"
 
 
@@ -133,9 +133,7 @@ def as_ended(stored: StoredRun) -> EndedRun:
         reason = stored.finish_reason or "stop"
         end = RunFinished(reason, stored.usage or Usage(), answer.tool_calls)  # type: ignore[arg-type]
     else:
-        message = stored.error_message or (
-            INTERRUPTED if stored.state == "interrupted" else "The run was stopped."
-        )
+        message = stored.error_message or (CUT if stored.state == "interrupted" else "The run was stopped.")
         error = error_from_code(stored.error_code or RUN_ABORTED, message)
         end = RunFailed.of(error, aborted=stored.state == "aborted")
     return EndedRun(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, select
 
 from app.clock import now_ms
 from app.messages import Usage
@@ -21,7 +21,11 @@ _BOUND = (
     .join(runs, runs.c.id == _keys.run_id)
     .where(_keys.id == bindparam("key"))
 )
-_NAMED = select(runs.c.id, runs.c.state, runs.c.worker, runs.c.fence).where(runs.c.id == bindparam("run"))
+_NAMED = (
+    select(runs.c.id, runs.c.state, runs.c.worker, runs.c.fence, _keys.body_hash)
+    .outerjoin(idempotency_keys, and_(_keys.id == bindparam("key"), _keys.run_id == runs.c.id))
+    .where(runs.c.id == bindparam("run"))
+)
 _RUN = (
     select(
         runs.c.id,
@@ -67,6 +71,7 @@ class SqlRunOutcomes:
         self._database = database
         self._worker = worker
         self._clock = clock
+        self._named = database.prepare(_NAMED)
 
     def bound(self, key_id: str) -> BoundRun | None:
         """The run that the key is bound to; None for an unknown or old key, and one whose run is gone."""
@@ -75,14 +80,18 @@ class SqlRunOutcomes:
             return None
         return BoundRun(*found[:4], body_hash=found.body_hash)
 
-    def named(self, run_id: str) -> BoundRun | None:
-        """The run of that id, with which no request can be compared."""
-        found = self._database.read(lambda connection: connection.execute(_NAMED, {"run": run_id}).first())
-        return None if found is None else BoundRun(*found)
+    def named(self, run_id: str, key_id: str | None = None) -> BoundRun | None:
+        """The run of that id; with its `body_hash` if that key is bound to it."""
+        rows = self._database.rows(self._named, {"run": run_id, "key": key_id})
+        return BoundRun(*rows[0]) if rows else None
 
     def is_own(self, run: BoundRun) -> bool:
         """Whether the run is this worker's."""
         return run.worker == self._worker.id
+
+    def is_left(self, run: BoundRun) -> bool:
+        """Whether the worker that has the run is dead."""
+        return not self._worker.is_alive(run.worker)
 
     def run(self, run_id: str) -> StoredRun | None:
         """All that is stored of a run; None for an unknown one."""

@@ -47,11 +47,14 @@ class RunOutcomes(Protocol):
     def bound(self, key_id: str) -> BoundRun | None:
         """The run that the key is bound to; None for an unknown or old key, and one whose run is gone."""
 
-    def named(self, run_id: str) -> BoundRun | None:
-        """The run of that id, with which no request can be compared."""
+    def named(self, run_id: str, key_id: str | None = None) -> BoundRun | None:
+        """The run of that id; with its `body_hash` if that key is bound to it."""
 
     def is_own(self, run: BoundRun) -> bool:
         """Whether the run is this worker's."""
+
+    def is_left(self, run: BoundRun) -> bool:
+        """Whether the worker that has the run is dead."""
 
     def run(self, run_id: str) -> StoredRun | None:
         """All that is stored of a run; None for an unknown one."""

@@ -14,7 +14,7 @@ from openai import OpenAI
 
 from tests.e2e.conftest import ShareGateway, StartGateway
 from tests.support.gateway import TOKEN, Answer, GatewayProcess, agent_config, read_until
-from tests.support.operator import operator
+from tests.support.operator import Operator, operator
 from tests.support.provider import (
     ScriptedProvider,
     cut,
@@ -435,3 +435,93 @@ def test_the_openai_package_repeats_a_request_with_its_key(
 def test_the_openai_package_has_no_header_for_its_own_option() -> None:
     """As docs/idempotency.md#with-openais-clients says."""
     assert OpenAI(api_key="x")._idempotency_header is None
+
+
+def ask(client: Operator, key: str, message: str = "hi") -> dict[str, Any]:
+    """The last response to `agent`."""
+    request = client.request("agent", {"message": message, "sessionKey": "ws", "idempotencyKey": key})
+    answer = client.response(request)
+    if answer["ok"] and answer["payload"]["status"] == "accepted":
+        answer = client.response(request)
+    return answer
+
+
+def test_the_result_of_a_run_by_websocket_outlives_the_gateway(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    gateway = start_gateway()
+    provider.plays([text("on"), text("ce"), finish(), usage(5, 2), done()])
+    key = new_key()
+    with operator(gateway) as client:
+        first = ask(client, key)
+    gateway.stop()
+    gateway.start()
+    with operator(gateway) as client:
+        again = ask(client, key)
+        assert again["payload"]["result"]["payloads"] == first["payload"]["result"]["payloads"]
+        meta, before = (one["payload"]["result"]["meta"]["agentMeta"] for one in (again, first))
+        assert meta == before
+        sent = {"message": "hi", "sessionKey": "ws", "idempotencyKey": key}
+        assert client.call("chat.send", sent) == {"runId": key, "status": "ok"}
+        assert client.call("agent.wait", {"runId": key})["status"] == "ok"
+        refused = ask(client, key, "something else")
+        assert "was used for another request" in refused["error"]["message"]
+    assert len(provider.requests) == 1
+
+
+def test_a_run_by_websocket_that_a_crash_has_cut_is_run_again(
+    start_gateway: StartGateway, provider: ScriptedProvider
+) -> None:
+    gateway = start_gateway()
+    provider.plays([text("half"), hang()], says("whole"))
+    key = new_key()
+    sent = {"message": "hi", "sessionKey": "ws", "idempotencyKey": key}
+    with operator(gateway) as client:
+        client.call("chat.send", sent)
+        client.until("chat", runId=key, state="delta")
+        gateway.kill()
+    gateway.start()
+    with operator(gateway) as client:
+        assert client.call("chat.send", sent) == {"runId": key, "status": "started"}
+        final = client.until("chat", runId=key, state="final")
+        assert final["message"]["content"] == [{"type": "text", "text": "whole"}]
+        assert client.call("agent.wait", {"runId": key})["status"] == "ok"
+        messages = client.call("chat.history", {"sessionKey": "ws"})["messages"]
+        assert [(one["role"], one["content"][0]["text"]) for one in messages] == [
+            ("user", "hi"),
+            ("assistant", "whole"),
+        ]
+        assert messages[0]["__openclaw"]["idempotencyKey"] == key
+
+
+def test_how_an_old_run_ended(start_gateway: StartGateway, provider: ScriptedProvider) -> None:
+    gateway = start_gateway()
+    provider.plays([text("half"), hang()], [respond(401, {"error": {"message": "no"}})], [text("x"), hang()])
+    cut_run, failed, aborted = new_key(), new_key(), new_key()
+    with operator(gateway) as client:
+        client.call("chat.send", {"message": "hi", "sessionKey": "ws", "idempotencyKey": cut_run})
+        client.until("chat", runId=cut_run, state="delta")
+        client.call("chat.send", {"message": "hi", "sessionKey": "two", "idempotencyKey": failed})
+        client.until("chat", runId=failed, state="error")
+        client.call("chat.send", {"message": "hi", "sessionKey": "three", "idempotencyKey": aborted})
+        client.until("chat", runId=aborted, state="delta")
+        client.call("chat.abort", {"sessionKey": "three"})
+        gateway.kill()
+    gateway.start()
+    with operator(gateway) as client:
+        for run_id, words in ((cut_run, "ended"), (failed, "provider"), (aborted, "stopped")):
+            ended = client.call("agent.wait", {"runId": run_id, "timeoutMs": 30_000})
+            assert ended["status"] == "error", ended
+            assert words in ended["error"], ended
+
+
+def test_a_session_is_created_once(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays(says("once"))
+    key = new_key()
+    with operator(gateway) as client:
+        first = client.call("sessions.create", {"message": "hi", "idempotencyKey": key})
+        client.until("chat", runId=key, state="final")
+        again = client.call("sessions.create", {"message": "hi", "idempotencyKey": key})
+        assert (again["key"], again["runId"]) == (first["key"], first["runId"])
+        assert client.call("sessions.list", {})["totalCount"] == 1
+    assert len(provider.requests) == 1

@@ -127,7 +127,7 @@ def test_chat_send_and_history(gateway: GatewayProcess, provider: ScriptedProvid
 
 
 def test_a_failed_run(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
-    provider.plays([respond(401, {"error": {"message": "no"}})])
+    provider.plays([respond(401, {"error": {"message": "no"}})], says("yes"))
     run_id = key()
     with operator(gateway) as client:
         request = client.request("agent", {"message": "hi", "idempotencyKey": run_id})
@@ -138,9 +138,16 @@ def test_a_failed_run(gateway: GatewayProcess, provider: ScriptedProvider) -> No
         assert (failed["payload"]["runId"], failed["payload"]["status"]) == (run_id, "error")
         assert story(client, run_id)[-3:] == ["agent lifecycle error", "chat error", "res error"]
         assert client.events("chat")[-1]["errorMessage"] == failed["error"]["message"]
-        again = client.response(client.request("agent", {"message": "hi", "idempotencyKey": run_id}))
-        assert again["error"] == failed["error"]
         assert client.call("agent.wait", {"runId": run_id})["status"] == "error"
+        again = client.request("agent", {"message": "hi", "idempotencyKey": run_id})
+        assert client.response(again)["payload"]["status"] == "accepted"
+        assert client.response(again)["payload"]["result"]["payloads"][0]["text"] == "yes"
+        assert client.call("agent.wait", {"runId": run_id})["status"] == "ok"
+        messages = client.call("chat.history", {"sessionKey": "main"})["messages"]
+        assert [(one["role"], one["content"][0]["text"]) for one in messages] == [
+            ("user", "hi"),
+            ("assistant", "yes"),
+        ]
 
 
 def test_abort(gateway: GatewayProcess, provider: ScriptedProvider) -> None:

@@ -15,6 +15,7 @@ from app.model_name import ModelName
 from app.runs.intake import RunInput
 from app.runs.ledger import EndedRun
 from app.runs.request import RunRequest
+from app.sessions.bound_keys import KeyInUse
 from app.ws.call import LATER, Answer, Call, Handler
 from app.ws.feed import Feed
 from app.ws.methods.attachments import user_content
@@ -34,20 +35,25 @@ class AgentMethods:
     def run(self, call: Call) -> Any:
         """Two responses: `accepted` now, the result when the run has ended.
 
-        The idempotency key is the run's id. A known key starts nothing: `in_flight`, or the result again.
+        The idempotency key is the run's id. A known key starts nothing: `in_flight`, or the result again; but
+        a run that was cut is run again (docs/websocket.md#repeating-a-request).
         """
         params, runs = call.params, call.gateway.runs
         message, run_id = params.text("message"), params.run_id()
-        if call.gateway.all_runs.goes_on(run_id, call.owner):
-            return {"runId": run_id, "status": "in_flight"}
-        if (ended := runs.ledger.get(run_id, call.owner)) is not None:
-            return _send_result(ended, call.later())
         request = _load_request(call, message, run_id)
+        known = call.gateway.repeats.known(request)
+        if known == "in_flight":
+            return {"runId": run_id, "status": known}
+        if known is not None:
+            return _send_result(known, call.later())
         route = request.route
         call.peer.watch_session(route.session_key)
         answer = call.later()
         try:
             run = runs.start(request)
+        except KeyInUse:  # the same request, at the same moment
+            answer.end()
+            return {"runId": run_id, "status": "in_flight"}
         except BaseException:
             answer.end()
             raise
@@ -67,12 +73,11 @@ class AgentMethods:
         """How a run ended. `timeout` if that is not known in time; at once for an unknown run."""
         run_id, ledger = call.params.text("runId"), call.gateway.runs.ledger
         seconds = min(call.params.integer("timeoutMs", DEFAULT_WAIT_MS), MAX_WAIT_MS) / 1000
-        if (ended := ledger.get(run_id, call.owner)) is not None:
-            return _describe_end(ended)
         timeout = {"runId": run_id, "status": "timeout"}
         run = call.gateway.runs.get(run_id, call.owner)
         if run is None:
-            return _wait_elsewhere(call, run_id, seconds) or timeout
+            ended = call.gateway.repeats.ended(run_id, call.owner)
+            return _describe_end(ended) if ended else _wait_elsewhere(call, run_id, seconds) or timeout
         answer = call.later()
 
         def send_end() -> None:

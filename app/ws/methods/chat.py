@@ -9,11 +9,11 @@ from app.auth.grants import require_method
 from app.clock import now_ms
 from app.control.commands import find_command, is_stop_word
 from app.errors import InvalidRequest
-from app.events.types import RunFailed
 from app.messages import Content, Message
 from app.routing.operator import resolve_operator_route
 from app.runs.intake import RunInput
 from app.runs.request import RunRequest
+from app.sessions.bound_keys import KeyInUse
 from app.sessions.keys import shown_run_id
 from app.ws.call import LATER, Call, Handler
 from app.ws.feed import Feed
@@ -42,30 +42,23 @@ class ChatMethods:
     def send(self, call: Call) -> Any:
         """Starts a run or executes a command; either ends with a `chat` event.
 
-        The idempotency key is the run's id. A known key starts nothing: `in_flight`, `ok`, or the error
-        again.
+        The idempotency key is the run's id. A known key starts nothing: `in_flight` or `ok`; but a run that
+        was cut is run again (docs/websocket.md#repeating-a-request).
         """
-        params, runs = call.params, call.gateway.runs
+        params = call.params
         key = session_key(call)
         message, run_id = params.optional_text("message") or "", params.run_id()
         content = user_content(message, call)
         if not message.strip() and content == message:
             raise params.wrong("at /message", "message or attachment required")
         call.peer.watch_session(key, params.text("sessionKey"))
-        if call.gateway.all_runs.goes_on(run_id, call.owner):
-            return {"runId": run_id, "status": "in_flight"}
-        if (ended := runs.ledger.get(run_id, call.owner)) is not None:
-            if isinstance(ended.end, RunFailed):
-                raise ended.end.as_error()
-            return {"runId": run_id, "status": "ok"}
         command = find_command(message)
         if is_stop_word(message) or (command is not None and command[0] == "stop"):
             require_method(call.peer.principal, "chat.abort")
             return self._stop_all(call, key)
         if command is not None:
             return _command(call, key, run_id, *command)
-        run = runs.start(_load_request(call, key, content, run_id))
-        return {"runId": run.shown_id, "status": "started"}
+        return {"runId": run_id, "status": _start(call, _load_request(call, key, content, run_id))}
 
     def abort(self, call: Call) -> Any:
         """Aborts a session's runs, or one of them, whoever started it; the event comes first."""
@@ -110,6 +103,18 @@ def _load_request(call: Call, key: str, content: Content, run_id: str) -> RunReq
             starter=call.peer.id,
         )
     )
+
+
+def _start(call: Call, request: RunRequest) -> str:
+    """Start the run, unless it goes on or has an answer: what is so now."""
+    known = call.gateway.repeats.known(request)
+    if known is not None:
+        return "in_flight" if known == "in_flight" else "ok"
+    try:
+        call.gateway.runs.start(request)
+    except KeyInUse:  # the same request, at the same moment
+        return "in_flight"
+    return "started"
 
 
 def _command(call: Call, key: str, run_id: str, name: str, rest: str) -> Any:

@@ -26,7 +26,7 @@ DEFAULT_LINES = 400  # messages, which older clients stored one a line
 def create(call: Call) -> Any:
     """A session, and its first run if there is a message for it."""
     params, gateway = call.params, call.gateway
-    key = canonical_key(call, params.optional_text("key") or f"dashboard:{uuid.uuid4()}")
+    key = canonical_key(call, params.optional_text("key") or f"dashboard:{_new_name(call)}")
     given = {name: params.given[name] for name in ("label", "model", "thinkingLevel") if name in params.given}
     require_changes(call.peer.principal, given)
     session = gateway.sessions.create(key, given)
@@ -39,6 +39,12 @@ def create(call: Call) -> Any:
         "resolved": _resolved(session, gateway),
         **_first_run(call, session),
     }
+
+
+def _new_name(call: Call) -> uuid.UUID:
+    """The same one each time if the request has a key: it may be one that is sent again."""
+    key = call.params.optional_text("idempotencyKey")
+    return uuid.uuid5(uuid.NAMESPACE_OID, repr((call.owner, key))) if key else uuid.uuid4()
 
 
 def patch(call: Call) -> Any:
@@ -103,6 +109,8 @@ def _first_run(call: Call, session: StoredSession) -> dict[str, Any]:
             starter=call.peer.id,
         )
     )
+    if request.run_id is not None and call.gateway.repeats.known(request) is not None:
+        return {"runStarted": True, "runId": call.params.run_id()}
     run = call.gateway.runs.start(request)
     return {"runStarted": True, "runId": run.shown_id}
 

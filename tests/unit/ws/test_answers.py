@@ -53,7 +53,11 @@ class KnownRuns(FakeRuns):
 def wait_for_run(runs: KnownRuns, feed: Feed, peer: FakePeer, **params: Any) -> Any:
     call = Call(
         params=Params("agent.wait", {"runId": "r", **params}),
-        gateway=SimpleNamespace(runs=runs, all_runs=SimpleNamespace(find=lambda *_: None)),  # type: ignore[arg-type]
+        gateway=SimpleNamespace(  # type: ignore[arg-type]
+            runs=runs,
+            all_runs=SimpleNamespace(find=lambda *_: None),
+            repeats=SimpleNamespace(ended=lambda *_: None),
+        ),
         peer=peer,  # type: ignore[arg-type]
         peers=list,
         audience=lambda _: [],
