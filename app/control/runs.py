@@ -20,6 +20,7 @@ from app.control.run_views import RunView, view_of_ended, view_of_events, view_o
 from app.errors import ClusterUnavailable
 from app.events.log import EventLog
 from app.events.types import Event
+from app.runs.idempotency import WEBSOCKET, key_id
 from app.runs.run import Run
 from app.runs.service import RunService
 from app.sessions.keys import is_visible, owned_run_id, shown_run_id
@@ -27,6 +28,7 @@ from app.sessions.run_rows import RunIndex, StoredRun
 from app.storage.base import Stop, Worker
 
 LOOK_SECONDS = 0.5  # between two looks at the database for the end of a run elsewhere
+KEYED_ROUTES = ("/v1/chat/completions",)  # of the HTTP requests that start runs and may have a key
 
 
 class RunEvents(NamedTuple):
@@ -79,6 +81,14 @@ class AllRuns:
             return RunEvents(run.log, run)
         log = bus.log(found.id) or _log_of(bus.history(found.id))
         return None if log is None else RunEvents(log)
+
+    def of_key(self, key: str, owner: str | None, session_key: str | None) -> tuple[str, ...]:
+        """The ids of the runs for which that key of the caller's stands: that of requests which named the
+        session, or no session; and of a run whose id it is.
+        """
+        ids = [key_id(key, owner, route, session_key) for route in KEYED_ROUTES]
+        ids.append(key_id(key, owner, WEBSOCKET, None))
+        return (*self._index.of_keys(ids), *_names(key, owner))
 
     def goes_on(self, run_id: str, owner: str | None) -> bool:
         """Whether that is a run which has not ended. As cheap as can be: it is asked for each new run."""

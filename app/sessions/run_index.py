@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 
 from app.clock import now_ms
 from app.sessions import statements as sql
+from app.sessions.bound_keys import KEPT_MS
 from app.sessions.keys import space_name
 from app.sessions.rows import INJECTED, load_stored
 from app.sessions.run_rows import (
@@ -22,7 +23,7 @@ from app.sessions.run_rows import (
 )
 from app.sessions.stored import StoredMessage
 from app.storage.base import Database
-from app.storage.tables import messages, runs, sessions
+from app.storage.tables import idempotency_keys, messages, runs, sessions
 
 _RUNS = (
     select(
@@ -44,6 +45,8 @@ _RUNS = (
         runs.c.model,
         runs.c.prompt_tokens,
         runs.c.completion_tokens,
+        runs.c.cached_tokens,
+        runs.c.reasoning_tokens,
         runs.c.usage_estimated,
         runs.c.request.is_not(None),
     )
@@ -53,6 +56,7 @@ _RUNS = (
 _ONE = _RUNS.where(runs.c.id == bindparam("run"))
 _UNENDED = _RUNS.where(runs.c.state == "running").order_by(runs.c.session, runs.c.run_number)
 _NEWEST = _RUNS.order_by(runs.c.started_at.desc(), runs.c.id.desc())
+_OF_KEYS = select(idempotency_keys.c.run_id).where(idempotency_keys.c.created_at > bindparam("since"))
 _MESSAGES = (
     select(
         messages.c.id,
@@ -117,6 +121,11 @@ class SqlRunIndex:
     def unended(self, session_keys: Collection[str]) -> list[StoredRun]:
         """The runs of these sessions that have not ended, each session's in the order of its queue."""
         return self._read(_UNENDED.where(sessions.c.key.in_(session_keys)))
+
+    def of_keys(self, key_ids: Collection[str]) -> list[str]:
+        """The ids of the runs that idempotency keys with these ids stand for."""
+        statement = _OF_KEYS.where(idempotency_keys.c.id.in_(key_ids)).params(since=now_ms() - KEPT_MS)
+        return list(self._database.read(lambda connection: connection.execute(statement).scalars().all()))
 
     def messages(self, run_id: str) -> Sequence[StoredMessage]:
         """What the run was asked and has said, in order, its calls of tools and their results among it."""

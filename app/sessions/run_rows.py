@@ -66,6 +66,8 @@ class StoredRun:
     model: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
+    cached_tokens: int | None
+    reasoning_tokens: int | None
     usage_estimated: bool | None
     is_resumable: bool
 
@@ -94,8 +96,13 @@ class StoredRun:
         """None if it is not known."""
         if self.prompt_tokens is None:
             return None
-        completion = self.completion_tokens or 0
-        return Usage(self.prompt_tokens, completion, estimated=bool(self.usage_estimated))
+        return Usage(
+            self.prompt_tokens,
+            self.completion_tokens or 0,
+            self.cached_tokens or 0,
+            self.reasoning_tokens or 0,
+            bool(self.usage_estimated),
+        )
 
 
 class RunIndex(Protocol):
@@ -113,6 +120,9 @@ class RunIndex(Protocol):
 
     def unended(self, session_keys: Collection[str]) -> list[StoredRun]:
         """The runs of these sessions that have not ended, each session's in the order of its queue."""
+
+    def of_keys(self, key_ids: Collection[str]) -> list[str]:
+        """The ids of the runs that idempotency keys with these ids stand for."""
 
     def messages(self, run_id: str) -> Sequence[StoredMessage]:
         """What the run was asked and has said, in order, its calls of tools and their results among it."""

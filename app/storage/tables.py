@@ -69,6 +69,7 @@ runs = Table(
     Column("dequeued_at", BigInteger),  # when it left its session's queue; NULL: it waits there
     Column("request", Text),  # JSON: what it takes to go on with it in another process; NULL: nobody may
     UniqueConstraint("session", "run_number", name="uq_runs_session_turn"),
+    Index("ix_runs_started_at", "started_at"),
     # Who is before a new run in its session's queue: asked for each run, and there may be thousands behind.
     Index(
         "ix_runs_unended",

@@ -16,6 +16,7 @@ from tests.e2e.conftest import StartGateway
 from tests.support import approvals
 from tests.support.approvals import approving_gateway, decide, pending
 from tests.support.gateway import TOKEN, GatewayProcess, read_until
+from tests.support.operator import operator
 from tests.support.provider import ScriptedProvider, hang, respond, says, text, wait_for, wait_until
 from tests.support.proxy_users import proxy_config
 from tests.support.runs import (
@@ -390,9 +391,28 @@ def test_runs_are_listed_by_session_and_state(gateway: GatewayProcess, provider:
     assert listed(gateway, "?session=other")["runs"] == []
 
 
+def test_a_run_is_found_by_its_idempotency_key(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    named = {"x-openclaw-session-key": "keyed"}
+    first = start(gateway, "a", {"Idempotency-Key": "key-1"})
+    second = start(gateway, "b", {"Idempotency-Key": "key-1", **named})
+    assert start(gateway, "a", {"Idempotency-Key": "key-1"}) == first
+    for run_id in (first, second):
+        ended(gateway, run_id)
+    assert start(gateway, "a", {"Idempotency-Key": "key-1"}) == first
+    assert [one["id"] for one in listed(gateway, "?key=key-1")["runs"]] == [first]
+    assert [one["id"] for one in listed(gateway, "?key=key-1&session=keyed")["runs"]] == [second]
+    assert listed(gateway, "?key=key-1&state=failed")["runs"] == []
+    assert listed(gateway, "?key=other")["runs"] == []
+    with operator(gateway) as client:
+        client.call("chat.send", {"sessionKey": "main", "message": "hi", "idempotencyKey": "mine"})
+        client.until("chat", runId="mine", state="final")
+    assert [one["id"] for one in listed(gateway, "?key=mine")["runs"]] == ["mine"]
+
+
 @pytest.mark.parametrize(
     ("query", "param"),
     [
+        ("key=a%20b", "key"),
         ("state=busy", "state"),
         ("limit=0", "limit"),
         ("limit=x", "limit"),

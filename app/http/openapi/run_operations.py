@@ -28,7 +28,7 @@ def add_runs(spec: APISpec) -> None:
     """Add them to the document."""
     listing = answering("The caller's runs, newest first", "listRuns", "RunList", READ)
     state = {"name": "state", "in": "query", "schema": {"type": "string", "enum": list(STATES)}}
-    listing["parameters"] = [_text("session"), state, LIMIT, _text("after")]
+    listing["parameters"] = [_text("session"), _text("key"), state, LIMIT, _text("after")]
     spec.path("/v1/runs", operations={"get": listing})
     one = answering("A run, and its answer", "getRun", "WholeRun", READ)
     spec.path("/v1/runs/{id}", operations={"get": {**one, "parameters": [ID]}})

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from marshmallow import Schema, fields
 from marshmallow.validate import Equal, OneOf, Range
 
-from app.control.run_views import STATES, UNENDED
+from app.control.run_views import STATES
 from app.http.openapi.answer_schemas import REASONS, ChatCompletion, Usage, count, text
 from app.http.openapi.session_schemas import MOMENT, known, number
 from app.runs.progress import Phase, ToolState
@@ -64,7 +64,11 @@ class RunAccepted(Schema):
     """A run that goes on by itself."""
 
     id = text("Its id: see `/v1/runs/{id}`.")
-    state = fields.String(required=True, validate=OneOf(UNENDED))
+    state = fields.String(
+        required=True,
+        validate=OneOf(STATES),
+        metadata={"description": "It may have ended if the request is a repetition, with its key."},
+    )
 
 
 RUN_STREAM: dict[str, Any] = {

@@ -22,6 +22,7 @@ from app.http.run_api.encoder import dump_run, dump_whole
 from app.http.run_api.stream import load_position, stream_events
 from app.http.switches import CHAT_COMPLETIONS, SwitchedBlueprint
 from app.routing.operator import resolve_session_key
+from app.runs.idempotency import check_key
 from app.sessions.run_rows import RunPosition
 
 DEFAULT_RUNS, MAX_RUNS = 50, 200
@@ -41,7 +42,10 @@ def list_runs() -> GatewayResponse:
     session, after = text_param(request, "session"), text_param(request, "after")
     if session is not None:
         session = resolve_session_key(session, None, request.gateway.settings, owner)
-    wanted = Wanted(owner, session, load_state(text_param(request, "state")))
+    key, ids = text_param(request, "key"), None
+    if key is not None:
+        ids = request.gateway.all_runs.of_key(check_key(key, "key"), owner, session)
+    wanted = Wanted(owner, session, load_state(text_param(request, "state")), ids)
     limit = count_param(request, "limit", DEFAULT_RUNS, MAX_RUNS)
     page = request.gateway.all_runs.pages.page(wanted, limit, None if after is None else _load_cursor(after))
     runs = [dump_run(one, request.principal) for one in page.runs]
