@@ -45,6 +45,7 @@ from app.providers.registry import ProviderRegistry
 from app.runs.intake import Intake
 from app.runs.ledger import RunLedger
 from app.runs.measure import RunMeter
+from app.runs.resume import Resumption
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
 from app.runs.whereabouts import Whereabouts
@@ -82,7 +83,7 @@ def build_gateway(
     tools = tools_of(watch, database, worker, metrics, workers)
     runs, all_runs = build_runs(watch, store, worker, cluster, providers, tools.registry, metrics)
     models, sessions, views, copier = build_sessions(current, providers, store, all_runs, tools)
-    maintenance = Maintenance(current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics)
+    maintenance = build_maintenance(watch, database, worker, store, runs, tools, metrics)
     gateway = Gateway(
         config=watch,
         config_file=config_file,
@@ -171,6 +172,7 @@ def build_runs(
     runs = RunService(
         *(lambda: watch.settings, tasks, store.runs, lanes, cluster.bus, ledger, spawn, meter.ended),
         check=worker.check,
+        is_shared=cluster.pubsub.is_shared and is_postgres(watch.settings.storage_url),
     )
     worker.when_lost(runs.lose)
     cluster.bus.ask_with(Whereabouts(runs, store.runs, cluster.workers).is_running)
@@ -178,6 +180,24 @@ def build_runs(
     metrics.watch("openclaw_lanes", "Sessions with a run going on or waiting.", lambda: lanes.active)
     metrics.watch("openclaw_background_tasks", "Runs' and other background greenlets.", background_tasks)
     return runs, AllRuns(runs, store.run_index, worker, cluster.workers)
+
+
+def build_maintenance(
+    watch: ConfigWatch,
+    database: Database,
+    worker: Worker,
+    store: SqlSessionStore,
+    runs: RunService,
+    tools: Tools,
+    metrics: Metrics,
+) -> Maintenance:
+    """What happens by itself, the going on with runs of dead workers included."""
+    approvals = SqlApprovalStore(database, worker)
+    resumption = Resumption(runs, store.runs, store.maintenance, approvals.take_back)
+    return Maintenance(
+        *(watch.current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics),
+        take_over=resumption.look,
+    )
 
 
 def build_sessions(

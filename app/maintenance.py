@@ -118,7 +118,11 @@ class RetentionWork:
 
 
 class Maintenance:
-    """`settings` gives those in force; `remove_dead_workers` removes what dead workers left in files."""
+    """`settings` gives those in force; `remove_dead_workers` removes what dead workers left in files.
+
+    `take_over` goes on with the runs of dead workers, and returns how many it interrupted instead; without it
+    all are interrupted.
+    """
 
     def __init__(
         self,
@@ -128,6 +132,7 @@ class Maintenance:
         approvals: ApprovalService,
         remove_dead_workers: Callable[[], object],
         metrics: Metrics,
+        take_over: Callable[[], int] | None = None,
     ) -> None:
         self._runs = runs
         self._store = store
@@ -135,6 +140,7 @@ class Maintenance:
         self._metrics = metrics
         self._approvals = approvals
         self._retention = RetentionWork(settings, store, approvals, metrics)
+        self._take_over = take_over or store.interrupt_orphans
 
     def run(self, stop: Stop) -> None:
         """Work until `stop` is set. For a greenlet of its own."""
@@ -159,20 +165,20 @@ class Maintenance:
     def look_after_orphans(self) -> None:
         """Take the runs of workers over that have died since the last look, and cancel their approvals."""
         with suppress(StorageUnavailable):  # the database has said in the log what is wrong
-            self._interrupt_orphans()
+            self._take_orphans_over()
             self._approvals.tidy()
 
     def tidy_sessions(self) -> None:
         """Mark the runs of dead workers as interrupted, and remove what they left."""
         try:
-            self._interrupt_orphans()
+            self._take_orphans_over()
             self._approvals.tidy()
             self._remove_dead_workers()
         except StorageUnavailable as error:
             log_event(logger, logging.WARNING, "sessions could not be tidied", error=error.message)
 
-    def _interrupt_orphans(self) -> None:
-        if interrupted := self._store.interrupt_orphans():
+    def _take_orphans_over(self) -> None:
+        if interrupted := self._take_over():
             log_event(
                 logger, logging.WARNING, "runs of an earlier process were interrupted", runs=interrupted
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from app.agents.turn import MemoryBudget, Turn
 from app.messages import Extra, Message, ToolCall, Usage
@@ -24,7 +24,7 @@ class Answer:
         self.saved = 0
         self._closed: list[AnswerMessage] = []  # of the turns before the open one
         self._is_open = False  # whether the model may add to the last turn
-        self._budget = MemoryBudget(max_bytes)
+        self.budget = MemoryBudget(max_bytes)
 
     @property
     def text(self) -> str:
@@ -83,8 +83,14 @@ class Answer:
     def is_empty(self) -> bool:
         return all(turn.is_empty for turn in self.turns)
 
+    def restore(self, turns: Sequence[Turn], entries: Sequence[AnswerMessage]) -> None:
+        """Begin with the settled steps of an earlier attempt."""
+        self.turns.extend(turns)
+        self._closed.extend(entries)
+        self.saved = len(entries)
+
     def begin_turn(self, is_own: Callable[[str], bool] | None = None) -> Turn:
-        turn = Turn(self._budget, is_own)
+        turn = Turn(self.budget, is_own)
         self.turns.append(turn)
         self._is_open = True
         return turn
@@ -97,6 +103,6 @@ class Answer:
     def add_result(self, result: Message) -> None:
         """Add the result of a call of the turn; a note in its place, if there is no memory left for it."""
         size = 2 * len(result.text)  # the event has it, too
-        if not self._budget.take_if_left(size + sum(len(image.data) for image in result.images)):
+        if not self.budget.take_if_left(size + sum(len(image.data) for image in result.images)):
             result = result._replace(content=LEFT_OUT)
         self._closed.append((result, "step"))

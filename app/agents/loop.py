@@ -16,6 +16,7 @@ from app.agents.answer import Answer, AnswerMessage
 from app.agents.conversation import put_in_order
 from app.agents.fallback import ObserveFailure, call_model
 from app.agents.loop_detection import LoopDetector
+from app.agents.resumption import settle
 from app.agents.tool_calls import AgentTools, as_message, with_note
 from app.agents.turn import run_turn
 from app.cancel import Cancel
@@ -37,7 +38,8 @@ class AgentTask(msgspec.Struct, frozen=True):
     """All an agent needs for one run: the models that may answer, in order of preference, and the first call.
 
     `tools` None: it has none, and every call is its caller's. `max_turns` bounds the model calls.
-    `stops_loops`: whether an agent that goes round in circles is stopped.
+    `stops_loops`: whether an agent that goes round in circles is stopped. `not_made` are the ids of calls in
+    an earlier attempt's last turn that were certainly not made.
     """
 
     candidates: Sequence[Candidate]
@@ -46,6 +48,7 @@ class AgentTask(msgspec.Struct, frozen=True):
     tools: AgentTools | None = None
     max_turns: int = 1
     stops_loops: bool = True
+    not_made: frozenset[str] = frozenset()
 
 
 def keep_nothing(_entries: Sequence[AnswerMessage]) -> None:
@@ -55,6 +58,8 @@ def keep_nothing(_entries: Sequence[AnswerMessage]) -> None:
 def run_agent(task: AgentTask, answer: Answer, cancel: Cancel, save: Save = keep_nothing) -> Iterator[Event]:
     """Yields what happens, and `RunFinished` last; `answer` has the turns, however the run ends.
 
+    An answer that has turns already is that of a run that was cut: it goes on behind them.
+
     `save` is called with the new entries of the answer, before and after each of its tools works.
     Raises MaxTurns, or ToolLoop, if nothing has been said when the turns are used up, or when the agent goes
     round in circles.
@@ -63,6 +68,14 @@ def run_agent(task: AgentTask, answer: Answer, cancel: Cancel, save: Save = keep
     keep = (
         None if tools is None else _Results(tools, answer, save, LoopDetector() if task.stops_loops else None)
     )
+    if answer.turns:
+        turn = answer.turns[-1]
+        if tools is not None and keep is not None:
+            settle(tools, answer, keep, task.not_made)
+        if turn.client_calls:
+            yield RunFinished("tool_calls", answer.usage, turn.client_calls)
+            return
+        call = _next_call(task.call, answer)
     while True:
         turn = answer.begin_turn(None if tools is None else tools.is_own)
         events = run_turn(turn, call, call_model(task.candidates, call, cancel, task.observe_failure))

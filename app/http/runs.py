@@ -135,7 +135,7 @@ def answer_stream(
 
     Raises what `Repeats.begin` raises; later failures are in the stream.
     """
-    run = begin_run(wanted, request)
+    run = begin_run(replace(wanted, streams=True), request)
     return sse_response(run, encoder_of(run), request)
 
 

@@ -9,17 +9,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from operator import attrgetter
 
 import msgspec
 
 from app.agents.conversation import put_in_order
 from app.agents.loop import keep_nothing, run_agent
+from app.agents.resumption import restore
 from app.errors import GatewayError, InternalError
-from app.events.types import ModelFinished, RunFailed, RunFinished
+from app.events.types import (
+    ModelFinished,
+    RefusalDelta,
+    RunFailed,
+    RunFinished,
+    TextDelta,
+    ToolCallDelta,
+)
 from app.logs.lines import log_event, request_id
 from app.messages import Message
 from app.runs.own_run import OwnRun
+from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
 from app.sessions.history import reconcile
@@ -89,8 +99,13 @@ def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:
 
 def _answer(run: Run, store: OwnRun | None, build_task: BuildTask) -> RunFinished:
     messages = put_in_order(run.request.messages).messages if store is None else _with_history(run, store)
-    save = keep_nothing if store is None else store.append
-    for event in run_agent(build_task(run, messages), run.answer, run.cancel, save):
+    save = keep_nothing if store is None else partial(store.append, run.answer)
+    task = build_task(run, messages)
+    if run.earlier.steps:
+        earlier, is_own = run.earlier, None if task.tools is None else task.tools.is_own
+        restore(run.answer, earlier.steps, earlier.usage, earlier.model, is_own)
+    unseen = store if store is not None and store.ends_when_shown else None
+    for event in run_agent(task, run.answer, run.cancel, save):
         if isinstance(event, RunFinished):
             if store is not None:
                 _save_finished(run, store, event)
@@ -100,14 +115,19 @@ def _answer(run: Run, store: OwnRun | None, build_task: BuildTask) -> RunFinishe
         if run.first_output_at is None:
             run.first_output_at = time.monotonic()
         run.log.append(event)
+        if unseen is not None and isinstance(event, TextDelta | RefusalDelta | ToolCallDelta):
+            unseen.show()
+            unseen = None
     raise AssertionError("an agent ended without its last event")
 
 
 def _with_history(run: Run, store: OwnRun) -> Sequence[Message]:
     """The stored conversation and what is new of the request, in order, with the store brought into line."""
     stored = store.history()
+    if run.earlier.steps:  # the store was brought into line by the attempt that was cut
+        return put_in_order((*(one.for_model for one in stored), *run.earlier.input)).messages
     reconciled = reconcile(stored, run.request.messages)
-    if reconciled.replaced or reconciled.new != tuple(new_messages(run.request.messages)):
+    if reconciled.replaced or reconciled.new != tuple(run.earlier.input or input_of(run.request)):
         store.reconcile(reconciled.replaced, reconciled.new)
     kept = stored[: len(reconciled.kept)]  # what is replaced is always the end of it
     messages = [*map(_message, kept)]
@@ -132,6 +152,13 @@ def _mark_unpaired(run: Run, store: OwnRun, kept: Sequence[StoredMessage], unpai
             run_id=run.id,
             messages=len(stored) + len(own),
         )
+
+
+def input_of(request: RunRequest) -> Sequence[Message]:
+    """The messages of the request that are stored with it at once: those that it adds for certain. A
+    conversation of its own, in which nothing can be stored yet, is stored whole.
+    """
+    return request.messages if request.route.stateless else new_messages(request.messages)
 
 
 def new_messages(messages: Sequence[Message]) -> Sequence[Message]:

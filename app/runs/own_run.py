@@ -7,9 +7,12 @@ write, before a tool is started or a model called: another worker has the run, o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from app.agents.answer import AnswerMessage
+from app.agents.answer import Answer, AnswerMessage
+from app.concurrency.background import spawn
+from app.errors import ServiceUnavailable
 from app.messages import Message
 from app.sessions.base import RunStore
 from app.sessions.shared_lanes import check_own
@@ -17,8 +20,9 @@ from app.sessions.stored import AcceptedRun, RunState, StoredMessage
 
 
 class OwnRun:
-    """`check` raises LeaseLost if this process may count as dead by now. All methods that store raise
-    LeaseLost and RunAborted if the run is not ours any more, and StorageUnavailable.
+    """`check` raises LeaseLost if this process may count as dead by now. `ends_when_shown`: another worker
+    may go on with the run only until its client has seen some of the answer (`show`). All methods that store
+    raise LeaseLost and RunAborted if the run is not ours any more, and StorageUnavailable.
     """
 
     def __init__(
@@ -28,12 +32,15 @@ class OwnRun:
         run_id: str,
         session_key: str,
         accepted: AcceptedRun,
+        *,
+        ends_when_shown: bool = False,
     ) -> None:
         self._store = store
         self._check = check
         self._run_id = run_id
         self._session_key = session_key
         self._accepted = accepted
+        self.ends_when_shown = ends_when_shown
 
     @property
     def fence(self) -> int:
@@ -57,10 +64,21 @@ class OwnRun:
         """See `RunStore.mark_unpaired`."""
         self._store.mark_unpaired(self._run_id, stored, own, self.fence)
 
-    def append(self, entries: Sequence[AnswerMessage]) -> None:
-        """Store messages of a run that goes on: what its tools do is not forgotten if the process dies."""
-        self._confirm(self._store.append(self._run_id, entries, self.fence))
+    def append(self, answer: Answer, entries: Sequence[AnswerMessage]) -> None:
+        """Store messages of a run that goes on, and what its `answer` has used: what its tools do is not
+        forgotten if the process dies.
+        """
+        stored = self._store.append(self._run_id, entries, self.fence, answer.model, answer.usage)
+        self._confirm(stored)
         self._check()  # the process may have stood still since
+
+    def show(self) -> None:
+        """Its client has seen something that no other worker could go on with: none does, from now on."""
+        spawn(self._keep)
+
+    def _keep(self) -> None:
+        with suppress(ServiceUnavailable):
+            self._store.keep(self._run_id, self.fence)
 
     def finish(self, state: RunState, entries: Sequence[AnswerMessage], **end: Any) -> None:
         """See `RunStore.finish`."""

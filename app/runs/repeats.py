@@ -162,7 +162,8 @@ class Repeats:
         again = self._outcomes.named(bound.run_id)
         if again is None or again != bound._replace(body_hash=None):
             return  # it has just ended
-        if self._outcomes.is_own(bound) and self._runs.get(bound.run_id) is None:
+        is_known = self._runs.get(bound.run_id) is not None or bound.run_id in self._runs.arriving
+        if self._outcomes.is_own(bound) and not is_known:
             # Its end could not be stored.
             self._store.finish(bound.run_id, "interrupted", (), fence=bound.fence)
         else:

@@ -34,6 +34,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     `key` is the caller's key for this request; such a run is durable.
 
     `durable`: the run is stored although its route is stateless, because somebody may come back for it.
+    `streams`: the caller gets the answer as it comes, not as a whole.
     `on_disconnect` says what happens when the last of those who wait for the run has left (`Run.followed`).
     """
 
@@ -60,6 +61,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     durable: bool = False
     on_disconnect: OnDisconnect = "continue"
     key: RunKey | None = None
+    streams: bool = False
 
     @property
     def is_stored(self) -> bool:

@@ -17,6 +17,7 @@ from app.events.log import EventLog
 from app.events.types import Event, FinishReason, RunFailed, RunStarted, ToolReturned
 from app.ids import new_run_id
 from app.messages import Extra, ToolCall, Usage
+from app.runs.earlier import NO_EARLIER
 from app.runs.plan import RunPlan
 from app.runs.progress import Progress
 from app.runs.request import RunRequest
@@ -51,9 +52,8 @@ R = TypeVar("R", bound=InSession)
 
 
 def find_visible(runs: Mapping[str, R], run_id: str, owner: str | None) -> R | None:
-    """The run that `owner` knows as `run_id`: one that it named so, or another one in its sessions.
-
-    None is the operator, who may see all.
+    """The run that `owner` knows as `run_id`: one that it named so, or another one in its sessions; the
+    operator (None) may see all.
     """
     if owner is None:
         return runs.get(run_id)
@@ -137,6 +137,7 @@ class Run:
         self.log = EventLog()
         self.started_at = time.time()
         self.fence = 1  # what its writes to the store carry
+        self.earlier = NO_EARLIER  # what another worker has done of it
         # On the monotonic clock, None until it happens: accepted, out of the queue, first output, the end.
         self.accepted_at = time.monotonic()
         self.dequeued_at: float | None = None

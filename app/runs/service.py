@@ -15,27 +15,25 @@ from app.errors import (
     Draining,
     IdempotencyKeyReused,
     InternalError,
-    LeaseLost,
     Overloaded,
     UnknownAgent,
-    UpstreamTimeout,
 )
 from app.events.bus import EventBus
-from app.events.types import RunFailed, RunFinished
-from app.runs.drive import RunSlots, drive, new_messages
+from app.events.types import Event, RunFailed, RunFinished
+from app.runs.acceptance import Acceptance
+from app.runs.drive import RunSlots, drive
 from app.runs.explain import Explanation
 from app.runs.ledger import RunLedger
 from app.runs.log_lines import log_end, log_start
-from app.runs.own_run import OwnRun
 from app.runs.readers import Readers
 from app.runs.request import RunRequest
 from app.runs.run import Run, find_visible
+from app.runs.stopping import hand_over, stop_lost, stop_overdue
 from app.runs.tasks import TaskBuilder
 from app.sessions.base import RunStore
 from app.sessions.bound_keys import KeyInUse
-from app.sessions.lanes import Lanes, Place, SessionLanes
-from app.sessions.shared_lanes import LOST
-from app.sessions.stored import AcceptedRun, NewRun
+from app.sessions.lanes import SessionLanes
+from app.sessions.stored import AcceptedRun
 
 DRAIN_RETRY_SECONDS = 5.0
 FULL_RETRY_SECONDS = 1.0
@@ -49,7 +47,8 @@ class RunService:
 
     `settings` gives the present settings; a run keeps those it was started with. `lanes` are the sessions'
     queues. `bus` publishes the events of each run, `ledger` remembers the runs that have ended, and `observe`
-    is called with each of those. `check` raises LeaseLost if this process may begin nothing.
+    is called with each of those. `check` raises LeaseLost if this process may begin nothing. `is_shared`:
+    other workers may go on with the runs of this one.
     """
 
     def __init__(
@@ -63,21 +62,22 @@ class RunService:
         spawn: Spawn,
         observe: Callable[[Run], object],
         check: Callable[[], object] = lambda: None,
+        is_shared: bool = False,
     ) -> None:
         self._settings = settings
         self._tasks = tasks
         self._store = store
-        self._lanes = lanes
-        self._agent_lanes = Lanes(cap=1_000_000)  # `max_runs` bounds it
         self.bus = bus
         self.ledger = ledger
         self._spawn = spawn
         self._observe = observe
-        self._check = check
+        self._acceptance = Acceptance(store, lanes, check, is_shared=is_shared)
+        self._is_shared = is_shared
         self._active: dict[str, Run] = {}
         self._idle = threading.Event()
         self._idle.set()
         self.readers = Readers(lambda: self.max_active - self.readers.count - len(self._active))
+        self.arriving: set[str] = set()  # ids of runs that are being taken over from other workers
         self.draining = False
         self.max_active = sys.maxsize  # runs that the server has connections for, whatever the settings say
 
@@ -131,7 +131,7 @@ class RunService:
         self._active[run.id] = run
         self._idle.clear()
         try:
-            slots = self._accept(run)
+            slots = self._acceptance.accept(run)
         except BaseException:
             self._remove(run)
             raise
@@ -139,27 +139,43 @@ class RunService:
         self.bus.publish(run.id, run.log, run.fence)
         return run, slots
 
+    def prepare(self, request: RunRequest) -> Run:
+        """A run that was accepted before, to be adopted. Raises UnknownAgent and InvalidRequest."""
+        plan = self._tasks.plan(request, self._agent(request))
+        return Run(request, plan, Answer(self._settings().limits.answer_bytes))
+
+    def adopt(self, run: Run, accepted: AcceptedRun, earlier: Sequence[Event]) -> None:
+        """Drive a run in the background that another worker had accepted. `earlier` are its events so far."""
+        slots = self._acceptance.slots(run, accepted)
+        self._active[run.id] = run
+        self._idle.clear()
+        for event in (run.begun, *earlier):
+            run.log.append(event)
+        self.bus.publish(run.id, run.log, run.fence)
+        self._spawn(self._drive, run, slots)
+
     def drain(self, seconds: float) -> None:
-        """Refuse new runs, wait `seconds` for the active ones to end, then stop those that are left."""
+        """Refuse new runs, wait `seconds` for the active ones to end, then stop those that are left.
+
+        Other workers go on with those that wait in a queue, at once, and with those that are left, if their
+        clients can come back for them.
+        """
         self.draining = True
+        if self._is_shared:
+            hand_over([run for run in self.active if run.dequeued_at is None], self._store)
         if not self._idle.wait(seconds):
+            hand_over(self.active, self._store)
             for run in self.active:
                 run.abort(self._stopping())
             self._idle.wait(ABORT_SECONDS)
 
     def lose(self) -> None:
         """Others have declared this process dead: it stops its runs, whose ends are not stored."""
-        for run in self.active:
-            if run.request.is_stored:
-                run.abort(LeaseLost(LOST, retry_after=FULL_RETRY_SECONDS))
+        stop_lost(self.active)
 
     def stop_overdue(self) -> None:
         """Abort the runs that have used up their time. To be called about once a second."""
-        now = time.monotonic()
-        for run in self.active:
-            if run.is_overdue(now):
-                limit = run.timeout_seconds
-                run.abort(UpstreamTimeout(f"The run did not end within {limit:g} s and was stopped."))
+        stop_overdue(self.active)
 
     def _admit(self, request: RunRequest) -> Run:
         if self.draining:
@@ -183,39 +199,6 @@ class RunService:
         if agent is None:
             raise UnknownAgent(f"Unknown agent {request.route.agent_id!r}.")
         return agent
-
-    def _accept(self, run: Run) -> RunSlots:
-        """Take the run's place in its session's lane, and store its new messages."""
-        request = run.request
-        if not request.is_stored:
-            return RunSlots(None, None, self._agent_lanes)
-        place = self._lanes.join(run.session_key)
-        try:
-            accepted = self._store.accept(
-                run.id,
-                run.session_key,
-                run.agent.id,
-                request.route.label,
-                request.source,
-                new_messages(request.messages),
-                NewRun(
-                    hidden=request.route.stateless,
-                    max_waiting=place.max_waiting,
-                    waits=bool(run.agent.max_concurrent),
-                    key=request.key,
-                    started_at=int(run.started_at * 1000),
-                ),
-            )
-        except BaseException:
-            place.leave()
-            raise
-        return self._slots(run, place, accepted)
-
-    def _slots(self, run: Run, place: Place, accepted: AcceptedRun) -> RunSlots:
-        run.fence = accepted.fence
-        place.stored(run.id, accepted)
-        own = OwnRun(self._store, self._check, run.id, run.session_key, accepted)
-        return RunSlots(place, own, self._agent_lanes)
 
     def _drive(self, run: Run, slots: RunSlots) -> None:
         log_start(run)

@@ -97,7 +97,8 @@ class TaskBuilder:
         )
         tools = self._agent_tools(run, plan.chosen) if own is not None else None
         stops_loops = agent.tools.loop_detection.enabled
-        return AgentTask(plan.candidates, call, self._observe_failure, tools, agent.max_turns, stops_loops)
+        limits = (agent.max_turns, stops_loops, run.earlier.not_made)
+        return AgentTask(plan.candidates, call, self._observe_failure, tools, *limits)
 
     def _agent_tools(self, run: Run, chosen: Selection) -> AgentTools:
         request = run.request

@@ -26,19 +26,19 @@ from app.sessions.rows import (
     UsageRow,
 )
 from app.sessions.run_rows import RunIndex
+from app.sessions.standing import RunPlaces
 from app.sessions.stored import (
     PLAIN_RUN,
     AcceptedRun,
     MessageState,
     NewRun,
-    RunPlace,
     RunState,
     StoredMessage,
 )
 from app.sessions.upkeep import Pruned, Retention
 
 
-class RunStore(Protocol):
+class RunStore(RunPlaces, Protocol):
     """What a run needs: its session's settings and history, and a place for its own messages."""
 
     def settings_of(self, session_key: str) -> Mapping[str, Any]:
@@ -62,20 +62,11 @@ class RunStore(Protocol):
         that id) and SessionBusy (the queue is full).
         """
 
-    def place(self, run_id: str, fence: int = 1) -> RunPlace | None:
-        """Where the run stands now; None if it is not there any more."""
-
-    def unended(self, session_key: str) -> list[str]:
-        """The ids of the session's runs that have not ended, in their order, whichever worker has them."""
-
     def history(self, session_key: str, run_id: str) -> list[StoredMessage]:
         """The messages of earlier runs that have ended, oldest first, without those that were replaced."""
 
     # A write of a run carries the `fence` that the run was accepted or taken over with. It changes nothing
     # if the run has ended, its session was deleted or reset, or another worker has the run by now.
-
-    def begin(self, run_id: str, fence: int = 1) -> bool:
-        """Store that the run has left its queue. False if nothing was stored."""
 
     def reconcile(
         self, run_id: str, replaced: Sequence[int], messages: Sequence[Message], fence: int = 1
@@ -85,8 +76,15 @@ class RunStore(Protocol):
         False if nothing was stored.
         """
 
-    def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]], fence: int = 1) -> bool:
-        """Store messages of a run that goes on. False if nothing was stored."""
+    def append(
+        self,
+        run_id: str,
+        messages: Sequence[tuple[Message, MessageState]],
+        fence: int = 1,
+        model: str | None = None,
+        usage: Usage | None = None,
+    ) -> bool:
+        """Store messages of a run that goes on, and what it has used so far. False if nothing was stored."""
 
     def mark_unpaired(self, run_id: str, stored: Sequence[int], own: Sequence[int], fence: int = 1) -> None:
         """Mark as unpaired the messages with the ids `stored`, and the run's own at the positions `own`."""

@@ -1,11 +1,11 @@
-"""Messages of a run as rows of the database."""
+"""Messages of a run, and what it has used, as values in the database."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from app.messages import Message
+from app.messages import Message, Usage
 from app.sessions.stored import MessageState
 from app.storage.message_json import dump_message
 
@@ -26,3 +26,14 @@ def message_row(position: int, message: Message, state: MessageState, now: int) 
     """One message at its place in the run."""
     content = dump_message(message)
     return {"position": position, "role": message.role, "content": content, "state": state, "created_at": now}
+
+
+def used(usage: Usage | None) -> dict[str, Any]:
+    """What a run has used, as the values of a statement."""
+    return {
+        "new_prompt_tokens": usage and usage.prompt_tokens,
+        "new_completion_tokens": usage and usage.completion_tokens,
+        "new_cached_tokens": usage and usage.cached_tokens,
+        "new_reasoning_tokens": usage and usage.reasoning_tokens,
+        "new_usage_estimated": usage and usage.estimated,
+    }

@@ -23,7 +23,7 @@ from app.sessions import bound_keys
 from app.sessions import statements as sql
 from app.sessions.keys import shown_run_id
 from app.sessions.lanes import queue_is_full
-from app.sessions.message_rows import input_rows, is_bulky, message_row
+from app.sessions.message_rows import input_rows, is_bulky, message_row, used
 from app.sessions.rows import load_stored
 from app.sessions.run_places import SqlRunPlaces
 from app.sessions.settled import accepted, appended, ended
@@ -53,6 +53,7 @@ class SqlRunStore(SqlRunPlaces):
         self._touch_session = database.prepare(sql.TOUCH_SESSION)
         self._add_run = database.prepare(sql.ADD_RUN)
         self._end_run = database.prepare(sql.END_RUN)
+        self._keep_usage = database.prepare(sql.KEEP_USAGE)
         self._end_of_run = database.prepare(sql.END_OF_RUN)
         self._insert_messages = database.prepare(sql.ADD_MESSAGES)
 
@@ -132,8 +133,15 @@ class SqlRunStore(SqlRunPlaces):
 
         return self._database.write(work, bulky=is_bulky(rows), patient=True, settled=nothing_settled)
 
-    def append(self, run_id: str, messages: Sequence[tuple[Message, MessageState]], fence: int = 1) -> bool:
-        """Store messages of a run that goes on. False if nothing was stored."""
+    def append(
+        self,
+        run_id: str,
+        messages: Sequence[tuple[Message, MessageState]],
+        fence: int = 1,
+        model: str | None = None,
+        usage: Usage | None = None,
+    ) -> bool:
+        """Store messages of a run that goes on, and what it has used so far. False if nothing was stored."""
         own = self._own(run_id, fence)
         if not messages:
             return True
@@ -147,6 +155,8 @@ class SqlRunStore(SqlRunPlaces):
             session, number, first = place
             rows = [{**row, "position": first + row["position"]} for row in contents]
             self._add_messages(connection, rows, run_id, session, number)
+            if usage is not None:
+                self._keep_usage.all(connection, {"run": run_id, "new_model": model, **used(usage)})
             return True
 
         settled = appended(run_id, contents[-1])
@@ -187,11 +197,7 @@ class SqlRunStore(SqlRunPlaces):
             "new_error_code": error_code,
             "new_error_message": error_message,
             "new_model": model,
-            "new_prompt_tokens": usage and usage.prompt_tokens,
-            "new_completion_tokens": usage and usage.completion_tokens,
-            "new_cached_tokens": usage and usage.cached_tokens,
-            "new_reasoning_tokens": usage and usage.reasoning_tokens,
-            "new_usage_estimated": usage and usage.estimated,
+            **used(usage),
         }
 
         def work(connection: Connection) -> bool:

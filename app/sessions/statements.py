@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Text, bindparam, case, cast, func, select
+from sqlalchemy import ColumnElement, Text, bindparam, case, cast, func, null, select
 
+from app.storage.base import NOBODY
 from app.storage.tables import messages, runs, sessions
 
 # The space that a session's key lies in (`app.sessions.keys.space_of`); for a session of the operator, empty.
@@ -81,11 +82,43 @@ END_RUN = (
                 "usage_estimated",
             )
         }
+        | {"request": null()}
     )
     .returning(runs.c.session, runs.c.run_number, _MESSAGES_OF_RUN)
 )
 # The same of a run that goes on.
 END_OF_RUN = PLACE_OF_RUN.add_columns(_MESSAGES_OF_RUN)
+KEEP_USAGE = (
+    runs.update()
+    .where(runs.c.id == bindparam("run"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in (
+                *("model", "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens"),
+                "usage_estimated",
+            )
+        }
+    )
+)
+# Of a run that somebody else may go on with: nobody has it from now on; and one that nobody may any more.
+GIVE_UP_RUN = (
+    runs.update().where(*IS_OWN, runs.c.request.is_not(None)).values(worker=NOBODY).returning(runs.c.id)
+)
+KEEP_RUN = runs.update().where(*IS_OWN).values(request=None).returning(runs.c.id)
+OWN_MESSAGES = (
+    select(messages.c.role, messages.c.content, messages.c.state)
+    .where(messages.c.run_id == bindparam("run"), messages.c.replaced_by.is_(None))
+    .order_by(messages.c.position)
+)
+KNOWN_OF_RUN = select(
+    runs.c.model,
+    runs.c.prompt_tokens,
+    runs.c.completion_tokens,
+    runs.c.cached_tokens,
+    runs.c.reasoning_tokens,
+    runs.c.usage_estimated,
+).where(runs.c.id == bindparam("run"))
 BEGIN_RUN = runs.update().where(*IS_OWN).values(dequeued_at=bindparam("now")).returning(runs.c.id)
 
 _earlier = runs.alias("earlier")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from app.messages import Extra, Message, ToolCall
+from app.messages import Extra, Message, ToolCall, Usage
 from app.sessions.matching import is_blank
 
 SEPARATOR = "\n\n"  # between the texts of two steps, where neither brings a line end of its own
@@ -68,6 +68,15 @@ class AcceptedRun(NamedTuple):
     fence: int = 1
     before: int = 0
     has_begun: bool = True
+
+
+class LeftRun(NamedTuple):
+    """What a worker has left of a run: its input, the settled steps to an answer, what those have used."""
+
+    input: tuple[Message, ...]
+    steps: tuple[tuple[Message, MessageState], ...]
+    usage: Usage
+    model: str | None
 
 
 class RunPlace(NamedTuple):

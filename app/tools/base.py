@@ -105,7 +105,8 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     `cancel`, soon after which it must end.
 
     `summary` is the tool's line in the system prompt, `spec` what the model gets. `is_parallel`: it changes
-    nothing, so it may run beside other calls of its turn. `seconds` None: it bounds its time itself.
+    nothing, so it may run beside other calls of its turn. `only_reads`: it changes nothing anywhere, so a
+    call that was cut when its worker died may be made again. `seconds` None: it bounds its time itself.
     `absence(agent, settings)` says why an agent does not have it, None if it has.
     """
 
@@ -113,6 +114,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     run: Callable[[Invocation, dict[str, Any]], ToolOutput]
     is_parallel: bool = False
+    only_reads: bool = False
     seconds: float | None = DEFAULT_SECONDS
     max_chars: int = MAX_CHARS
     absence: Callable[[AgentSettings, Settings], str | None] = lambda _agent, _settings: None

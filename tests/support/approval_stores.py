@@ -56,6 +56,9 @@ class MemoryApprovals:
     def cancel_orphans(self) -> int:
         return 0
 
+    def take_back(self, run_id: str) -> set[str]:
+        return set()
+
     def prune(self, before: int) -> int:
         return 0
 

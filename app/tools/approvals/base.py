@@ -32,6 +32,9 @@ class ApprovalStore(Protocol):
     def cancel_orphans(self) -> int:
         """Cancel the pending ones of dead workers. Returns how many there were."""
 
+    def take_back(self, run_id: str) -> set[str]:
+        """Cancel what a dead worker's run waits for. The ids of its calls that were not made for it."""
+
     def prune(self, before: int) -> int:
         """Delete those that ended before that time. Returns how many there were."""
 

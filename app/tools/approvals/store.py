@@ -9,11 +9,12 @@ import msgspec
 from sqlalchemy import Connection, Insert, Select, Update, bindparam, select, tuple_
 
 from app.clock import now_ms
-from app.storage.base import Database, Worker
+from app.storage.base import Database, Worker, nothing_settled
 from app.storage.tables import approvals, documents
 from app.tools.approvals.document import EMPTY, ApprovalsDocument, read_document
 from app.tools.approvals.record import Approval, ApprovalRequest, Kind, Outcome, Resolver
 
+ORPHANED = "gateway-restart"  # the reason why it was cancelled: nobody waits for it any more
 DOCUMENT = "exec_approvals_config"  # the name under which OpenClaw keeps it
 
 _COLUMNS = (
@@ -60,6 +61,11 @@ _CANCEL = (
     approvals.update()
     .where(approvals.c.worker == bindparam("dead_worker"), approvals.c.state == "pending")
     .values(_END)
+)
+_OF_RUN = approvals.c.run_id == bindparam("run")
+_CANCEL_OF_RUN = approvals.update().where(_OF_RUN, approvals.c.state == "pending").values(_END)
+_ORPHANS_OF_RUN = select(approvals.c.request).where(
+    _OF_RUN, approvals.c.state == "cancelled", approvals.c.reason == ORPHANED
 )
 _NEWEST_FIRST = (approvals.c.resolved_at.desc(), approvals.c.id.desc())
 _PRUNE = approvals.delete().where(approvals.c.resolved_at < bindparam("before"))
@@ -128,7 +134,7 @@ class SqlApprovalStore:
         return [_load(row) for row in rows]
 
     def cancel_orphans(self) -> int:
-        values = _end(Outcome("cancelled", "gateway-restart"))
+        values = _end(Outcome("cancelled", ORPHANED))
 
         def work(connection: Connection) -> int:
             workers = connection.execute(_WORKERS).scalars().all()
@@ -136,6 +142,16 @@ class SqlApprovalStore:
             return sum(connection.execute(_CANCEL, {**values, "dead_worker": one}).rowcount for one in dead)
 
         return self._database.write(work, bulky=True, alone="approvals: upkeep")
+
+    def take_back(self, run_id: str) -> set[str]:
+        values = {**_end(Outcome("cancelled", ORPHANED)), "run": run_id}
+
+        def work(connection: Connection) -> set[str]:
+            connection.execute(_CANCEL_OF_RUN, values)
+            rows = connection.execute(_ORPHANS_OF_RUN, {"run": run_id}).scalars()
+            return {msgspec.json.decode(row, type=ApprovalRequest).call_id for row in rows}
+
+        return self._database.write(work, settled=nothing_settled)
 
     def prune(self, before: int) -> int:
         values = {"before": before}

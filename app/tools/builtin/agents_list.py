@@ -25,6 +25,7 @@ class AgentsListTool:
             self._list,
             summary="list the agents that you may start",
             is_parallel=True,
+            only_reads=True,
         )
 
     def _list(self, call: Invocation, _: AgentsList) -> ToolOutput:

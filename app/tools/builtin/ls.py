@@ -32,6 +32,7 @@ def ls() -> Tool:
         _ls,
         summary="list a folder",
         is_parallel=True,
+        only_reads=True,
     )
 
 

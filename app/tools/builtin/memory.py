@@ -63,6 +63,7 @@ class MemoryTools:
                 self._search,
                 summary="search your notes",
                 is_parallel=True,
+                only_reads=True,
                 absence=_absence,
             ),
             define_tool(
@@ -72,6 +73,7 @@ class MemoryTools:
                 self._get,
                 summary="read a note",
                 is_parallel=True,
+                only_reads=True,
                 absence=_absence,
             ),
         )

@@ -42,6 +42,7 @@ def read() -> Tool:
         _read,
         summary="read a file",
         is_parallel=True,
+        only_reads=True,
     )
 
 

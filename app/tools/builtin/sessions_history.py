@@ -46,6 +46,7 @@ class SessionsHistoryTool:
             self._read,
             summary="read a conversation",
             is_parallel=True,
+            only_reads=True,
             max_chars=200_000,
         )
 

@@ -66,6 +66,7 @@ class SessionsListTool:
             self._list,
             summary="list conversations",
             is_parallel=True,
+            only_reads=True,
             max_chars=200_000,
         )
 

@@ -38,6 +38,7 @@ class SessionsSearchTool:
             self._search,
             summary="search conversations",
             is_parallel=True,
+            only_reads=True,
             seconds=30.0,
         )
 

@@ -37,6 +37,7 @@ def view_image() -> Tool:
         _view,
         summary="look at pictures",
         is_parallel=True,
+        only_reads=True,
     )
 
 

@@ -60,6 +60,7 @@ class WebFetchTool:
             self._fetch,
             summary="read a page of the web",
             is_parallel=True,
+            only_reads=True,
             absence=_absence,
         )
 

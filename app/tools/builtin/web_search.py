@@ -60,6 +60,7 @@ class WebSearchTool:
             self._search,
             summary="search the web",
             is_parallel=True,
+            only_reads=True,
             absence=_absence,
         )
 

@@ -48,11 +48,15 @@ _OPTIONAL = ("arguments",)
 
 
 class ServerTool(msgspec.Struct, frozen=True):
-    """`name` is the server's own; `spec` what the model gets. `kind`: which request a call of it is."""
+    """`name` is the server's own; `spec` what the model gets. `kind`: which request a call of it is.
+
+    `only_reads`: it says of itself that it changes nothing (the annotation `readOnlyHint`).
+    """
 
     name: str
     spec: ToolSpec
     kind: Kind = "call"
+    only_reads: bool = False
 
 
 class ServerTools(msgspec.Struct, frozen=True):
@@ -84,7 +88,8 @@ def read_tools(
             left_out[name] = "the schemas of the server's tools are too large together"
         else:
             description = clean(given[own].get("description"), MAX_DESCRIPTION)
-            tools.append(ServerTool(own, ToolSpec(name, description or own[:MAX_NAME], schema)))
+            spec = ToolSpec(name, description or own[:MAX_NAME], schema)
+            tools.append(ServerTool(own, spec, only_reads=_only_reads(given[own].get("annotations"))))
     return ServerTools(tuple(tools), left_out)
 
 
@@ -180,4 +185,8 @@ def _utility(kind: Any, name: str) -> ServerTool:
     schema: dict[str, object] = {"type": "object", "properties": properties}
     if required:
         schema["required"] = required
-    return ServerTool(kind, ToolSpec(name, description, schema), kind)
+    return ServerTool(kind, ToolSpec(name, description, schema), kind, only_reads=True)
+
+
+def _only_reads(annotations: object) -> bool:
+    return isinstance(annotations, dict) and annotations.get("readOnlyHint") is True

@@ -173,6 +173,7 @@ class McpSource:
             summary=f"of the MCP server {server.prefix}",
             run=partial(run_tool, server, tool),
             is_parallel=settings.supports_parallel_tool_calls,
+            only_reads=tool.only_reads,
             seconds=settings.connection_timeout_seconds + settings.request_timeout_seconds + 2,
         )
 

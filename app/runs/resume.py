@@ -1,0 +1,127 @@
+"""Runs that a dead worker has left, or a stopping one has given up: gone on with here (docs/runs.md).
+
+A run is gone on with behind its last settled step, under its own id, with the next fence. What its earlier
+attempt had published beyond that step is forgotten: a follower who asks for the run's events from the start
+has those of the settled steps, then what happens from here on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from app.agents.answer import AnswerMessage
+from app.errors import GatewayError, InvalidRequest
+from app.events.types import Event, TextDelta, ToolCalled, ToolReturned
+from app.logs.lines import log_event
+from app.messages import ToolCall
+from app.runs.earlier import Earlier
+from app.runs.run import Run
+from app.runs.service import RunService
+from app.runs.stored_request import counted, rebuild
+from app.sessions.base import Maintenance, RunStore
+from app.sessions.orphans import Orphan
+from app.sessions.stored import AcceptedRun, separator
+
+logger = logging.getLogger("app.runs")
+
+UNREADABLE = "The run was cut, and another version of the gateway has stored it: send the request again."
+
+
+class Resumption:
+    """`take_back(run_id)` cancels the approvals that a run waits for, and returns the ids of those calls."""
+
+    def __init__(
+        self,
+        runs: RunService,
+        store: RunStore,
+        upkeep: Maintenance,
+        take_back: Callable[[str], Collection[str]],
+    ) -> None:
+        self._runs = runs
+        self._store = store
+        self._upkeep = upkeep
+        self._take_back = take_back
+
+    def look(self) -> int:
+        """Take the runs of dead workers over: go on with those with which that is possible.
+
+        Returns how many were interrupted. Raises StorageUnavailable.
+        """
+        if self._runs.draining:
+            return 0
+        arriving = self._runs.arriving
+
+        def decide_and_note(orphan: Orphan) -> str | None:
+            request = decide(orphan)
+            if request is not None:
+                arriving.add(orphan.run_id)  # before others can find it as ours
+            return request
+
+        try:
+            found = self._upkeep.take_over(decide_and_note)
+            for orphan in found.taken:
+                self._resume(orphan)
+        finally:
+            arriving.clear()
+        return found.interrupted
+
+    def _resume(self, orphan: Orphan) -> None:
+        try:
+            run, accepted, events = self._rebuild(orphan)
+            self._runs.adopt(run, accepted, events)
+        except GatewayError as error:
+            log_event(
+                logger,
+                logging.WARNING,
+                "a run cannot be gone on with",
+                run_id=orphan.run_id,
+                why=error.message,
+            )
+            self._store.finish(
+                *(orphan.run_id, "interrupted", (), None, error.code, error.message), fence=orphan.fence
+            )
+            return
+        log_event(
+            logger,
+            logging.WARNING,
+            "going on with a run of another worker",
+            run_id=run.id,
+            session=run.session_key,
+            fence=orphan.fence,
+            settled_steps=len(run.earlier.steps),
+        )
+
+    def _rebuild(self, orphan: Orphan) -> tuple[Run, AcceptedRun, Sequence[Event]]:
+        left = self._store.left(orphan.run_id)
+        request = rebuild(orphan.request or "", orphan.run_id, left)
+        if request is None:
+            raise InvalidRequest(UNREADABLE)
+        run = self._runs.prepare(request)
+        not_made = frozenset(self._take_back(orphan.run_id))
+        run.earlier = Earlier(left.input, left.steps, left.usage, left.model, not_made)
+        accepted = AcceptedRun(orphan.number, orphan.fence, before=1, has_begun=orphan.has_begun)
+        return run, accepted, list(events_of(left.steps))
+
+
+def decide(orphan: Orphan) -> str | None:
+    """What is stored of a run that is taken over (see `app.sessions.orphans`)."""
+    return counted(orphan.request, has_begun=orphan.has_begun)
+
+
+def events_of(steps: Sequence[AnswerMessage]) -> Iterator[Event]:
+    """What has happened in the settled steps, as a follower from the start would have seen it."""
+    text = ""
+    calls: dict[str, ToolCall] = {}
+    for message, _ in steps:
+        if message.role == "tool":
+            call = calls.pop(message.tool_call_id or "", None)
+            if call is not None:
+                yield ToolCalled(call)
+                yield ToolReturned(call.id, call.name, message.text)
+            continue
+        calls = {call.id: call for call in message.tool_calls}
+        if message.text:
+            between = separator(text, message.text)
+            yield from (TextDelta(one) for one in (between, message.text) if one)
+            text += between + message.text
