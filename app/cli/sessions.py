@@ -1,8 +1,9 @@
-"""`python -m app sessions`: the stored sessions, newest first."""
+"""`python -m app sessions`: the stored sessions, newest first; and `sessions copy`."""
 
 from __future__ import annotations
 
 import argparse
+from importlib import import_module
 from typing import Any
 
 from app.cli.exit_codes import EXIT_OK
@@ -20,6 +21,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--active", type=int, metavar="MINUTES", help="only those used in so many minutes")
     parser.add_argument("--agent", help="only this agent's")
     parser.set_defaults(run=over_gateway(show, "sessions.list"))
+    text = "copy the sessions of one database into another, without a gateway"
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    copying = actions.add_parser("copy", help=text, description=text)
+    copying.add_argument(
+        "--from", dest="source", metavar="URL", required=True, help="sqlite:… or postgresql:…"
+    )
+    copying.add_argument("--to", dest="target", metavar="URL", help="default: DATABASE_URL, or storage.url")
+    copying.add_argument("--json", action="store_true", help="print a JSON object")
+    copying.set_defaults(run=copy)
+
+
+def copy(args: argparse.Namespace) -> int:
+    """Runs `sessions copy`, with all that it takes to open a database; an exit code."""
+    code: int = import_module("app.cli.sessions_copy").run(args)
+    return code
 
 
 def show(args: argparse.Namespace, client: GatewayClient) -> int:

@@ -44,7 +44,7 @@ _USAGE = (
     .join(sessions, sessions.c.id == runs.c.session)
     .where(_between(runs.c.started_at), runs.c.source.not_in(NOT_ASKED_FOR), sessions.c.hidden.is_(false()))
     .group_by(sessions.c.id, runs.c.model, "day")
-    .order_by("day", sessions.c.id)
+    .order_by("day", sessions.c.id, func.min(runs.c.started_at), func.count())
 )
 _MESSAGE_COUNTS = (
     select(sessions.c.key, messages.c.role, _day(messages.c.created_at).label("day"), func.count())

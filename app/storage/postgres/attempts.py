@@ -75,7 +75,7 @@ class Read(Generic[R]):
         try:
             return self._fn(connection)
         finally:
-            if connection.in_transaction():
+            if connection.get_transaction() is not None:
                 _roll_back(connection)
 
     def may_collide(self) -> bool:
@@ -96,7 +96,7 @@ def _commit(connection: Connection, driver: PipelinedConnection) -> None:
 def _roll_back(connection: Connection) -> None:
     """A connection that cannot even do that is closed by the pool."""
     with suppress(Exception):
-        if connection.in_transaction():
+        if connection.get_transaction() is not None:  # after a failed COMMIT it is not active, but there
             connection.rollback()
-        elif not connection.invalidated:
+        if not connection.invalidated:
             driver_of(connection).rollback()

@@ -43,17 +43,21 @@ class Command:
 BEGIN, COMMIT = Command(b"BEGIN"), Command(b"COMMIT")
 LOCK = Command(b"SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))")
 
+MAX_QUEUED = 500  # statements
+MAX_QUEUED_BYTES = 1024 * 1024
+
 _Queued = tuple[Command, Sequence[bytes | None]]
 
 
 class PipelinedConnection(psycopg.Connection[Any]):
     """psycopg's connection, in autocommit; `begin` and `commit` make transactions.
 
-    All that it waits for ends by `deadline`, on the monotonic clock: then it is closed, for nobody knows what
-    the server has made of the last statement.
+    All that it waits for ends by `deadline`, on the monotonic clock, or each within `seconds_each`: then it
+    is closed, for nobody knows what the server has made of the last statement.
     """
 
     deadline = 0.0
+    seconds_each: float | None = None  # for each statement, where a whole transaction may take long
     commit_sent = False  # of the present transaction: whether it is stored may be known to the server alone
     used_at = 0.0
 
@@ -61,6 +65,7 @@ class PipelinedConnection(psycopg.Connection[Any]):
         super().__init__(pgconn, *args)
         self._socket: SocketWait | None = None
         self._queue: list[_Queued] = []
+        self._queued_bytes = 0
         self._plans: set[bytes] = set()
         self._loader = Transformer(self)
 
@@ -76,7 +81,8 @@ class PipelinedConnection(psycopg.Connection[Any]):
         try:
             wanted = next(gen)
             while True:
-                wanted = gen.send(self._socket.wait(wanted, self.deadline - time.monotonic()))
+                seconds = self.seconds_each or self.deadline - time.monotonic()
+                wanted = gen.send(self._socket.wait(wanted, seconds))
         except StopIteration as end:
             return end.value
         except TimeoutError:
@@ -104,8 +110,11 @@ class PipelinedConnection(psycopg.Connection[Any]):
             self._queue.append((LOCK, (lock.encode(),)))
 
     def queue(self, command: Command, values: Sequence[bytes | None]) -> None:
-        """Send it with the next one whose rows are wanted, or with the COMMIT."""
+        """Send it with the next one whose rows are wanted, with the COMMIT, or when there are many."""
         self._queue.append((command, values))
+        self._queued_bytes += sum(len(value) for value in values if value is not None)
+        if self._queued_bytes > MAX_QUEUED_BYTES or len(self._queue) > MAX_QUEUED:
+            self._send()
 
     def rows(self, command: Command, values: Sequence[bytes | None]) -> list[Row]:
         """Send it behind what is queued, and return its rows."""
@@ -153,7 +162,7 @@ class PipelinedConnection(psycopg.Connection[Any]):
 
     def _send(self) -> pq.abc.PGresult:
         """Send what is queued; the last one's result."""
-        queued, self._queue = self._queue, []
+        queued, self._queue, self._queued_bytes = self._queue, [], 0
         result: pq.abc.PGresult = self.wait(self._exchange(queued))
         return result
 

@@ -27,7 +27,7 @@ from app.errors import StorageUnavailable
 from app.storage.base import PreparedStatement, Row
 from app.storage.postgres import failures
 from app.storage.postgres.attempts import Read, Write
-from app.storage.postgres.connect import SCAN_SECONDS, Connector
+from app.storage.postgres.connect import SCAN_SECONDS, STATEMENT_SECONDS, Connector
 from app.storage.postgres.failures import ReportingFailures
 from app.storage.postgres.migrate import migrate
 from app.storage.postgres.patience import Patience
@@ -65,16 +65,18 @@ class PostgresDatabase:
         self,
         fn: Callable[[Connection], R],
         *,
-        bulky: bool = False,  # noqa: ARG002
+        bulky: bool = False,
         patient: bool = False,
         alone: str | None = None,
         settled: Callable[[Connection], R | None] | None = None,
     ) -> R:
         """Run `fn` in a transaction of its own, and return what it returns: all of it is stored, or nothing.
 
-        `fn` may run more than once: it must touch nothing but the connection. `bulky` makes no difference.
+        `fn` may run more than once: it must touch nothing but the connection. A `bulky` one may take as long
+        as it likes, as long as each statement ends in time.
         """
-        return self._until_it_works(Write(fn, alone, settled), Patience(patient=patient))
+        seconds = STATEMENT_SECONDS + PING_SECONDS if bulky else None
+        return self._until_it_works(Write(fn, alone, settled), Patience(patient=patient), seconds)
 
     def read(self, fn: Callable[[Connection], R], *, patient: bool = False) -> R:
         """Run `fn`, which only reads and fetches all rows it wants, and return what it returns."""
@@ -123,11 +125,11 @@ class PostgresDatabase:
         self._close_scanner()
         self._scan_thread.close()
 
-    def _until_it_works(self, work: Work[R], patience: Patience) -> R:
+    def _until_it_works(self, work: Work[R], patience: Patience, seconds_each: float | None = None) -> R:
         with ReportingFailures():
             while True:
                 try:
-                    with self._pool.connection(patience.deadline) as connection:
+                    with self._pool.connection(patience.deadline, seconds_each) as connection:
                         return work(connection)
                 except DBAPIError as error:
                     if not self._may_help(error, work, patience):

@@ -30,8 +30,9 @@ class Pool:
         self._forget()
 
     @contextmanager
-    def connection(self, deadline: float) -> Iterator[Connection]:
-        """A connection for the block, whose waits end by `deadline` (monotonic clock).
+    def connection(self, deadline: float, seconds_each: float | None = None) -> Iterator[Connection]:
+        """A connection for the block, whose waits end by `deadline` (monotonic clock), or each of them within
+        `seconds_each`.
 
         Raises StorageUnavailable: none became free in time. After an error it is closed if it is in doubt.
         """
@@ -39,7 +40,8 @@ class Pool:
         connection: Connection | None = None
         try:
             connection = self._idle_one() or self._connect(deadline)
-            driver_of(connection).deadline = deadline
+            driver = driver_of(connection)
+            driver.deadline, driver.seconds_each = deadline, seconds_each
             yield connection
         finally:
             self._give_back(connection)
@@ -108,7 +110,9 @@ class Pool:
 
     def _keep(self, connection: Connection) -> bool:
         """Whether it can be used again, and is kept for that."""
-        if connection.invalidated or not driver_of(connection).is_clean:
+        if connection.invalidated or connection.get_transaction() is not None:
+            return False
+        if not driver_of(connection).is_clean:
             return False
         driver_of(connection).used_at = time.monotonic()
         with self._lock:

@@ -130,6 +130,20 @@ class TestTransactions:
         assert SECRET not in str(failure.value)
         assert names(database) == [SECRET]
 
+    def test_what_fails_at_the_end_leaves_a_connection_that_works(self, database):
+        prepared = database.prepare(ADD)
+
+        def work(connection: Connection) -> None:
+            connection.execute(select(1))
+            prepared.all(connection, {})  # which waits for the COMMIT
+
+        database.write(work)
+        for _ in range(3):
+            with pytest.raises(IntegrityError):
+                database.write(work)
+        database.write(add)
+        assert names(database) == ["d", "prepared"]
+
     def test_reading_leaves_no_transaction_behind(self, database, postgres, url):
         database.read(lambda connection: connection.execute(NAMES).all())
         streamed = NAMES.execution_options(stream_results=True)
