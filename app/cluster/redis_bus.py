@@ -57,6 +57,10 @@ class RedisBus:
         fill(mirror, entries)
         return mirror
 
+    def has(self, run_id: str) -> bool:
+        """See `EventBus.has`."""
+        return run_id in self._local or run_id in self.writer.sources
+
     def close(self, run_id: str) -> None:
         """See `EventBus.close`."""
         if self._local.pop(run_id, None) is not None:

@@ -32,6 +32,9 @@ class EventBus(Protocol):
         It may be that of a run that has ended within the last hour. Raises ClusterUnavailable.
         """
 
+    def has(self, run_id: str) -> bool:
+        """Whether this worker has events of the run that have not reached all who may follow it."""
+
     def close(self, run_id: str) -> None:
         """The run has ended: no new follower will find it. Those who follow it read on to its end."""
 
@@ -81,6 +84,9 @@ class MemoryBus:
 
     def log(self, run_id: str) -> EventLog | None:
         return self._logs.get(run_id)
+
+    def has(self, run_id: str) -> bool:
+        return run_id in self._logs
 
     def close(self, run_id: str) -> None:
         log = self._logs.pop(run_id, None)

@@ -1,4 +1,4 @@
-"""Whether a run goes on, on whichever worker: of those that nothing is heard of."""
+"""Whether there is more to come of a run, on whichever worker: of those that nothing is heard of."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Whereabouts:
         self._runs = runs
         self._store = store
         self._workers = workers
-        workers.answer("run", lambda question: {"here": runs.get(str(question.get("run"))) is not None})
+        workers.answer("run", lambda question: {"here": runs.bus.has(str(question.get("run")))})
 
     def is_running(self, run_id: str) -> bool | None:
         """Whether it goes on; None if that cannot be known now."""
-        if self._runs.get(run_id) is not None:
+        if self._runs.bus.has(run_id):
             return True
         try:
             replies = self._workers.ask("run", {"run": run_id}, enough=lambda reply: bool(reply["here"]))
