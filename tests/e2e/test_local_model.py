@@ -16,6 +16,8 @@ from app.config.apis import LOCAL_MODEL
 from app.providers.local import weights
 from tests.e2e.conftest import StartGateway
 from tests.support.gateway import TOKEN, Answer, GatewayProcess
+from tests.support.provider import wait_until
+from tests.support.servers import PostgresServer, RedisServer
 
 pytestmark = [pytest.mark.local_model, pytest.mark.timeout(1200)]
 
@@ -133,3 +135,31 @@ def test_a_forced_call_reaches_a_real_tool_and_comes_back(gateway: GatewayProces
     assert call[1] == "ls"
     assert isinstance(json.loads(call[2]), dict)
     assert said[2][1]["name"] == "ls"
+
+
+@pytest.mark.slow
+def test_two_workers_share_the_models_process_and_one_takes_over(
+    start_gateway: StartGateway, postgres: PostgresServer, redis_server: RedisServer
+) -> None:
+    gateway = start_gateway(
+        CONFIG,
+        DATABASE_URL=postgres.new_database(),
+        REDIS_URL=redis_server.url(12),
+        WEB_CONCURRENCY="2",
+    )
+
+    def models() -> list[psutil.Process]:
+        found = psutil.Process(gateway.pid).children(recursive=True)
+        return [one for one in found if "app.providers.local.serve" in one.cmdline()]
+
+    for _ in range(8):  # each on a new connection, which either worker may take
+        assert ask(gateway, max_tokens=4, **PARAMS).status == 200
+    (model,) = models()
+    owner = model.parent()
+    assert owner is not None
+    owner.kill()
+    wait_until(lambda: not model.is_running(), PATIENCE, "end of the model's process")
+    for _ in range(4):
+        assert ask(gateway, max_tokens=4, **PARAMS).status == 200
+    assert len(models()) == 1
+    assert models() != [model]
