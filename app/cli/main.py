@@ -18,7 +18,7 @@ COMMANDS = {
     "agent": "Send a message to an agent and print its answer",
     "health": "Check whether the gateway answers and works",
     "status": "Show the gateway, its model and its newest sessions",
-    "sessions": "List the stored sessions, newest first",
+    "sessions": "List, show, copy and delete the stored sessions",
     "logs": "Show the gateway's log",
     "approvals": "List the calls that wait for approval, and allow or deny them",
     "call": "Call a method of the Gateway protocol and print its answer",

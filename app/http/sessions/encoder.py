@@ -1,4 +1,4 @@
-"""Sessions and their messages as JSON (docs/sessions.md#a-session-as-json, #history). Pure."""
+"""Sessions and their messages as JSON (docs/sessions.md#a-session-as-json, #paging). Pure."""
 
 from __future__ import annotations
 
