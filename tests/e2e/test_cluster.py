@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,9 +11,9 @@ import pytest
 
 from app.client.frames import Frame
 from tests.support.cluster import Cluster
-from tests.support.gateway import TOKEN, config_for
+from tests.support.gateway import TOKEN, Answer, config_for
 from tests.support.operator import Operator, operator
-from tests.support.provider import ScriptedProvider, wait_until
+from tests.support.provider import ScriptedProvider, done, finish, text, wait_for, wait_until
 from tests.support.servers import PostgresServer, RedisServer
 
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -143,3 +144,41 @@ def test_a_run_is_followed_elsewhere_from_its_first_moment(
         assert events.status == 200, events.body
         assert b"hello" in events.body
         assert b"id: 1\n" in events.body
+
+
+def test_redis_is_restarted_while_runs_are_followed(
+    cluster: Cluster, provider: ScriptedProvider, redis_server: RedisServer
+) -> None:
+    """Each follower gets each event once, in order, to the end; what needs Redis meanwhile is told so."""
+    go_on = threading.Event()
+    pieces = [f"piece-{number} " for number in range(50)]
+    provider.always([*map(text, pieces[:25]), wait_for(go_on), *map(text, pieces[25:]), finish(), done()])
+    body = {"background": True, "messages": [{"role": "user", "content": "hello"}]}
+    runs = [cluster.hosts[number % 2].chat(body).json["id"] for number in range(12)]
+    answers: dict[str, Answer] = {}
+
+    def follow(number: int, run_id: str) -> None:
+        path = f"/v1/runs/{run_id}/events"
+        answers[run_id] = cluster.hosts[1 - number % 2].request("GET", path, headers=AUTH, timeout=120)
+
+    followers = [threading.Thread(target=follow, args=one) for one in enumerate(runs)]
+    for one in followers:
+        one.start()
+    provider.wait_for_requests(12, 60)
+    followed = [f"openclaw:events:{run_id}".encode() for run_id in runs]
+    wait_until(lambda: {*followed} <= {*redis_server.client().pubsub_channels()}, 60, "followers")
+    redis_server.stop()
+    unknown = {cluster.hosts[n % 2].request("GET", "/v1/runs/unknown", headers=AUTH).status for n in range(8)}
+    assert unknown <= {404, 503}
+    go_on.set()
+    assert cluster.hosts[0].ask("hello").status == 200  # a run of a worker's own
+    redis_server.start()
+    for one in followers:
+        one.join(120)
+    for run_id in runs:
+        assert answers[run_id].status == 200, answers[run_id].body
+        body_of = answers[run_id].body
+        ids = [int(line[4:]) for line in body_of.split(b"\n") if line.startswith(b"id: ")]
+        assert ids == list(range(1, len(ids) + 1))
+        assert [body_of.count(piece.strip().encode() + b" ") for piece in pieces] == [1] * 50
+        assert b"service_unavailable" not in body_of
