@@ -166,6 +166,7 @@ class Maintenance:
         """Take the runs of workers over that have died since the last look, and cancel their approvals."""
         with suppress(StorageUnavailable):  # the database has said in the log what is wrong
             self._take_orphans_over()
+            self._interrupt_forgotten()
             self._approvals.tidy()
 
     def tidy_sessions(self) -> None:
@@ -181,4 +182,13 @@ class Maintenance:
         if interrupted := self._take_over():
             log_event(
                 logger, logging.WARNING, "runs of an earlier process were interrupted", runs=interrupted
+            )
+
+    def _interrupt_forgotten(self) -> None:
+        if interrupted := self._store.interrupt_forgotten(lambda run_id: self._runs.get(run_id) is not None):
+            log_event(
+                logger,
+                logging.WARNING,
+                "runs whose ends could not be stored are now stored as interrupted",
+                runs=interrupted,
             )

@@ -7,7 +7,7 @@ since 1970 unless it says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from app.messages import Message, Usage
@@ -197,6 +197,11 @@ class Maintenance(Protocol):
 
     def interrupt_orphans(self) -> int:
         """Mark the running runs of dead workers as interrupted. Returns how many there were."""
+
+    def interrupt_forgotten(self, is_known: Callable[[str], bool]) -> int:
+        """Mark those of this worker's own runs as interrupted that are not known to it (any more), as their
+        ends could not be stored. Returns how many there were.
+        """
 
     def prune(self, now: float, prune_after: float, max_entries: int, seconds: float = ...) -> Pruned:
         """Delete sessions unused for `prune_after` seconds, and the oldest beyond an owner's `max_entries`.

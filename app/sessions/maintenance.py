@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
 
 from sqlalchemy import Connection, and_, bindparam, case, false, func, or_, select, true
 
@@ -83,6 +84,10 @@ class SqlMaintenance:
         while interrupted := self._orphans.take_over().interrupted:
             total += interrupted
         return total
+
+    def interrupt_forgotten(self, is_known: Callable[[str], bool]) -> int:
+        """See `SqlOrphans.interrupt_forgotten`."""
+        return self._orphans.interrupt_forgotten(is_known)
 
     def prune(self, now: float, prune_after: float, max_entries: int, seconds: float = math.inf) -> Pruned:
         """Delete sessions unused for `prune_after` seconds, and the oldest beyond an owner's `max_entries`.

@@ -7,7 +7,7 @@ higher: of what the old owner may still want to write, nothing is stored from th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -15,7 +15,7 @@ from app.clock import now_ms
 from app.messages import Message, ToolCall
 from app.sessions import statements as sql
 from app.sessions.message_rows import message_row
-from app.storage.base import Database, Worker
+from app.storage.base import Database, Worker, nothing_settled
 from app.storage.message_json import load_message
 from app.storage.tables import messages, runs, sessions
 
@@ -27,7 +27,7 @@ ALONE = "sessions: upkeep"  # what one worker does at a time
 MAX_TAKEN_AT_ONCE = 50  # runs in one transaction: another worker may have the next ones
 
 _WORKERS_WITH_RUNS = select(runs.c.worker).where(runs.c.state == "running").distinct()
-_OF_DEAD = (
+_UNENDED = (
     select(
         runs.c.id,
         sessions.c.key,
@@ -39,10 +39,17 @@ _OF_DEAD = (
         runs.c.run_number,
     )
     .join(sessions, sessions.c.id == runs.c.session)
-    .where(runs.c.worker.in_(bindparam("dead", expanding=True)), runs.c.state == "running")
+    .where(runs.c.state == "running")
+)
+_OF_DEAD = (
+    _UNENDED.where(runs.c.worker.in_(bindparam("dead", expanding=True)))
     .order_by(runs.c.session, runs.c.run_number)
     .limit(bindparam("most"))
 )
+_OF_WORKER = select(runs.c.id, runs.c.fence).where(
+    runs.c.worker == bindparam("own"), runs.c.state == "running"
+)
+_AMONG = _UNENDED.where(runs.c.id.in_(bindparam("ids", expanding=True)), runs.c.worker == bindparam("own"))
 _SEEN = (
     runs.c.id == bindparam("run"),
     runs.c.state == "running",
@@ -114,6 +121,7 @@ class SqlOrphans:
         self._database = database
         self._worker = worker
         self._workers_with_runs = database.prepare(_WORKERS_WITH_RUNS)
+        self._of_worker = database.prepare(_OF_WORKER)
 
     def take_over(self, decide: Decide = interrupt_all) -> TakenOver:
         """Take some of the runs of dead workers over. `decide`, which must be pure, says for each what its
@@ -138,14 +146,33 @@ class SqlOrphans:
 
         return self._database.write(work, bulky=True, alone=ALONE, settled=settled)
 
+    def interrupt_forgotten(self, is_known: Callable[[str], bool]) -> int:
+        """Interrupt those of this worker's own runs that are not known to it (any more): their ends, or that
+        they were accepted, could not be stored or confirmed while the database was away. Their sessions would
+        wait for them for as long as this worker lives.
+
+        Returns how many there were. Cheap if there are none. Raises StorageUnavailable.
+        """
+        own = self._worker.last_id
+        found = self._database.rows(self._of_worker, {"own": own})
+        forgotten = {run_id: fence for run_id, fence in found if not is_known(run_id)}
+        if not forgotten:
+            return 0
+
+        def work(connection: Connection) -> int:
+            rows = connection.execute(_AMONG, {"ids": list(forgotten)[:MAX_TAKEN_AT_ONCE], "own": own}).all()
+            same = [one for one in map(_orphan, rows) if one.fence == forgotten[one.run_id]]
+            return sum(_interrupt(connection, one) for one in same)
+
+        return self._database.write(work, bulky=True, alone=ALONE, settled=nothing_settled)
+
     def _take(self, connection: Connection, suspects: Sequence[str], own: str, decide: Decide) -> TakenOver:
         dead = self._worker.bury(connection, suspects)
         if not dead:
             return TakenOver()
         interrupted, taken = 0, []
         rows = connection.execute(_OF_DEAD, {"dead": dead, "most": MAX_TAKEN_AT_ONCE}).all()
-        for run_id, key, worker, fence, dequeued_at, request, session, number in rows:
-            orphan = Orphan(run_id, key, worker, fence, dequeued_at is not None, request, session, number)
+        for orphan in map(_orphan, rows):
             new_request = decide(orphan)
             if new_request == LEAVE:
                 continue
@@ -154,8 +181,13 @@ class SqlOrphans:
             elif connection.execute(
                 _TAKE, {**_seen(orphan), "new_worker": own, "new_request": new_request}
             ).rowcount:
-                taken.append(orphan._replace(worker=own, fence=fence + 1, request=new_request))
+                taken.append(orphan._replace(worker=own, fence=orphan.fence + 1, request=new_request))
         return TakenOver(interrupted, taken)
+
+
+def _orphan(row: Any) -> Orphan:
+    run_id, key, worker, fence, dequeued_at, request, session, number = row
+    return Orphan(run_id, key, worker, fence, dequeued_at is not None, request, session, number)
 
 
 def _is_taken(connection: Connection, orphan: Orphan) -> bool:

@@ -35,6 +35,9 @@ class FakeStore:
         self.calls.append("interrupt")
         return 2
 
+    def interrupt_forgotten(self, is_known: Callable[[str], bool]) -> int:
+        return 0 if is_known("a run that goes on") else 1
+
     def prune(self, _now: float, prune_after: float, max_entries: int, _seconds: float) -> Pruned:
         self.calls.append(("prune", prune_after, max_entries))
         return self.found.pop(0) if self.found else Pruned()
@@ -61,6 +64,9 @@ class FakeRuns:
 
     def stop_overdue(self) -> None:
         self.checks += 1
+
+    def get(self, run_id: str) -> str | None:
+        return run_id if run_id == "a run that goes on" else None
 
 
 class FakeApprovals:
