@@ -18,7 +18,7 @@ from typing import Any
 
 from app.tools.exec.child.control_groups import ControlGroups
 from app.tools.exec.child.guard import Guard
-from app.tools.exec.child.processes import Tree, become_subreaper, descendants, reap
+from app.tools.exec.child.processes import Tree, become_subreaper, descendants, is_sandbox, reap
 from app.tools.exec.child.protocol import READ_BYTES, Lines, dump
 from app.tools.exec.child.spawn import Spawned, be_nice, spawn
 from app.tools.exec.child.text import OutputText
@@ -30,7 +30,8 @@ WINDOW_BYTES = 16 * 1024  # of the output of a tick that is passed on: at its be
 MAX_TICK_BYTES = 4 * 1024 * 1024  # that are read in a tick
 MAX_INPUT_BYTES = 1024 * 1024  # waiting to be read by the command
 TERM_SECONDS = 0.3  # between the request to end and the end
-LEFT_SECONDS = 0.05  # that what a command has started may take to end after it
+LEFT_SECONDS = 0.1  # that what a command has started may take to end after it
+SANDBOX_SECONDS = 2.0  # the same for its sandbox, once nothing else is in it
 DRAIN_SECONDS = 0.5
 NICENESS = 5  # less than the command's own, which comes on top
 
@@ -166,10 +167,12 @@ class _Keeper:
         """End what the command has left running; how many processes that were."""
         until = time.monotonic() + LEFT_SECONDS
         while reap():
-            if time.monotonic() > until or self._kill_at is not None:
-                left = len(descendants(os.getpid()))
-                self._tree.end()
-                return left if self._kill_at is None else 0
+            late = time.monotonic() - until
+            if late > 0 or self._kill_at is not None:
+                left = sum(not is_sandbox(pid) for pid in descendants(os.getpid()))
+                if left or late > SANDBOX_SECONDS or self._kill_at is not None:
+                    self._tree.end()
+                    return left if self._kill_at is None else 0
             time.sleep(LEFT_SECONDS / 10)
         return 0
 

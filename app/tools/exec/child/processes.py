@@ -44,6 +44,13 @@ def descendants(root: int) -> dict[int, int]:
     return below
 
 
+def is_sandbox(pid: int) -> bool:
+    """Whether it is bubblewrap itself, which ends a moment after the last process in it."""
+    with suppress(OSError), open(f"/proc/{pid}/comm", "rb") as name:
+        return name.read().strip() == b"bwrap"
+    return False
+
+
 class Tree:
     """All that a command has started: what is below this process, the group `group`, and `groups`."""
 
