@@ -94,7 +94,7 @@ class Gateway:
 
     def __post_init__(self) -> None:
         self.config.add_listener(self.settings_changed)
-        self.repeats = Repeats(self.runs, self.store)
+        self.repeats = Repeats(self.runs, self.store, self.all_runs.elsewhere)
 
     @property
     def settings(self) -> Settings:

@@ -20,6 +20,7 @@ from app.control.run_views import RunView, view_of_ended, view_of_events, view_o
 from app.errors import ClusterUnavailable
 from app.events.log import EventLog
 from app.events.types import Event
+from app.runs.followed_elsewhere import FollowedElsewhere, RunElsewhere
 from app.runs.idempotency import WEBSOCKET, key_id
 from app.runs.run import Run
 from app.runs.service import RunService
@@ -32,10 +33,10 @@ KEYED_ROUTES = ("/v1/chat/completions",)  # of the HTTP requests that start runs
 
 
 class RunEvents(NamedTuple):
-    """A run's log for a follower; `run` is the run itself if it goes on in this process."""
+    """A run's log for a follower; `run` is the run itself, if it goes on."""
 
     log: EventLog
-    run: Run | None = None
+    run: Run | RunElsewhere | None = None
 
 
 class AtWork(NamedTuple):
@@ -57,6 +58,7 @@ class AllRuns:
         self._worker = worker
         self.workers = workers
         self.pages = RunPages(runs, index, worker, workers)
+        self.elsewhere = FollowedElsewhere(runs, workers)
         self._stopper = RunStopper(runs, index, worker, workers)
         workers.answer("run.find", self._answer_find)
 
@@ -80,7 +82,9 @@ class AllRuns:
         if run is not None:
             return RunEvents(run.log, run)
         log = bus.log(found.id) or _log_of(bus.history(found.id))
-        return None if log is None else RunEvents(log)
+        if log is None:
+            return None
+        return RunEvents(log, None if log.end is not None else self.elsewhere.run(found.id))
 
     def of_key(self, key: str, owner: str | None, session_key: str | None) -> tuple[str, ...]:
         """The ids of the runs for which that key of the caller's stands: that of requests which named the

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.exchange import GatewayRequest, GatewayResponse
 from app.http.connection import ClientWatch, client_left
+from app.runs.followed_elsewhere import RunElsewhere
 from app.runs.repeats import AnyRun
 
 
@@ -27,7 +28,9 @@ class RunBody:
     followers. The server calls `close` however the response ends (PEP 3333).
     """
 
-    def __init__(self, run: AnyRun | None, chunks: Iterator[bytes], request: GatewayRequest) -> None:
+    def __init__(
+        self, run: AnyRun | RunElsewhere | None, chunks: Iterator[bytes], request: GatewayRequest
+    ) -> None:
         self._leave = run.followed(client_left()).leave if run is not None else _nobody_leaves
         self._chunks = chunks
         self._streams = request.gateway.metrics.active_streams

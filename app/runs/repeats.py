@@ -16,6 +16,7 @@ from typing import Literal
 from app.errors import ClusterUnavailable, ServiceUnavailable
 from app.events.log import EventLog
 from app.events.types import Event, RunFailed, RunFinished, RunStarted
+from app.runs.followed_elsewhere import FollowedElsewhere, RunElsewhere
 from app.runs.ledger import EndedRun
 from app.runs.replay import ReplayedRun, as_ended, replay, replay_events
 from app.runs.request import RunRequest
@@ -38,8 +39,9 @@ AnyRun = Run | ReplayedRun
 class Repeats:
     """Finds the runs of earlier requests."""
 
-    def __init__(self, runs: RunService, store: SessionStore) -> None:
+    def __init__(self, runs: RunService, store: SessionStore, elsewhere: FollowedElsewhere) -> None:
         self._runs = runs
+        self._elsewhere = elsewhere
         self._store = store.runs
         self._outcomes = store.outcomes
         self._interrupt_orphans = store.maintenance.interrupt_orphans
@@ -143,7 +145,7 @@ class Repeats:
             return self._replayed(bound.run_id)
         log = self._runs.bus.log(bound.run_id)
         if log is not None and not isinstance(log.end, RunFailed):
-            return _mirrored(log)
+            return _mirrored(log, self._elsewhere.run(bound.run_id))
         self._settle(bound)
         return None
 
@@ -178,13 +180,13 @@ class Repeats:
         return other if other is not None and is_visible(other.session_key, owner) else None
 
 
-def _mirrored(log: EventLog) -> ReplayedRun | None:
+def _mirrored(log: EventLog, elsewhere: RunElsewhere) -> ReplayedRun | None:
     """A run by its events; None before the first one, and where the first ones are not kept any more."""
     started = next(iter(log), None)
     if log.first or not isinstance(started, RunStarted):
         log.wait(LOOK_SECONDS)
         return None
-    return ReplayedRun(started, log)
+    return ReplayedRun(started, log, elsewhere)
 
 
 def _unknown() -> ServiceUnavailable:

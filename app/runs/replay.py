@@ -23,6 +23,8 @@ from app.events.types import (
     ToolCallDelta,
 )
 from app.messages import Extra, Usage
+from app.runs.followed_elsewhere import RunElsewhere
+from app.runs.followers import Leaving
 from app.runs.ledger import EndedRun
 from app.runs.run import RunResult
 from app.sessions.remembered import StoredRun
@@ -34,22 +36,23 @@ RUN_ABORTED = "run_aborted"
 
 
 class ReplayedRun:
-    """What a transport needs of a run to answer with it."""
+    """What a transport needs of a run to answer with it. `elsewhere` is the run itself, if it goes on."""
 
-    def __init__(self, started: RunStarted, log: EventLog) -> None:
+    def __init__(self, started: RunStarted, log: EventLog, elsewhere: RunElsewhere | None = None) -> None:
         self.id = started.run_id
         self.agent_id = started.agent_id
         self.session_key = started.session_key
         self.started_at = started.started_at
         self.log = log
+        self._elsewhere = elsewhere
 
     def follow(self, position: int = 0, wake_every: float | None = None) -> Iterator[Sequence[Event]]:
         """See `EventLog.follow`."""
         return self.log.follow(position, wake_every)
 
-    def followed(self, _why: GatewayError | None = None) -> Bystander:
+    def followed(self, _why: GatewayError | None = None) -> Leaving:
         """One more who waits."""
-        return Bystander()
+        return Leaving() if self._elsewhere is None else self._elsewhere.followed()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for the end, at most `seconds`. True if the run has ended."""
@@ -62,17 +65,6 @@ class ReplayedRun:
         if isinstance(end, RunFailed):
             raise end.as_error()
         return result_of(self.log, end)
-
-
-class Bystander:
-    """A follower whose leaving changes nothing."""
-
-    def leave(self) -> None: ...
-
-    def __enter__(self) -> Bystander:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 def result_of(events: Sequence[Event] | EventLog, end: RunFinished) -> RunResult:

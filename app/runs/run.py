@@ -5,19 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from app.agents.answer import Answer
 from app.cancel import Cancel
-from app.errors import GatewayError, RunAborted
+from app.errors import GatewayError
 from app.events.log import EventLog
 from app.events.types import Event, FinishReason, RunFailed, RunStarted, ToolReturned
 from app.ids import new_run_id
 from app.messages import Extra, ToolCall, Usage
 from app.runs.earlier import NO_EARLIER
+from app.runs.followers import Follower, IsFollowed, by_nobody
 from app.runs.plan import RunPlan
 from app.runs.progress import Progress
 from app.runs.request import RunRequest
@@ -94,36 +94,6 @@ class PausedClock:
         return end
 
 
-class Follower:
-    """One of those who wait for a run: it has left when `leave` is called, or when its block ends."""
-
-    def __init__(self, run: Run, why: GatewayError | None) -> None:
-        self._run = run
-        self._why = why
-        self._is_here = True
-        run.followers += 1
-
-    def leave(self) -> None:
-        """Abort the run, if nobody else waits for it and it was started to end then. Only the first call
-        counts.
-        """
-        if not self._is_here:
-            return
-        self._is_here = False
-        run = self._run
-        run.followers -= 1
-        if run.followers <= 0 and run.request.on_disconnect == "abort":
-            run.abort(self._why or RunAborted("Nobody waits for this run any more."))
-
-    def __enter__(self) -> Follower:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.leave()
-
-
 class Run:
     """Returned by `RunService.start`. Its holder may follow it and stop it."""
 
@@ -145,6 +115,7 @@ class Run:
         self.ended_at: float | None = None
         self.model: str | None = None  # `provider/model` that answered, once that is known
         self.followers = 0  # those who have called `followed` and not left since
+        self.is_followed_elsewhere: IsFollowed = by_nobody
         self.log_finish = request.log_finish
         self.tools_used: list[ToolUse] = []
         self._progress: Progress | None = None

@@ -23,8 +23,10 @@ from app.events.types import Event, RunFailed, RunFinished
 from app.runs.acceptance import Acceptance
 from app.runs.drive import RunSlots, drive
 from app.runs.explain import Explanation
+from app.runs.followers import IsFollowed, by_nobody
 from app.runs.ledger import RunLedger
 from app.runs.log_lines import log_end, log_start
+from app.runs.plan import RunPlan
 from app.runs.readers import Readers
 from app.runs.request import RunRequest
 from app.runs.run import Run, find_visible
@@ -78,6 +80,7 @@ class RunService:
         self._idle.set()
         self.readers = Readers(lambda: self.max_active - self.readers.count - len(self._active))
         self.arriving: set[str] = set()  # ids of runs that are being taken over from other workers
+        self.is_followed_elsewhere: IsFollowed = by_nobody
         self.draining = False
         self.max_active = sys.maxsize  # runs that the server has connections for, whatever the settings say
 
@@ -142,7 +145,7 @@ class RunService:
     def prepare(self, request: RunRequest) -> Run:
         """A run that was accepted before, to be adopted. Raises UnknownAgent and InvalidRequest."""
         plan = self._tasks.plan(request, self._agent(request))
-        return Run(request, plan, Answer(self._settings().limits.answer_bytes))
+        return self._new(request, plan)
 
     def adopt(self, run: Run, accepted: AcceptedRun, earlier: Sequence[Event]) -> None:
         """Drive a run in the background that another worker had accepted. `earlier` are its events so far."""
@@ -192,7 +195,12 @@ class RunService:
                 raise KeyInUse(other.id)
             raise IdempotencyKeyReused(f"A run with the id {other.shown_id!r} is going on.")
         plan = self._tasks.plan(request, agent)
-        return Run(request, plan, Answer(settings.limits.answer_bytes))
+        return self._new(request, plan)
+
+    def _new(self, request: RunRequest, plan: RunPlan) -> Run:
+        run = Run(request, plan, Answer(self._settings().limits.answer_bytes))
+        run.is_followed_elsewhere = self.is_followed_elsewhere
+        return run
 
     def _agent(self, request: RunRequest) -> AgentSettings:
         agent = self._settings().agent(request.route.agent_id)

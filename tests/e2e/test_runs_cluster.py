@@ -143,6 +143,45 @@ def test_a_run_is_waited_for_on_the_other_host(
         assert (answer["status"], "stopped" in answer["error"]) == ("error", True)
 
 
+def test_who_follows_on_another_host_keeps_a_run_and_ends_it_by_leaving(
+    here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    gate = threading.Event()
+    provider.plays([text("begun"), wait_for(gate), text("more"), hang()])
+    with here.stream("hi") as stream:
+        run_id = stream.headers["X-OpenClaw-Run-Id"]
+        read_until(stream, b"begun")
+        reader = following(there, run_id)
+        events = reader.__enter__()
+        events_of(events, 2)
+    reached(there, run_id, lambda run: run["state"] == "running")
+    gate.set()
+    assert events_of(events, 1)[0].data == {"text": "more"}
+    assert provider.left == 0
+    reader.__exit__(None, None, None)
+    provider.wait_for_leaving()
+    assert ended(here, run_id)["state"] == "cancelled"
+
+
+def test_a_repetition_on_another_host_keeps_the_run(
+    here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    gate = threading.Event()
+    provider.plays([text("begun"), wait_for(gate), *says(" and done")])
+    key = {"Idempotency-Key": "again-elsewhere"}
+    with here.stream("hi", headers=key) as first:
+        read_until(first, b"begun")
+        again = there.stream("hi", headers=key)
+        second = again.__enter__()
+        read_until(second, b"begun")
+    with here.stream("hi", headers=key) as third:  # it goes on, for the second one's sake
+        read_until(third, b"begun")
+    gate.set()
+    assert second.read().endswith(b"data: [DONE]\n\n")
+    again.__exit__(None, None, None)
+    assert len(provider.requests) == 1
+
+
 def test_without_redis_what_needs_it_says_so(
     cluster: Cluster, here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
 ) -> None:
