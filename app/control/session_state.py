@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Literal, get_args
 
+from app.errors import ClusterUnavailable
+from app.events.log import EventLog
 from app.runs.service import RunService
 from app.sessions.browsing import SessionPages
 from app.sessions.keys import shown_run_id
@@ -71,7 +74,7 @@ class SessionStates:
         if found is not None:
             return found
         newest = self._pages.newest_run(key)
-        events = None if newest is None else self._runs.bus.log(newest)
+        events = None if newest is None else self._events(newest)
         if newest is None or events is None:
             return IDLE
         return SessionState(events_of=shown_run_id(newest, key), last_event_id=events.length)
@@ -82,9 +85,21 @@ class SessionStates:
         if not unended:
             return {}
         calls = self._pages.open_calls([one.run_id for one in unended])
-        approvals = self._approvals.pending()
+        approvals, asking = self._approvals.pending(), self._asking()
         by_session = groupby(unended, _key)
-        return {key: self._state(key, list(group), calls, approvals) for key, group in by_session}
+        return {key: self._state(key, list(group), calls, approvals, asking) for key, group in by_session}
+
+    def _asking(self) -> Set[str]:
+        """The sessions whose agents wait for an answer, as far as other workers can be asked."""
+        with suppress(ClusterUnavailable):
+            return {one.session_key for one in self._questions.pending()}
+        return frozenset()
+
+    def _events(self, run_id: str) -> EventLog | None:
+        """The run's events, if they are kept and can be reached."""
+        with suppress(ClusterUnavailable):
+            return self._runs.bus.log(run_id)
+        return None
 
     def _state(
         self,
@@ -92,6 +107,7 @@ class SessionStates:
         unended: Sequence[UnendedRun],
         calls: Sequence[OpenCall],
         approvals: Sequence[Approval],
+        asking: Set[str],
     ) -> SessionState:
         ids = {one.run_id for one in unended}
         first = unended[0].run_id
@@ -99,9 +115,9 @@ class SessionStates:
             GoingOn(shown_run_id(one.run_id, key), one.started_at, self._is_queued(one)) for one in unended
         ]
         waiting = [one for one in approvals if one.request.session_key == key]
-        events = self._runs.bus.log(first)
+        events = self._events(first)
         return SessionState(
-            self._phase(key, runs, waiting),
+            _phase(runs, waiting, key in asking),
             runs,
             [one for one in calls if one.run_id in ids],
             waiting,
@@ -109,13 +125,14 @@ class SessionStates:
             None if events is None else events.length,
         )
 
-    def _phase(self, key: str, runs: Sequence[GoingOn], waiting: Sequence[Approval]) -> Phase:
-        if waiting:
-            return "waiting_for_approval"
-        if any(one.session_key == key for one in self._questions.pending()):
-            return "waiting_for_answer"
-        return "queued" if all(one.is_queued for one in runs) else "running"
-
     def _is_queued(self, unended: UnendedRun) -> bool:
         own = self._runs.get(unended.run_id)
         return (unended if own is None else own).dequeued_at is None
+
+
+def _phase(runs: Sequence[GoingOn], waiting: Sequence[Approval], is_asking: bool) -> Phase:
+    if waiting:
+        return "waiting_for_approval"
+    if is_asking:
+        return "waiting_for_answer"
+    return "queued" if all(one.is_queued for one in runs) else "running"

@@ -4,9 +4,13 @@ somebody has changed, over whatever transport (docs/websocket.md#events).
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from app.clock import now_ms
+from app.cluster.base import Message
 from app.concurrency.background import call_later
 from app.control.sessions import Change
+from app.errors import ClusterUnavailable
 from app.events.log import EventLog
 from app.events.types import RunStarted
 from app.gateway import Gateway
@@ -33,6 +37,7 @@ class SessionFeed:
         self._changed: set[tuple[str, float, str]] = set()
         gateway.runs.bus.subscribe(self._run_published)
         gateway.sessions.listeners.append(self._session_changed)
+        gateway.workers.pubsub.subscribe("sessions", self._changed_elsewhere)
 
     def _run_published(self, run_id: str, log: EventLog) -> None:
         key = self._session_of(run_id, log) if len(self._connections) else None
@@ -50,6 +55,14 @@ class SessionFeed:
         return None if run is None or run.request.route.stateless else run.session_key
 
     def _session_changed(self, key: str, change: Change) -> None:
+        self._tell_of(key, change)
+        with suppress(ClusterUnavailable):  # a client that misses it sees the change when it looks
+            self._gateway.workers.pubsub.publish("sessions", {"key": key, "change": change})
+
+    def _changed_elsewhere(self, message: Message) -> None:
+        self._tell_of(str(message.get("key")), str(message.get("change")))
+
+    def _tell_of(self, key: str, change: str) -> None:
         if self._connections.followers(key):
             self._tell_in(CHANGE_SECONDS, key, change)
 
