@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import GatewayProcess, config_for
+from tests.support.gateway import TOKEN, GatewayProcess, config_for
 from tests.support.operator import operator
 from tests.support.provider import PATIENCE, ScriptedProvider, says, text, wait_for, wait_until
 from tests.support.servers import PostgresServer
@@ -139,3 +139,29 @@ def test_the_password_is_shown_nowhere(gateway: GatewayProcess) -> None:
         shown = gateway.command(*arguments)
         assert shown.returncode == 0, shown.stderr
         assert PASSWORD not in shown.stdout + shown.stderr
+
+
+@pytest.mark.slow
+def test_a_session_goes_on_after_the_database_was_away_for_longer_than_anything_is_tried(
+    gateway: GatewayProcess, provider: ScriptedProvider, server: PostgresServer
+) -> None:
+    go_on = threading.Event()
+    provider.plays([text("a"), wait_for(go_on), *says("b")])
+    answers: list[Any] = []
+    body = {"model": "openclaw", "user": "ann", "messages": [{"role": "user", "content": "one"}]}
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    asking = ("POST", "/v1/chat/completions", body, headers, 120)
+    talker = threading.Thread(target=lambda: answers.append(gateway.request(*asking)))
+    talker.start()
+    provider.wait_for_requests(1)
+    server.stop()
+    try:
+        go_on.set()
+        talker.join(120)
+        assert answers[0].status == 503
+    finally:
+        server.start()
+    wait_until(lambda: gateway.request("GET", "/ready").status == 200, PATIENCE, "it to be back")
+    ask(gateway, "two")  # which waits until the first one is known to have ended
+    assert asked(provider)[0] == "one"
+    assert asked(provider)[-1] == "two"

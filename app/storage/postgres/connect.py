@@ -18,6 +18,7 @@ MIN_CONNECT_SECONDS = 2  # libpq's own
 MAX_CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
 LOCK_SECONDS = 10
+IDLE_SECONDS = 10
 SCAN_SECONDS = 20
 
 # What the URL does not say itself. A server that has gone without a word is noticed within some ten seconds.
@@ -35,7 +36,7 @@ _OURS = {"client_encoding": "UTF8"}
 _SETTINGS = {
     "statement_timeout": f"{STATEMENT_SECONDS}s",
     "lock_timeout": f"{LOCK_SECONDS}s",
-    "idle_in_transaction_session_timeout": f"{2 * STATEMENT_SECONDS}s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
 }
 
 
