@@ -29,6 +29,7 @@ from app.control.tools import ToolCalls
 from app.logs.lines import log_event
 from app.metrics import Metrics
 from app.runs.intake import Intake
+from app.runs.once import Once
 from app.runs.repeats import Repeats
 from app.runs.service import RunService
 from app.sessions.base import SessionStore
@@ -90,11 +91,13 @@ class Gateway:
     on_drained: list[Callable[[], object]] = field(default_factory=list)  # after the last run has ended
     on_settings: list[Callable[[Settings], object]] = field(default_factory=list)
     repeats: Repeats = field(init=False)
+    once: Once = field(init=False)
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
 
     def __post_init__(self) -> None:
         self.config.add_listener(self.settings_changed)
         self.repeats = Repeats(self.runs, self.store, self.all_runs.elsewhere)
+        self.once = Once(self.store)
 
     @property
     def settings(self) -> Settings:

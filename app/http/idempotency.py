@@ -7,10 +7,15 @@ marks an answer that an earlier request has begun, is Stripe's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
 from msgspec.structs import replace
 
-from app.exchange import GatewayRequest
+from app.exchange import GatewayRequest, GatewayResponse, current_request, json_answer
 from app.http.headers import openclaw_header
+from app.http.request_body import KNOWN_BODY, read_raw_body
 from app.runs.idempotency import body_hash, check_key, key_id
 from app.runs.repeats import AnyRun
 from app.runs.request import RunRequest
@@ -48,6 +53,46 @@ def with_key(wanted: RunRequest, request: GatewayRequest, body: bytes) -> RunReq
     session_key = None if route.stateless else route.session_key
     key = load_run_key(request, body, session_key, route.agent_id, wanted.model)
     return wanted if key is None else replace(wanted, key=key, durable=True)
+
+
+def answered_once(route: Callable[..., GatewayResponse]) -> Callable[..., GatewayResponse]:
+    """For routes that change something without a run, and answer with JSON: a request with a key is done
+    once. What it says beside an error is not kept: such a request may be made again.
+    """
+
+    @wraps(route)
+    def once(*args: Any, **named: Any) -> GatewayResponse:
+        request = current_request()
+        if load_key(request) is None:
+            return route(*args, **named)
+        body = read_raw_body(request, request.gateway.settings.gateway.chat_completions.max_body_bytes)
+        request.environ[KNOWN_BODY] = body
+        key = load_run_key(request, body, None)
+        assert key is not None
+        return answer_once(key, request, lambda: route(*args, **named))
+
+    return once
+
+
+def answer_once(
+    key: RunKey,
+    request: GatewayRequest,
+    work: Callable[[], GatewayResponse],
+    is_kept: Callable[[GatewayResponse], bool] = lambda response: response.status_code < 400,
+) -> GatewayResponse:
+    """What `work` answers with, in JSON; for the same request again, the same answer if it `is_kept`.
+
+    Raises what `Once.do` raises.
+    """
+
+    def kept() -> tuple[str, bool]:
+        response = work()
+        text = f"{response.status_code} {response.get_data(as_text=True)}"
+        return text, is_kept(response)
+
+    text, request.is_repeated = request.gateway.once.do(key, request.principal.owner, kept)
+    status, _, body = text.partition(" ")
+    return json_answer(body.encode(), int(status))
 
 
 def begin_run(wanted: RunRequest, request: GatewayRequest) -> AnyRun:

@@ -22,6 +22,7 @@ from app.json_values import TooManyValues, check_values
 READ_BYTES = 64 * 1024
 READ_SECONDS = 15.0
 MAX_GZIP_MEMBERS = 100  # what follows a member is copied each time
+KNOWN_BODY = "openclaw.body"  # in the WSGI environment: a body that has been read, decompressed
 BOM = b"\xef\xbb\xbf"
 
 
@@ -77,6 +78,11 @@ def read_raw_body(request: Request, limit: int) -> bytes:
     length = request.content_length
     if length is not None and length > limit:
         raise _too_large(limit)
+    known: bytes | None = request.environ.get(KNOWN_BODY)
+    if known is not None:
+        if len(known) > limit:
+            raise _too_large(limit)
+        return known
     body = _read(request, length, limit)
     if "gzip" in encoding:
         body = _gunzip(body, limit)

@@ -14,7 +14,9 @@ SPAWNED_BY = "spawnedBy"  # the setting of a session that an agent started: the 
 FORKED_FROM = "forkedFrom"  # the setting of a fork: where it comes from
 INJECTED = "inject"  # the source of a run that only holds a message added by hand
 FORK, IMPORT = "fork", "import"  # the sources of runs that were copied
-NOT_ASKED_FOR = (INJECTED, FORK, IMPORT)  # what runs of these sources used is counted elsewhere, if at all
+CALLED = "call"  # of one that holds the answer to a request without a run (`app.runs.once`)
+# What runs of these sources used is counted elsewhere, if at all.
+NOT_ASKED_FOR = (INJECTED, CALLED, FORK, IMPORT)
 
 
 @dataclass(frozen=True, slots=True)

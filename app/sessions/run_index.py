@@ -11,7 +11,7 @@ from app.clock import now_ms
 from app.sessions import statements as sql
 from app.sessions.bound_keys import KEPT_MS
 from app.sessions.keys import space_name
-from app.sessions.rows import INJECTED, load_stored
+from app.sessions.rows import CALLED, INJECTED, load_stored
 from app.sessions.run_rows import (
     ANY_RUN,
     CANCELLED_CODE,
@@ -51,7 +51,7 @@ _RUNS = (
         runs.c.request.is_not(None),
     )
     .join(sessions, sessions.c.id == runs.c.session)
-    .where(runs.c.source != INJECTED)
+    .where(runs.c.source.not_in((INJECTED, CALLED)))
 )
 _ONE = _RUNS.where(runs.c.id == bindparam("run"))
 _UNENDED = _RUNS.where(runs.c.state == "running").order_by(runs.c.session, runs.c.run_number)

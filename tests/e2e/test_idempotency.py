@@ -525,3 +525,60 @@ def test_a_session_is_created_once(gateway: GatewayProcess, provider: ScriptedPr
         assert (again["key"], again["runId"]) == (first["key"], first["runId"])
         assert client.call("sessions.list", {})["totalCount"] == 1
     assert len(provider.requests) == 1
+
+
+def invoke(gateway: GatewayProcess, body: dict[str, Any], **headers: str) -> Answer:
+    given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **headers}
+    return gateway.request("POST", "/tools/invoke", body, given)
+
+
+def test_a_tool_is_called_once(
+    start_gateway: StartGateway, provider: ScriptedProvider, tmp_path: Any
+) -> None:
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    plan = workspace / "plan.txt"
+    plan.write_text("tea")
+    gateway = start_gateway(agent_config(provider.url, workspace=str(workspace)))
+    key, other = new_key(), new_key()
+    call = {"tool": "read", "args": {"path": "plan.txt"}}
+    first = invoke(gateway, call, **{"Idempotency-Key": key})
+    assert first.json["result"]["content"][0]["text"] == "tea"
+    of_body = invoke(gateway, {**call, "idempotencyKey": other})
+    plan.write_text("coffee")
+    again = invoke(gateway, call, **{"Idempotency-Key": key})
+    assert (again.json, again.headers[REPLAYED]) == (first.json, "true")
+    assert invoke(gateway, {**call, "idempotencyKey": other}).json == of_body.json
+    refused = invoke(gateway, {"tool": "read", "args": {"path": "x"}}, **{"Idempotency-Key": key})
+    assert (refused.status, refused.error["type"]) == (409, "idempotency_key_reused")
+    assert invoke(gateway, call, **{"Idempotency-Key": "a b"}).status == 400
+    assert invoke(gateway, call).json["result"]["content"][0]["text"] == "coffee"
+    gateway.kill()
+    gateway.start()
+    assert invoke(gateway, call, **{"Idempotency-Key": key}).json == first.json
+    missing = {"tool": "no_such", "args": {}}
+    unbound = new_key()
+    assert invoke(gateway, missing, **{"Idempotency-Key": unbound}).status == 404
+    assert invoke(gateway, call, **{"Idempotency-Key": unbound}).status == 200
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    assert gateway.request("GET", "/v1/runs", headers=headers).json["runs"] == []
+
+
+def test_a_session_is_copied_once(gateway: GatewayProcess, provider: ScriptedProvider) -> None:
+    provider.plays(says("hello"))
+    send(gateway, new_key(), headers={"x-openclaw-session-key": "copied"})
+    key = new_key()
+    headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": key}
+
+    def fork(path: str = "/v1/sessions/copied/fork", body: bytes = b"{}") -> Answer:
+        return gateway.request("POST", path, body, headers)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [one.result() for one in [pool.submit(fork) for _ in range(4)]]
+    assert [one.status for one in answers] == [201] * 4
+    assert len({one.json["key"] for one in answers}) == 1
+    assert fork(body=b'{"messageId": "1"}').status == 409
+    assert fork("/v1/sessions/copied/reset").status == 200
+    assert fork("/v1/sessions/copied/reset").headers[REPLAYED] == "true"
+    with operator(gateway) as client:
+        assert client.call("sessions.list", {})["totalCount"] == 2

@@ -140,6 +140,7 @@ def _add_tool_operation(spec: APISpec) -> None:
     invoke = {
         "summary": "Call one tool of an agent",
         "operationId": "invokeTool",
+        "parameters": ["idempotency-key"],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"type": "object", "properties": call}}},
@@ -156,9 +157,9 @@ def _add_tool_operation(spec: APISpec) -> None:
                     "headers": headers("X-Request-Id"),
                     "content": any_object,
                 }
-                for status in (400, 403, 404, 500)
+                for status in (400, 403, 404, 409, 500)
             },
-            **errors((401, 405, 408, 413, 415, 429)),
+            **errors((401, 405, 408, 413, 415, 429, 503)),
         },
     }
     spec.path("/tools/invoke", operations={"post": invoke})

@@ -11,6 +11,7 @@ from app.http.openapi.operations import COMMON, answering, json_of
 READ = (400, *COMMON, 503)
 CHANGE = (400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503)
 
+ONCE = "idempotency-key"  # the parameter of that name
 KEY = {
     "name": "key",
     "in": "path",
@@ -51,12 +52,14 @@ def add_sessions(spec: APISpec) -> None:
     history = answering("A session's messages, page by page", "getHistory", "SessionHistory", READ)
     history["parameters"] = [KEY, LIMIT, _text("before"), _text("after")]
     spec.path("/v1/sessions/{key}/history", operations={"get": history})
-    reset = _with_key(answering("Empty a session", "resetSession", "Session", CHANGE))
+    reset = _with_key(answering("Empty a session", "resetSession", "Session", (*CHANGE, 409)))
+    reset["parameters"] = [KEY, ONCE]
     spec.path("/v1/sessions/{key}/reset", operations={"post": reset})
     compact = _with_key(
-        answering("Keep only the newest messages", "compactSession", "SessionCompacted", CHANGE)
+        answering("Keep only the newest messages", "compactSession", "SessionCompacted", (*CHANGE, 409))
     )
     compact["requestBody"] = {"content": json_of("SessionCompact")}
+    compact["parameters"] = [KEY, ONCE]
     spec.path("/v1/sessions/{key}/compact", operations={"post": compact})
     _add_copies(spec)
 
@@ -64,6 +67,7 @@ def add_sessions(spec: APISpec) -> None:
 def _add_copies(spec: APISpec) -> None:
     fork = _with_key(_created("Copy a session up to a message", "forkSession", "SessionForked"))
     fork["requestBody"] = {"content": json_of("SessionFork")}
+    fork["parameters"] = [KEY, ONCE]
     spec.path("/v1/sessions/{key}/fork", operations={"post": fork})
     export = answering("A session as a file", "exportSession", "Error", READ)
     export["parameters"] = [KEY, FORMAT]
@@ -75,8 +79,7 @@ def _add_copies(spec: APISpec) -> None:
     for path, name in (("/v1/sessions/{key}/import", "importSession"), ("/v1/sessions/import", "importNew")):
         operation = _created("Store a conversation", name, "SessionImported")
         operation["requestBody"] = {"required": True, "content": IMPORTED}
-        if "{" in path:
-            operation["parameters"] = [KEY]
+        operation["parameters"] = [KEY, ONCE] if "{" in path else [ONCE]
         spec.path(path, operations={"post": operation})
 
 

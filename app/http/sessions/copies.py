@@ -15,6 +15,7 @@ from app.control.session_copies import Export
 from app.errors import GatewayError, InternalError, UnsupportedValue
 from app.exchange import GatewayResponse, current_request, json_answer
 from app.http.access import require_principal
+from app.http.idempotency import answered_once
 from app.http.query import word_param
 from app.http.request_body import optional_object, read_raw_body
 from app.http.sessions.export import JsonlWriter, MarkdownWriter, Writer
@@ -33,6 +34,7 @@ bp.before_request(require_principal)
 
 
 @bp.post("/v1/sessions/<session_key:name>/fork")
+@answered_once
 def fork_session(name: str) -> GatewayResponse:
     """A new session with the conversation up to a message. Raises NotFound and SessionConflict."""
     request = current_request()
@@ -59,12 +61,14 @@ def export_session(name: str) -> GatewayResponse:
 
 
 @bp.post("/v1/sessions/import")
+@answered_once
 def import_session() -> GatewayResponse:
     """Store a conversation in a new session. Raises InvalidRequest."""
     return _import(None)
 
 
 @bp.post("/v1/sessions/<session_key:name>/import")
+@answered_once
 def import_into_session(name: str) -> GatewayResponse:
     """Store a conversation in that session, which has none. Raises InvalidRequest and SessionConflict."""
     return _import(name)

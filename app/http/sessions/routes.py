@@ -11,6 +11,7 @@ from app.control.session_settings import load_changes, require_changes
 from app.errors import NotFound, UnsupportedValue
 from app.exchange import GatewayRequest, GatewayResponse, current_request, json_answer
 from app.http.access import require_principal
+from app.http.idempotency import answered_once
 from app.http.query import count_param, text_param
 from app.http.request_body import optional_object, parse_object, read_body
 from app.http.sessions.encoder import dump_row, dump_view
@@ -87,6 +88,7 @@ def get_history(name: str) -> GatewayResponse:
 
 
 @bp.post("/v1/sessions/<session_key:name>/reset")
+@answered_once
 def reset_session(name: str) -> GatewayResponse:
     """Empty the conversation and keep the settings; the session's runs are ended. Raises NotFound."""
     request = _allowed("sessions.reset")
@@ -98,6 +100,7 @@ def reset_session(name: str) -> GatewayResponse:
 
 
 @bp.post("/v1/sessions/<session_key:name>/compact")
+@answered_once
 def compact_session(name: str) -> GatewayResponse:
     """Keep only the newest messages; the session's runs are ended. Raises NotFound."""
     request = _allowed("sessions.compact")
