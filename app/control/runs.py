@@ -17,7 +17,7 @@ from app.cluster.base import Message
 from app.control.run_pages import RunPages
 from app.control.run_stopper import RunStopper
 from app.control.run_views import RunView, view_of_ended, view_of_events, view_of_run, view_of_stored
-from app.errors import ClusterUnavailable
+from app.errors import ClusterUnavailable, StorageUnavailable
 from app.events.log import EventLog
 from app.events.types import Event
 from app.runs.followed_elsewhere import FollowedElsewhere, RunElsewhere
@@ -73,7 +73,7 @@ class AllRuns:
             return remembered or self._of_events(run_id, owner)
         if stored.has_ended:
             return self._view_of(stored)
-        return self._remembered(stored.id, None) or self._elsewhere(stored)  # its end could not be stored
+        return (self._is_own(stored) and self._remembered(stored.id, None)) or self._elsewhere(stored)
 
     def events(self, found: RunView) -> RunEvents | None:
         """The events of a run that `find` has found; None if they are not kept any more."""
@@ -182,6 +182,13 @@ class AllRuns:
         events = self._history(stored.id)
         messages = self._index.messages(stored.id) if events is None else ()
         return view_of_stored(stored, messages, events)
+
+    def _is_own(self, stored: StoredRun) -> bool:
+        """Whether it was this process that did not store the end of the run."""
+        try:
+            return stored.worker == self._worker.id
+        except StorageUnavailable:
+            return False
 
     def _goes_on(self, stored: StoredRun) -> bool:
         return stored.is_resumable or self._worker.is_alive(stored.worker)
