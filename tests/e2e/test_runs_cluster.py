@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -180,6 +181,25 @@ def test_a_repetition_on_another_host_keeps_the_run(
     assert second.read().endswith(b"data: [DONE]\n\n")
     again.__exit__(None, None, None)
     assert len(provider.requests) == 1
+
+
+def test_a_host_that_stops_leaves_followers_to_the_others(
+    here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    gate = threading.Event()
+    provider.plays([text("begun"), wait_for(gate), *says(" and done")])
+    run_id = start(here)
+    with following(there, run_id) as stream:
+        first = events_of(stream, 2)
+        stopping = time.monotonic()
+        there.terminate()
+        assert events_of(stream) == []
+    assert there.wait(30) == 0
+    assert time.monotonic() - stopping < 20  # not for as long as a run may take
+    gate.set()
+    rest = all_events(here, run_id, Last_Event_ID=str(first[-1].id))
+    assert rest[-1].kind == "run.end"
+    there.start()
 
 
 def test_without_redis_what_needs_it_says_so(
