@@ -130,7 +130,7 @@ class SqlSessionIndex:
         """The sessions used last, newest first; with title and preview only if `with_texts`."""
         statement = filtered(where, WITH_TEXTS if with_texts else _SESSIONS)
         statement = statement.order_by(sessions.c.updated_at.desc(), sessions.c.id.desc())
-        return self._read_sessions(statement.limit(limit).offset(offset))
+        return self._read_sessions(statement.limit(limit).offset(offset), with_texts=with_texts)
 
     def count(self, where: SessionFilter = ANY) -> int:
         """How many sessions meet the conditions."""
@@ -140,7 +140,7 @@ class SqlSessionIndex:
 
     def describe(self, session_key: str) -> StoredSession | None:
         """That session, title and preview included; None if there is none."""
-        found = self._read_sessions(WITH_TEXTS.where(sessions.c.key == session_key))
+        found = self._read_sessions(WITH_TEXTS.where(sessions.c.key == session_key), with_texts=True)
         return found[0] if found else None
 
     def patch(self, session_key: str, agent_id: str, changes: Mapping[str, Any]) -> StoredSession:
@@ -200,8 +200,10 @@ class SqlSessionIndex:
 
         return self._database.write(work, bulky=True)
 
-    def _read_sessions(self, statement: Select[Any]) -> list[StoredSession]:
-        rows = self._database.read(lambda connection: connection.execute(statement).all())
+    def _read_sessions(self, statement: Select[Any], *, with_texts: bool) -> list[StoredSession]:
+        # The first message of a session may stand behind a hundred thousand that were replaced.
+        read = self._database.scan if with_texts else self._database.read
+        rows = read(lambda connection: connection.execute(statement).all())
         return [load_session(row) for row in rows]
 
 

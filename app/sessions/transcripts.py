@@ -107,7 +107,7 @@ class SqlTranscripts:
     def length(self, session_key: str) -> int:
         """How many messages the session has, without those that were replaced."""
         names = {"of_key": session_key}
-        found: int = self._database.read(lambda connection: connection.execute(_LENGTH, names).scalar_one())
+        found: int = self._database.scan(lambda connection: connection.execute(_LENGTH, names).scalar_one())
         return found
 
     def compact(self, session_key: str, most: int) -> int:
