@@ -24,12 +24,16 @@ MAX_PREVIEW = 120  # characters
 MAX_READ = 64 * 1024  # characters; a longer message, mostly a picture, is not read for a title or preview
 RESET = "reset"  # in the place of a run's id: what replaced the messages of a session that was reset
 
-# The newest run of a session whose usage is known.
+# The newest ended run of a session whose usage is known.
 _metered = runs.alias("metered")
 _candidate = runs.alias("candidate")
 _NEWEST_METERED = (
     select(_candidate.c.id)
-    .where(_candidate.c.session == sessions.c.id, _candidate.c.prompt_tokens.is_not(None))
+    .where(
+        _candidate.c.session == sessions.c.id,
+        _candidate.c.prompt_tokens.is_not(None),
+        _candidate.c.state != "running",  # of such a run only the steps so far are known
+    )
     .order_by(_candidate.c.run_number.desc())
     .limit(1)
     .correlate(sessions)
