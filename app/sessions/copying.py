@@ -14,11 +14,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Table, bindparam, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from app.storage.base import Database, PreparedStatement
+from app.storage.base import STREAMED, Database, PreparedStatement
 from app.storage.tables import approvals, documents, idempotency_keys, messages, runs, sessions
 
 PAGE = 200  # rows that are looked at together
-STREAMED = {"stream_results": True, "max_row_buffer": 10}
 
 CHANGED = "differs from the one there: it was used since it was copied. Delete it there to copy it again"
 RUNNING = "has a run going on. Stop the gateway, and copy again"

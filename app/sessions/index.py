@@ -16,6 +16,7 @@ from app.sessions.filters import filtered
 from app.sessions.keys import space_of
 from app.sessions.rows import ANY, SessionFilter, StoredSession
 from app.storage.base import Database, nothing_settled
+from app.storage.columns import stored_size
 from app.storage.message_json import load_message
 from app.storage.tables import messages, runs, sessions
 
@@ -64,7 +65,7 @@ def _text(*roles: Role, last: bool) -> ColumnElement[Any]:
     one = messages.alias()
     order = (one.c.run_number.desc(), one.c.position.desc()) if last else (one.c.run_number, one.c.position)
     return (
-        select(case((func.length(one.c.content) <= MAX_READ, one.c.content)))
+        select(case((stored_size(one.c.content) <= MAX_READ, one.c.content)))
         .where(
             one.c.session == sessions.c.id,
             one.c.role.in_(roles),

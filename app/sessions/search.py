@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from app.sessions.filters import filtered
 from app.sessions.rows import FoundMessage, SessionFilter
 from app.storage.base import Database
+from app.storage.columns import stored_size
 from app.storage.full_text import any_word, spread, unspread, words_of
 from app.storage.message_json import load_message
 from app.storage.tables import messages, sessions
@@ -48,7 +49,7 @@ class SqlSessionSearch:
                 messages.c.session.in_(newest.limit(MAX_SESSIONS)),
                 messages.c.role.in_(("user", "assistant")),
                 messages.c.replaced_by.is_(None),
-                func.length(messages.c.content) <= MAX_CONTENT,
+                stored_size(messages.c.content) <= MAX_CONTENT,
             )
             .order_by(messages.c.id.desc())
             .limit(MAX_MESSAGES)

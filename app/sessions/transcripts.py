@@ -16,7 +16,7 @@ from app.sessions.browsing import MAX_PAGE
 from app.sessions.places import older
 from app.sessions.rows import INJECTED, TranscriptRow, load_stored
 from app.sessions.stored import StoredMessage
-from app.storage.base import Database, Worker
+from app.storage.base import STREAMED, Database, Worker
 from app.storage.message_json import dump_message, load_message
 from app.storage.tables import messages, runs, sessions
 
@@ -90,7 +90,8 @@ class SqlTranscripts:
 
         def work(connection: Connection) -> tuple[int, list[Any]]:
             total = connection.execute(_LENGTH, {"of_key": session_key}).scalar_one()
-            with connection.execute(_ROWS, page) as found:  # read one by one: all could be gigabytes
+            # Read one by one: all could be gigabytes.
+            with connection.execute(_ROWS, page, execution_options=STREAMED) as found:
                 return total, list(_until_full(found, max_size))
 
         total, rows = self._database.read(work)

@@ -7,9 +7,13 @@ those that it runs often. It imports this file alone; which database there is, o
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ClauseElement, Connection
+
+# Options of a statement whose rows may be large: they come a few at a time, as they are fetched.
+STREAMED: Mapping[str, Any] = MappingProxyType({"stream_results": True, "max_row_buffer": 10})
 
 R = TypeVar("R")
 Row = tuple[Any, ...]

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
+from app.storage.base import STREAMED
 from app.storage.postgres.connection import PipelinedConnection
 from app.storage.postgres.text import register
 from app.storage.url import postgres_parameters
@@ -58,7 +59,7 @@ class Connector:
     def connect_scanner(self) -> Connection:
         """One for long reads in a native thread, whose rows come as they are fetched."""
         connection = self._scan_engine.connect()
-        return connection.execution_options(stream_results=True, max_row_buffer=100)
+        return connection.execution_options(**STREAMED)
 
     def _connect(self) -> PipelinedConnection:
         return self._connected(self._asked.deadline - time.monotonic(), _SETTINGS)
