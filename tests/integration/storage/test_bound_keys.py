@@ -171,7 +171,7 @@ def test_keys_are_no_more_than_the_runs_that_are_kept(
         session = f"agent:main:openai:{number}"
         store.runs.accept(f"r{number}", session, "main", None, "http", HI, details)
         finish(store, f"r{number}")
-    assert store.maintenance.prune(time.time(), WEEK, 10) == 5
+    assert store.maintenance.prune(time.time(), WEEK, 10).hidden == 5
     counted = database.read(
         lambda connection: connection.exec_driver_sql("SELECT count(*) FROM idempotency_keys").scalar()
     )

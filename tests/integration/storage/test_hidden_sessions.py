@@ -25,8 +25,8 @@ def test_a_hidden_session_is_in_no_list_and_goes_after_a_day(store: SessionStore
     assert [one.key for one in store.search.search("question", ANY, 10)] == ["agent:main:k"]
     assert [one.key for one in store.usage.totals(0, int(now * 2000))] == ["agent:main:k"]
     assert len(store.transcripts.messages("agent:main:openai:1")) == 2
-    assert store.maintenance.prune(now + HIDDEN_SECONDS - 60, WEEK, 1) == 0
-    assert store.maintenance.prune(now + HIDDEN_SECONDS + 60, WEEK, 1) == 1
+    assert store.maintenance.prune(now + HIDDEN_SECONDS - 60, WEEK, 1).total == 0
+    assert store.maintenance.prune(now + HIDDEN_SECONDS + 60, WEEK, 1).hidden == 1
     assert store.transcripts.messages("agent:main:openai:1") == []
     assert store.index.count() == 1
 

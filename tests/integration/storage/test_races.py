@@ -137,7 +137,7 @@ def test_upkeep_never_takes_a_run_that_was_just_accepted(workers: list[Any], sto
         in_future = time.time() + 0.001
 
         def prune(one: Any, now: float = in_future) -> int:
-            pruned: int = one.store.maintenance.prune(now, 0, 100)
+            pruned: int = one.store.maintenance.prune(now, 0, 100).total
             return pruned
 
         works: list[Callable[[], object]] = [partial(prune, one) for one in others]
