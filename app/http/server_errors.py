@@ -11,7 +11,7 @@ from gunicorn.http.errors import InvalidHeader
 from app.http.server_requests import linger
 from app.ids import new_request_id
 
-UNIQUE = ("HOST", "AUTHORIZATION")
+UNIQUE = ("HOST", "AUTHORIZATION", "IDEMPOTENCY-KEY")
 UNIQUE_PREFIXES = ("X-OPENCLAW-", "X-CLAWDBOT-")
 
 

@@ -238,6 +238,12 @@ def test_keys_that_are_none(gateway: GatewayProcess) -> None:
         )
         answer = gateway.raw(request)
         assert answer.status == 400, code
+    twice = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "
+        + TOKEN.encode()
+        + b"\r\nContent-Length: 2\r\nIdempotency-Key: one\r\nIdempotency-Key: two\r\n\r\n{}"
+    )
+    assert gateway.raw(twice).status == 400
     for key in ("", "x" * 257):
         refused = send(gateway, key)
         assert (refused.status, refused.error["param"]) == (400, "Idempotency-Key")
