@@ -6,7 +6,7 @@ Building opens nothing: files, connections and processes wait for their first us
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -52,9 +52,8 @@ from app.runs.whereabouts import Whereabouts
 from app.sessions.lanes import Lanes
 from app.sessions.shared_lanes import SharedLanes
 from app.sessions.store import SqlSessionStore
-from app.sessions.unattended import Unattended
 from app.start import check_file, check_settings
-from app.storage.base import Database, Stop, Worker
+from app.storage.base import Database, Worker
 from app.storage.ephemeral import why_ephemeral
 from app.storage.sqlite.database import SqliteDatabase
 from app.storage.sqlite.worker_lock import WorkerLock
@@ -105,7 +104,7 @@ def build_gateway(
         metrics=metrics,
         auth_limiter=SharedAttempts(AttemptLimiter(), cluster.pubsub),
         workers=workers,
-        background=(worker.run, *cluster.background, *maintenance, watch.run, *tools.at_start),
+        background=(worker.run, *cluster.background, maintenance.run, watch.run, *tools.at_start),
         resources=(tools, providers, *cluster.resources, worker, database, metrics),
     )
     return add_run_tools(gateway)
@@ -191,16 +190,14 @@ def build_maintenance(
     runs: RunService,
     tools: Tools,
     metrics: Metrics,
-) -> Sequence[Callable[[Stop], object]]:
+) -> Maintenance:
     """What happens by itself, the going on with runs of dead workers included."""
     approvals = SqlApprovalStore(database, worker)
     resumption = Resumption(runs, store.runs, store.maintenance, approvals.take_back)
-    maintenance = Maintenance(
+    return Maintenance(
         *(watch.current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics),
         take_over=resumption.look,
     )
-    unattended = Unattended(lambda: [run.id for run in runs.active], database, worker)
-    return maintenance.run, unattended.run
 
 
 def build_sessions(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, literal_column, select
 
 from app.clock import now_ms
 from app.messages import Message, ToolCall
@@ -46,8 +46,9 @@ _OF_DEAD = (
     .order_by(runs.c.session, runs.c.run_number)
     .limit(bindparam("most"))
 )
+# The state is written out, so that the index of running runs is used.
 _OF_WORKER = select(runs.c.id, runs.c.fence).where(
-    runs.c.worker == bindparam("own"), runs.c.state == "running"
+    runs.c.worker == bindparam("own"), runs.c.state == literal_column("'running'")
 )
 _AMONG = _UNENDED.where(runs.c.id.in_(bindparam("ids", expanding=True)), runs.c.worker == bindparam("own"))
 _SEEN = (

@@ -120,3 +120,16 @@ def test_the_runs_of_a_dead_worker_become_interrupted(store, database, another):
 
 def test_ping_says_whether_something_can_be_stored(store):
     store.maintenance.ping()
+
+
+def test_own_runs_that_this_process_does_not_have_become_interrupted(store, database, another):
+    accept(store, "lost")
+    accept(store, "here")
+    accept(another().store, "elsewhere")
+    known = {"here"}.__contains__
+    assert store.maintenance.interrupt_forgotten(known) == 1
+    assert store.maintenance.interrupt_forgotten(known) == 0
+    assert [one.run_state for one in store.transcripts.messages("k")] == ["interrupted", "running", "running"]
+    assert column(database, "ended_at", "lost") is not None
+    assert not answer(store, "lost")
+    assert answer(store, "here")
