@@ -214,8 +214,10 @@ def _state(outcome: Outcome) -> State:
 def _state_of_stored(run: StoredRun, progress: Progress, is_dead: bool) -> tuple[State, Phase]:
     if run.has_ended:
         return _state(run.outcome), "ended"
-    if is_dead:
-        return ("running", "resuming") if run.is_resumable else ("interrupted", "ended")
+    if is_dead and not run.is_resumable:
+        return "interrupted", "ended"
+    if is_dead and run.dequeued_at is not None:
+        return "running", "resuming"
     if run.dequeued_at is None and progress.count <= 1:
         return "queued", "queued"
     return "running", "model" if progress.phase == "ended" else progress.phase

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.conftest import StartGateway
 from tests.support import approvals
 from tests.support.approvals import approving_gateway, decide, pending
-from tests.support.gateway import TOKEN, GatewayProcess, read_until
+from tests.support.gateway import TOKEN, GatewayProcess, config_for, read_until
 from tests.support.operator import operator
 from tests.support.provider import ScriptedProvider, hang, respond, says, text, wait_for, wait_until
 from tests.support.proxy_users import proxy_config
@@ -199,6 +199,29 @@ def test_a_failed_run_says_why(gateway: GatewayProcess, provider: ScriptedProvid
     assert (run["state"], run["answer"]) == ("failed", None)
     assert "no such thing" in run["error"]["message"]
     assert all_events(gateway, run_id)[-1].kind == "run.error"
+
+
+@pytest.mark.parametrize("keepalive", ["comment", "chunk", "off"])
+def test_followers_are_kept_alive(
+    start_gateway: StartGateway, provider: ScriptedProvider, keepalive: str
+) -> None:
+    config = config_for(provider.url)
+    config["gateway"]["http"]["sse"] = {"keepalive": keepalive, "keepaliveSeconds": 0.2}
+    gateway = start_gateway(config)
+    gate = threading.Event()
+    provider.plays([text("begun"), wait_for(gate), *says(" and done")])
+    run_id = start(gateway)
+    with following(gateway, run_id) as stream:
+        begun = read_until(stream, b"begun")
+        sign = {"comment": b": keepalive\n\n", "chunk": b"event: keepalive\ndata: {}\n\n"}.get(keepalive)
+        if sign is not None:
+            read_until(stream, sign, 2)
+        gate.set()
+        rest = stream.read()
+    assert begun.startswith(b": keepalive\n\nid: 1\n")
+    assert b"event: run.end" in rest
+    if keepalive == "off":
+        assert b"keepalive" not in rest
 
 
 # Clients that leave
