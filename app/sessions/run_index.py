@@ -104,6 +104,10 @@ class SqlRunIndex:
 
     def find(self, run_id: str) -> StoredRun | None:
         """That run; None if there is none, or it only holds a message that was added by hand."""
+        try:
+            run_id.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair: in no database, and refused by their drivers
+            return None
         found = self._read(_ONE.params(run=run_id))
         return found[0] if found else None
 
