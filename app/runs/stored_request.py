@@ -83,9 +83,11 @@ def load_request(text: str) -> StoredRequest | None:
 def counted(text: str | None, *, has_begun: bool) -> str | None:
     """The request of a run that is begun again; None if that may not be, or was too often."""
     found = None if text is None else load_request(text)
-    if found is None or text is None or found.resumed >= MAX_RESUMED:
+    if found is None or not has_begun:
+        return None if found is None else text
+    if found.resumed >= MAX_RESUMED:
         return None
-    return _dump(msgspec.structs.replace(found, resumed=found.resumed + 1)) if has_begun else text
+    return _dump(msgspec.structs.replace(found, resumed=found.resumed + 1))
 
 
 def rebuild(text: str, run_id: str, left: LeftRun) -> RunRequest | None:

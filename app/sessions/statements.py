@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Text, bindparam, case, cast, func, null, select
+from sqlalchemy import ColumnElement, Text, bindparam, case, cast, func, literal_column, null, select
 
 from app.storage.base import NOBODY
 from app.storage.tables import messages, runs, sessions
@@ -18,10 +18,11 @@ SPACE: ColumnElement[str] = case(
 SETTINGS = select(cast(sessions.c.settings, Text)).where(sessions.c.key == bindparam("key"))
 
 # How many runs of the session have not ended: in a transaction that holds the session's lock, see `accept`.
+# For SQLite, SQLAlchemy writes columns behind RETURNING without their tables: `id` alone would be the run's.
 _UNENDED = (
     select(func.count())
     .select_from(runs)
-    .where(runs.c.session == sessions.c.id, runs.c.state == "running")
+    .where(runs.c.session == literal_column("sessions.id"), runs.c.state == "running")
     .scalar_subquery()
 )
 COUNT_RUN = (

@@ -11,7 +11,7 @@ No clock of a host counts. The database's clock dates the rows. How long a worke
 knows by its monotonic clock, from before it asked for the renewal, so it never relies on it for too long. A
 row that is dated further ahead than any renewal dates it, as after the database's clock was set back, is as
 good as expired. And a worker that has not renewed its own row regularly of late, or has seen the database's
-clock jump, calls nobody dead: after an outage everybody has time to renew.
+clock jump, calls nobody dead until all leases of before are over: after an outage all have time to renew.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ logger = logging.getLogger("app.storage")
 LEASE_SECONDS = 10.0
 RENEW_SECONDS = 3.0
 RETRY_SECONDS = 0.5  # after a renewal that failed because the database was away
-MARGIN_SECONDS = 1.0  # before its end a lease does not count any more for the one who holds it
-STEADY_SECONDS = 4.0  # of regular renewals, before a worker calls others dead
-MAX_DRIFT_SECONDS = 2.0  # of the database's clock against ours between two renewals
+MARGIN_SECONDS = 2.5  # before its end a lease does not count any more for the one who holds it
+STEADY_SECONDS = LEASE_SECONDS  # of regular renewals, before a worker calls others dead
+MAX_DRIFT_SECONDS = 2.0  # of the database's clock against ours between two renewals; less than the margin
 
 DATABASE_TIME: ColumnElement[int] = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
 
@@ -140,7 +140,7 @@ class WorkerLease:
     def bury(self, connection: Connection, among: Collection[str]) -> list[str]:
         """Those of `among` that are dead, and cannot renew any more once the transaction is stored."""
         others = [name for name in among if name != self._id]
-        if others and self._is_steady:
+        if others and self._may_bury(connection):
             connection.execute(self._bury, {"among": others})
         kept = () if not others else connection.execute(self._kept, {"among": others}).scalars().all()
         return [name for name in others if name not in kept]
@@ -171,10 +171,12 @@ class WorkerLease:
 
     def remove_stale(self) -> int:
         """Remove the rows of dead workers. Returns how many there were."""
-        if self._id is None or not self._is_steady:
-            return 0
         own = {"own_id": self._id}
-        return self._database.write(lambda connection: connection.execute(self._bury_all, own).rowcount)
+
+        def work(connection: Connection) -> int:
+            return connection.execute(self._bury_all, own).rowcount if self._may_bury(connection) else 0
+
+        return self._database.write(work, settled=lambda _: None)
 
     def close(self) -> None:
         """Give the name up: others need not wait for the row's end."""
@@ -193,6 +195,11 @@ class WorkerLease:
     def _is_steady(self) -> bool:
         now = self._clock()
         return now - self._steady_since >= STEADY_SECONDS and now - self._renewed_at <= 2 * RENEW_SECONDS
+
+    def _may_bury(self, connection: Connection) -> bool:
+        """Whether we renew regularly, and our own row says so: its clock has not jumped since."""
+        own = {"among": [self._id]}
+        return self._is_steady and connection.execute(self._alive, own).scalar() is not None
 
     def _take(self) -> None:
         asked_at = self._clock()
