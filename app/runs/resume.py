@@ -98,6 +98,7 @@ class Resumption:
         if request is None:
             raise InvalidRequest(UNREADABLE)
         run = self._runs.prepare(request)
+        run.started_at = orphan.accepted_at / 1000  # as those who ask again are told
         not_made = frozenset(self._take_back(orphan.run_id))
         run.earlier = Earlier(left.input, left.steps, left.usage, left.model, not_made)
         accepted = AcceptedRun(orphan.number, orphan.fence, before=1, has_begun=orphan.has_begun)

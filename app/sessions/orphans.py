@@ -37,6 +37,7 @@ _UNENDED = (
         runs.c.request,
         runs.c.session,
         runs.c.run_number,
+        runs.c.started_at,
     )
     .join(sessions, sessions.c.id == runs.c.session)
     .where(runs.c.state == "running")
@@ -91,6 +92,7 @@ class Orphan(NamedTuple):
     request: str | None
     session: int
     number: int
+    accepted_at: int
 
 
 class TakenOver(NamedTuple):
@@ -187,8 +189,8 @@ class SqlOrphans:
 
 
 def _orphan(row: Any) -> Orphan:
-    run_id, key, worker, fence, dequeued_at, request, session, number = row
-    return Orphan(run_id, key, worker, fence, dequeued_at is not None, request, session, number)
+    run_id, key, worker, fence, dequeued_at, request, session, number, accepted_at = row
+    return Orphan(run_id, key, worker, fence, dequeued_at is not None, request, session, number, accepted_at)
 
 
 def _is_taken(connection: Connection, orphan: Orphan) -> bool:
