@@ -44,6 +44,13 @@ redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1
 """
 
+# KEYS: the stream. ARGV: the id of its only entry from now on · the entry · how long to keep the stream (ms).
+REPLACE_SCRIPT = """
+redis.call('XTRIM', KEYS[1], 'MAXLEN', 0)
+redis.call('XADD', KEYS[1], ARGV[1], 'e', ARGV[2])
+return redis.call('PEXPIRE', KEYS[1], ARGV[3])
+"""
+
 
 class Entry(msgspec.Struct, array_like=True, frozen=True):
     """Events that follow each other, behind `position` earlier ones of the run.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from app.cluster.entries import Entry, lost
 from app.events.log import EventLog
-from app.events.types import Event, RunFailed, RunFinished
+from app.events.types import Event, RunFailed, RunFinished, RunStarted
 
 FIRST_ID = "0-0"  # below that of any entry
 
@@ -32,6 +32,7 @@ class Mirror(EventLog):
         self._fence = 0
         self.last_id = FIRST_ID  # of the stream's entries, the last one whose events are here
         self.heard_at = time.monotonic()
+        self.is_lost = False  # its end is not the run's
         self.doubts = 0  # how often in a row nobody has known the run
 
     @property
@@ -50,7 +51,7 @@ class Mirror(EventLog):
             if self.length or not is_first:
                 return False
             self.first = entry.position
-        if entry.fence > self._fence > 0 and entry.base < self.length:
+        if entry.fence > self._fence > 0 and entry.base < self.length and not self._is_in(entry):
             self.fail("Another worker goes on with this run, from an earlier point.")
             return True
         for event in entry.events[self.length - entry.position :]:
@@ -59,9 +60,18 @@ class Mirror(EventLog):
         self._fence, self.last_id, self.doubts = entry.fence, entry.id, 0
         return True
 
+    def _is_in(self, entry: Entry) -> bool:
+        """Whether the entry has all that is here, said again by a worker that has begun the run again."""
+        said = entry.events[: self.length] if not entry.position and not self.first else []
+        return len(said) == self.length and all(
+            one == other or type(one) is type(other) is RunStarted
+            for one, other in zip(self, said, strict=True)
+        )
+
     def fail(self, why: str) -> None:
         """End the log: no more will come."""
         if self.end is None:
+            self.is_lost = True
             self.append(lost(why))
 
     def wait(self, seconds: float | None = None) -> RunFinished | RunFailed | None:

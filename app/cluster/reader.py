@@ -86,6 +86,9 @@ class MirrorReader:
     def _command(self, run_id: str, after: str) -> tuple[Any, ...]:
         return ("XRANGE", self._link.name("run", run_id), f"({after}", "+", "COUNT", MAX_READ)
 
+    def _last(self, run_id: str) -> tuple[Any, ...]:
+        return ("XREVRANGE", self._link.name("run", run_id), "+", "-", "COUNT", 1)
+
     def _heard(self, mirror: Mirror, data: bytes) -> None:
         if not mirror.take(load_entry(data)):
             self._read_soon(mirror)
@@ -113,13 +116,26 @@ class MirrorReader:
     def _read_some(self) -> None:
         """Read for some mirrors. Raises ClusterUnavailable, with all of them still to be read for."""
         mirrors = [mirror for mirror, _ in zip(self._unread.values(), range(MAX_AT_A_TIME), strict=False)]
-        replies = self._link.ask_all([self._command(one.run_id, one.last_id) for one in mirrors])
-        for mirror, reply in zip(mirrors, replies, strict=True):
-            if isinstance(reply, ResponseError):
-                raise ClusterUnavailable(f"Redis refuses a command: {reply}", retry_after=RETRY_SECONDS)
+        nexts = self._link.ask_all([self._command(one.run_id, one.last_id) for one in mirrors])
+        lasts = self._link.ask_all([self._last(one.run_id) for one in mirrors])
+        for mirror, reply, last in zip(mirrors, nexts, lasts, strict=True):
+            for one in (reply, last):
+                if isinstance(one, ResponseError):
+                    raise ClusterUnavailable(f"Redis refuses a command: {one}", retry_after=RETRY_SECONDS)
             is_whole = fill(mirror, _load(mirror.run_id, reply))
-            if is_whole and len(reply) < MAX_READ:
-                self._unread.pop(mirror.run_id, None)
+            if len(reply) == MAX_READ or not is_whole:
+                continue
+            self._unread.pop(mirror.run_id, None)
+            if any(entry.end > mirror.length for entry in _load(mirror.run_id, last)):
+                self._read_again(mirror)
+
+    def _read_again(self, mirror: Mirror) -> None:
+        """There are more events, though nothing comes behind those that are here: the stream was lost
+        meanwhile, and other ones of its events are in one entry now.
+        """
+        if mirror.end is None and mirror.last_id != FIRST_ID:
+            mirror.last_id = FIRST_ID
+            self._read_soon(mirror)
 
     def _look_after_quiet_ones(self) -> None:
         now = time.monotonic()
@@ -129,8 +145,9 @@ class MirrorReader:
             mirror.heard_at = now
             running = self.is_running(mirror.run_id)
             length = mirror.length
-            if not fill(mirror, self.read(mirror.run_id, mirror.last_id)):
-                self._read_soon(mirror)
+            self._read_soon(mirror)
+            while self._unread and not self._is_closed:
+                self._read_some()
             if running is not None and mirror.length == length:
                 mirror.doubts = 0 if running else mirror.doubts + 1
                 if mirror.doubts >= MAX_DOUBTS:

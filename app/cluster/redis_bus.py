@@ -47,8 +47,8 @@ class RedisBus:
         local = self._local.get(run_id)
         if local is not None:
             return local
-        known = self._mirrors.get(run_id)
-        if known is not None and (known.is_followed or known.end is not None):
+        known = self._known(run_id)
+        if known is not None and known.is_followed:
             return known
         entries = self.reader.read(run_id, FIRST_ID if known is None else known.last_id)
         if not entries and known is None and not self.reader.is_running(run_id):
@@ -114,8 +114,13 @@ class RedisBus:
                 return log
         raise ClusterUnavailable("The run's events change all the time.", retry_after=1.0)
 
-    def _mirror(self, run_id: str) -> Mirror:
+    def _known(self, run_id: str) -> Mirror | None:
+        """The run's mirror, if there is one that has not ended: the run may have been begun again since."""
         mirror = self._mirrors.get(run_id)
+        return None if mirror is None or mirror.end is not None else mirror
+
+    def _mirror(self, run_id: str) -> Mirror:
+        mirror = self._known(run_id)
         if mirror is None:
             mirror = self._mirrors[run_id] = Mirror(run_id, self.reader.attach, self.reader.detach)
         return mirror
@@ -128,8 +133,11 @@ class RedisBus:
         if not entry.events:
             self._others.pop(entry.run_id, None)
             return
-        if entry.run_id in self._others:
-            return
+        known = self._others.get(entry.run_id)
+        if known is not None and known.end is None:
+            known.take(entry)  # it may be said again, or begun again
+            if not known.is_lost:
+                return
         mirror = self._mirror(entry.run_id)
         mirror.take(entry)
         if mirror.end is None:

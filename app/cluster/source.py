@@ -96,6 +96,12 @@ class Source:
         if self.written > self.log.first:
             self.is_unsure = True
 
+    def replaces(self, last: Entry) -> bool:
+        """Whether this worker goes on with the run from an earlier point than that entry of another one: then
+        all that is there is not the run's any more.
+        """
+        return last.fence < self.fence and last.end != self.base
+
     def goes_on_after(self, last: Entry | None) -> bool:
         """Go on after the last entry there is. False if that is not this worker's to do."""
         if last is None:

@@ -16,7 +16,15 @@ from typing import Any
 from msgspec.structs import replace
 from redis.exceptions import NoScriptError, ResponseError
 
-from app.cluster.entries import ADD_SCRIPT, ENDED_MS, RUNNING_MS, Entry, dump_entry, load_reply
+from app.cluster.entries import (
+    ADD_SCRIPT,
+    ENDED_MS,
+    REPLACE_SCRIPT,
+    RUNNING_MS,
+    Entry,
+    dump_entry,
+    load_reply,
+)
 from app.cluster.link import Command, RedisLink
 from app.cluster.source import Source
 from app.concurrency.background import spawn
@@ -67,6 +75,8 @@ class RunWriter:
         source = self.sources.get(run_id)
         if source is not None:
             source.is_closed = True
+            if source.is_complete:
+                self._remove(source)
             source.set()
             if self._link.breaker.is_away and len(self.sources) > MAX_UNSENT:
                 self._forget_one()
@@ -105,6 +115,10 @@ class RunWriter:
             except ClusterUnavailable as error:
                 time.sleep(min(RETRY_SECONDS, error.retry_after or RETRY_SECONDS))
                 self._signal.set()
+            except Exception:
+                logger.exception("events could not be shared")
+                time.sleep(RETRY_SECONDS)
+                self._signal.set()
 
     def _write(self) -> None:
         """One write. Raises ClusterUnavailable, with all that was to be written still to be."""
@@ -138,8 +152,18 @@ class RunWriter:
             except ValueError as error:
                 self._give_up(source, str(error))
                 continue
+            if last is not None and source.replaces(last):
+                last = self._replace(source)
             if not source.goes_on_after(last):
                 self._give_up(source, "another worker has the run")
+
+    def _replace(self, source: Source) -> Entry:
+        """Empty the run's stream, which takes nothing of a lower fence from then on. Its new last entry."""
+        first, fence = source.log.first, source.fence
+        entry = Entry(fence, source.base, first, self._worker, source.run_id, [])
+        key, data = self._key(source), dump_entry(entry)
+        self._link.ask("EVAL", REPLACE_SCRIPT, 1, key, entry.id, data, RUNNING_MS)
+        return entry
 
     def _add(self, sources: Sequence[Source]) -> None:
         commands: list[Command] = [] if self._has_script else [("SCRIPT", "LOAD", ADD_SCRIPT)]

@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.cluster import reader
@@ -175,6 +176,55 @@ def test_a_run_that_another_worker_takes_over_goes_on_in_the_same_stream(redis_s
         assert first.bus.history(run_id) == list(more) or run_id in first.bus._local
         assert third.bus.history(run_id) == list(more)
         assert list(third.bus.take_over(run_id, 2)) == list(more)
+
+
+def begun_again(log: EventLog, *texts: str) -> EventLog:
+    """The log of a run that another worker begins again: what is settled of it, and no more."""
+    again, started = EventLog(), next(iter(log))
+    assert isinstance(started, RunStarted)
+    again.append(msgspec.structs.replace(started, started_at=2.0))
+    for one in texts:
+        again.append(TextDelta(one))
+    return again
+
+
+def test_a_run_that_is_begun_again_goes_on_for_those_who_have_seen_nothing_yet(
+    redis_server: RedisServer,
+) -> None:
+    with redis_workers(redis_server.url(2), count=3) as (first, second, third):
+        run_id, log = new_run(first.bus)
+        follower = Follower(found(third.bus, run_id))
+        wait_until(lambda: follower.events, 60, "the beginning")
+        again = begun_again(log)
+        second.bus.publish(run_id, again, 2)
+        text(again, 20)
+        end(second.bus, run_id, again)
+        assert follower.all()[1:] == list(again)[1:]
+        wait_until(lambda: third.bus.history(run_id), 60, "the end")
+        assert third.bus.history(run_id) == list(again)
+
+
+def test_a_run_that_is_begun_again_ends_for_those_who_have_seen_more_and_can_be_followed_anew(
+    redis_server: RedisServer,
+) -> None:
+    with redis_workers(redis_server.url(2), count=3) as (first, second, third):
+        run_id, log = new_run(first.bus)
+        text(log, 50)
+        follower = Follower(found(third.bus, run_id))
+        wait_until(lambda: len(follower.events) == 51, 60, "the events so far")
+        again = begun_again(log, "a settled step")
+        second.bus.publish(run_id, again, 2)
+        text(log, 50)  # the first worker does not know yet
+        last = follower.all()[-1]
+        assert isinstance(last, RunFailed)
+        assert last.code == "service_unavailable"
+        text(again, 5)
+        anew = Follower(found(third.bus, run_id))
+        end(second.bus, run_id, again)
+        assert anew.all() == list(again)
+        text(log, 1)
+        wait_until(lambda: run_id not in first.bus.writer.sources, 60, "the first worker to give up")
+        assert third.bus.history(run_id) == list(again)
 
 
 def test_a_run_whose_worker_is_dead_ends_for_its_followers(
@@ -366,6 +416,7 @@ STEPS = st.sampled_from(["many", "many", "follow", "wait", "cut", "kill", "flush
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(STEPS, st.integers(0, 700)), max_size=25))
+@example([("cut", 0), ("many", 45), ("follow", 194), ("flush", 0), ("cut", 0), ("many", 168)])
 def test_any_follower_gets_exactly_what_follows_its_position(
     redis_server: RedisServer, steps: list[tuple[str, int]]
 ) -> None:
