@@ -64,9 +64,15 @@ def test_log_lines_are_of_all_workers(cluster: Cluster, provider: ScriptedProvid
 
 
 def test_clients_of_all_hosts_see_the_same_events_of_a_run(
-    cluster: Cluster, provider: ScriptedProvider
+    cluster: Cluster, provider: ScriptedProvider, redis_server: RedisServer
 ) -> None:
+    def attending() -> int:
+        """How many workers are told of the runs of others: those with clients."""
+        return int(redis_server.client().pubsub_numsub("openclaw:runs")[0][1])
+
+    wait_until(lambda: attending() == 0, 60, "leaving of earlier clients")
     with operator(cluster.hosts[0]) as first, operator(cluster.hosts[1]) as second:
+        wait_until(lambda: attending() == 2, 60, "subscriptions")
         for number in range(6):
             host = cluster.hosts[number % 2]
             assert host.ask(f"seen {number}", user="watched").text == f"echo: seen {number}"
