@@ -78,18 +78,18 @@ def build_gateway(
     watch, config_file = build_config(settings, load, load_file, stale)
     current, (database, worker) = watch.current, build_database(settings.storage_url)
     cluster = build_cluster(settings)
-    store, workers = SqlSessionStore(database, worker), cluster.workers
-    providers, metrics = build_providers(watch), Metrics(metrics_folder)
-    tools = tools_of(watch, database, worker, metrics, workers)
+    store, providers, workers = SqlSessionStore(database, worker), build_providers(watch), cluster.workers
+    tools = tools_of(watch, database, worker, metrics := Metrics(metrics_folder), workers)
     runs, all_runs = build_runs(watch, store, worker, cluster, providers, tools.registry, metrics)
     models, sessions, views, copier = build_sessions(current, providers, store, all_runs, tools)
-    maintenance = build_maintenance(watch, database, worker, store, runs, tools, metrics)
+    maintenance, take_over = build_maintenance(watch, database, worker, store, runs, tools, metrics)
     gateway = Gateway(
         config=watch,
         config_file=config_file,
         intake=Intake(current, store.runs, models.known),
         runs=runs,
         all_runs=all_runs,
+        take_over=take_over,
         store=store,
         tools=tools,
         tool_calls=ToolCalls(current, tools.registry, lambda key: store.index.describe(key) is not None),
@@ -190,14 +190,15 @@ def build_maintenance(
     runs: RunService,
     tools: Tools,
     metrics: Metrics,
-) -> Maintenance:
-    """What happens by itself, the going on with runs of dead workers included."""
+) -> tuple[Maintenance, Callable[[], int]]:
+    """What happens by itself; and the going on with runs of dead workers, for who cannot wait for that."""
     approvals = SqlApprovalStore(database, worker)
     resumption = Resumption(runs, store.runs, store.maintenance, approvals.take_back)
-    return Maintenance(
+    maintenance = Maintenance(
         *(watch.current, runs, store.maintenance, tools.approvals, worker.remove_stale, metrics),
         take_over=resumption.look,
     )
+    return maintenance, resumption.look
 
 
 def build_sessions(

@@ -69,6 +69,7 @@ class Gateway:
     intake: Intake
     runs: RunService
     all_runs: AllRuns
+    take_over: Callable[[], int]  # goes on with the runs of dead workers
     store: SessionStore
     tools: Tools
     tool_calls: ToolCalls
@@ -96,8 +97,8 @@ class Gateway:
 
     def __post_init__(self) -> None:
         self.config.add_listener(self.settings_changed)
-        self.repeats = Repeats(self.runs, self.store, self.all_runs.elsewhere)
-        self.once = Once(self.store)
+        self.repeats = Repeats(self.runs, self.store, self.all_runs.elsewhere, self.take_over)
+        self.once = Once(self.store, self.take_over)
 
     @property
     def settings(self) -> Settings:

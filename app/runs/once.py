@@ -33,12 +33,12 @@ Work = Callable[[], tuple[str, bool]]
 
 
 class Once:
-    """Does work, or finds what it came to."""
+    """Does work, or finds what it came to. `take_over` looks after what dead workers have left."""
 
-    def __init__(self, store: SessionStore) -> None:
+    def __init__(self, store: SessionStore, take_over: Callable[[], object]) -> None:
         self._runs = store.runs
         self._outcomes = store.outcomes
-        self._interrupt_orphans = store.maintenance.interrupt_orphans
+        self._take_over = take_over
         self._at_work: dict[str, threading.Event] = {}  # what this process does, by the run's id
 
     def do(self, key: RunKey, owner: str | None, work: Work) -> tuple[str, bool]:
@@ -94,6 +94,6 @@ class Once:
         elif self._outcomes.is_own(bound):  # its end could not be stored
             self._runs.finish(bound.run_id, "interrupted", (), fence=bound.fence)
         elif self._outcomes.is_left(bound):
-            self._interrupt_orphans()
+            self._take_over()
         else:
             time.sleep(LOOK_SECONDS)

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -37,14 +37,20 @@ AnyRun = Run | ReplayedRun
 
 
 class Repeats:
-    """Finds the runs of earlier requests."""
+    """Finds the runs of earlier requests. `take_over` goes on with the runs of dead workers."""
 
-    def __init__(self, runs: RunService, store: SessionStore, elsewhere: FollowedElsewhere) -> None:
+    def __init__(
+        self,
+        runs: RunService,
+        store: SessionStore,
+        elsewhere: FollowedElsewhere,
+        take_over: Callable[[], object],
+    ) -> None:
         self._runs = runs
         self._elsewhere = elsewhere
         self._store = store.runs
         self._outcomes = store.outcomes
-        self._interrupt_orphans = store.maintenance.interrupt_orphans
+        self._take_over = take_over
 
     def begin(self, request: RunRequest) -> tuple[AnyRun, bool]:
         """The run that answers the request, and whether the request had been made before.
@@ -106,13 +112,13 @@ class Repeats:
         return "in_flight"
 
     def _is_stuck(self, bound: BoundRun) -> bool:
-        """Whether nobody had the run any more, and it is something else now: mostly, interrupted."""
+        """Whether nobody had the run any more, and it is something else now: gone on with, or interrupted."""
         if self._outcomes.is_own(bound):
             self._settle(bound)
             return True
         if not self._outcomes.is_left(bound):
             return False
-        self._interrupt_orphans()
+        self._take_over()
         return self._outcomes.named(bound.run_id) != bound._replace(body_hash=None)
 
     def ended(self, run_id: str, owner: str | None = None) -> EndedRun | None:
