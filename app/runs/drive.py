@@ -17,7 +17,7 @@ import msgspec
 from app.agents.conversation import put_in_order
 from app.agents.loop import keep_nothing, run_agent
 from app.agents.resumption import restore
-from app.errors import GatewayError, InternalError
+from app.errors import GatewayError, InternalError, StorageUnavailable
 from app.events.types import (
     ModelFinished,
     RefusalDelta,
@@ -198,6 +198,8 @@ def _save_failed(run: Run, store: OwnRun, error: GatewayError, aborted: bool) ->
             error_message=error.message,
             model=answer.model,
             usage=answer.usage if answer.usage.total_tokens else None,  # of the turns before the failure
+            # The client has waited for the database already; what is not stored is interrupted by the upkeep.
+            patient=not isinstance(error, StorageUnavailable),
         )
     except GatewayError as trouble:
         # The run has failed already and says so; that this could not be stored is for the operator.

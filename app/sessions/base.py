@@ -100,8 +100,9 @@ class RunStore(RunPlaces, Protocol):
         model: str | None = None,
         usage: Usage | None = None,
         fence: int = 1,
+        patient: bool = True,
     ) -> bool:
-        """Store the answer and end the run. False if nothing was stored."""
+        """Store the answer and end the run; `patient`: try for long. False if nothing was stored."""
 
 
 class SessionIndex(Protocol):
@@ -199,9 +200,7 @@ class Maintenance(Protocol):
         """Mark the running runs of dead workers as interrupted. Returns how many there were."""
 
     def interrupt_forgotten(self, is_known: Callable[[str], bool]) -> int:
-        """Mark those of this worker's own runs as interrupted that are not known to it (any more), as their
-        ends could not be stored. Returns how many there were.
-        """
+        """Mark this worker's runs that it does not have (any more) as interrupted. Returns how many."""
 
     def prune(self, now: float, prune_after: float, max_entries: int, seconds: float = ...) -> Pruned:
         """Delete sessions unused for `prune_after` seconds, and the oldest beyond an owner's `max_entries`.

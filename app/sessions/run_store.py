@@ -187,6 +187,7 @@ class SqlRunStore(SqlRunPlaces):
         model: str | None = None,
         usage: Usage | None = None,
         fence: int = 1,
+        patient: bool = True,
     ) -> bool:
         """Store the answer and end the run. False if nothing was stored."""
         end = {
@@ -210,7 +211,7 @@ class SqlRunStore(SqlRunPlaces):
             self._touch_session.all(connection, {"session": session, "now": now})
             return True
 
-        return self._database.write(work, patient=True, settled=ended(end))
+        return self._database.write(work, patient=patient, settled=ended(end))
 
     def _next_run(self, connection: Connection, values: dict[str, Any], now: int) -> tuple[int, int, int]:
         """The session's row, which is added if it is not there, the number of its next run, and how many of

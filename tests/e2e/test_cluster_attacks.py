@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.gateway import GatewayProcess, config_for
-from tests.support.provider import ScriptedProvider, says, wait_until
+from tests.support.gateway import Answer, GatewayProcess, config_for
+from tests.support.provider import ScriptedProvider, says, text, wait_for, wait_until
+from tests.support.runs import HEADERS
 from tests.support.servers import PostgresServer, RedisServer
 
 # A disk that is full just when runs end.
@@ -74,3 +78,35 @@ def test_a_run_whose_end_could_not_be_stored_ends_by_itself(
         assert here.ask("alone", user="nobody-else").status == 503
     unended = "SELECT count(*) FROM runs WHERE state = 'running'"
     wait_until(lambda: cluster.rows(unended) == [(0,)], 30, "end of the run")
+
+
+@pytest.mark.slow
+def test_a_database_that_stands_still_stops_nobody_for_longer_than_it_is_waited_for(
+    cluster: Cluster, here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    """docs/operations.md#what-failures-look-like: 5 s for what is asked, 30 s for the end of a run."""
+    gate = threading.Event()
+    provider.plays([text("a "), wait_for(gate), *says("b")])
+    paths = ("/v1/sessions", "/v1/runs", "/v1/approvals", "/ready", "/health")
+
+    def get(path: str) -> tuple[Answer, float]:
+        began = time.monotonic()
+        return there.request("GET", path, headers=HEADERS, timeout=60), time.monotonic() - began
+
+    with ThreadPoolExecutor() as threads:
+        body = {"model": "openclaw", "user": "hung", "messages": [{"role": "user", "content": "in hand"}]}
+        run = threads.submit(here.request, "POST", "/v1/chat/completions", body, HEADERS, 100)
+        provider.wait_for_requests(1)
+        with cluster.postgres.standing_still():
+            began = time.monotonic()
+            gate.set()
+            asked = dict(zip(paths, threads.map(get, paths), strict=True))
+            assert run.result(100).status == 503
+            assert time.monotonic() - began < 50
+        assert {path: answer.status for path, (answer, _) in asked.items()} == {
+            **dict.fromkeys(paths, 503),
+            "/health": 200,
+        }
+        assert {path for path, (_, seconds) in asked.items() if seconds > 12} == set()
+        assert asked["/health"][1] < 2
+        assert there.ask("and now?", user="hung").text == "echo: in hand\n\nand now?"

@@ -12,10 +12,13 @@ import subprocess
 import sys
 import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import psycopg
 import redis
 
@@ -80,6 +83,20 @@ class ServerProcess:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(STOP_SECONDS)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """While the block goes on it takes connections and answers nothing, as on a host that hangs."""
+        assert self.process is not None
+        processes = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children()]
+        try:
+            for one in processes:
+                one.suspend()
+            yield
+        finally:
+            for one in processes:
+                with suppress(psutil.NoSuchProcess):
+                    one.resume()
 
     def close(self) -> None:
         """Stop it and remove what it has stored."""

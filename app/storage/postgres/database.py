@@ -92,7 +92,8 @@ class PostgresDatabase:
     def scan(self, fn: Callable[[Connection], R]) -> R:
         """Run `fn`, which only reads, and may read a lot, in a thread of its own: nothing else waits."""
         patience = Patience(patient=False)
-        self.read(lambda _: None)  # the tables are there
+        # The tables are there, and the server answers: of the scan itself that is known late.
+        self.read(lambda connection: _IS_READ_ONLY.all(connection, {}))
         with ReportingFailures():
             while True:
                 try:
