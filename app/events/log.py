@@ -38,6 +38,7 @@ class EventLog:
     """
 
     is_elsewhere = False
+    is_lost = False  # it was ended for its followers here, while another worker goes on with the run
 
     def __init__(self, events: Iterable[Event] = (), first: int = 0) -> None:
         self._events: list[Event] = list(events)

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import orjson
 from msgspec.structs import replace
 
-from app.errors import UnsupportedValue
+from app.errors import LeaseLost, UnsupportedValue
 from app.events.types import RunFinished
 from app.exchange import GatewayRequest, GatewayResponse, json_answer
 from app.http.client_tools import ClientTools
@@ -26,6 +26,8 @@ from app.runs.repeats import AnyRun
 from app.runs.request import OnDisconnect, RunRequest
 from app.runs.run import Run, RunResult
 from app.tools.base import ApprovalMode
+
+MAX_WORKERS = 3  # that one request waits for, one after the other
 
 
 def load_run_request(
@@ -108,16 +110,29 @@ def answer_whole(
         run = begin_run(wanted, request)
         return keep_alive(run, request, dump) or _whole(run, dump)
     if wanted.key is not None:
-        run = begin_run(wanted, request)
-        with run.followed(client_left()) as follower, ClientWatch(request.environ, follower.leave):
-            run.wait()
-        return _whole(run, dump)
+        return _whole(_answered(wanted, request), dump)
 
     def watch(run: Run) -> ClientWatch:
         request.run = run
         return ClientWatch(request.environ, run.followed(client_left()).leave)
 
     return _whole(request.gateway.runs.complete(wanted, watch), dump)
+
+
+def _answered(wanted: RunRequest, request: GatewayRequest) -> AnyRun:
+    """The run that answers a request with a key, at its end.
+
+    Its client has seen nothing of it. So where the run's worker has died, and another one begins it again, it
+    is waited for there (docs/idempotency.md).
+    """
+    for _ in range(MAX_WORKERS):
+        run = begin_run(wanted, request)
+        with run.followed(client_left()) as follower, ClientWatch(request.environ, follower.leave):
+            run.wait()
+        lease_lost = isinstance(run, Run) and isinstance(run.cancel.error, LeaseLost)
+        if not (run.log.is_lost or lease_lost):
+            break
+    return run
 
 
 def _whole(run: AnyRun, dump: Callable[[AnyRun, RunResult], dict[str, Any]]) -> GatewayResponse:

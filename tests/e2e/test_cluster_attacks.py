@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,8 +14,8 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.gateway import Answer, GatewayProcess, config_for
-from tests.support.provider import ScriptedProvider, says, text, wait_for, wait_until
+from tests.support.gateway import Answer, GatewayProcess, config_for, read_until
+from tests.support.provider import ScriptedProvider, hang, says, text, wait_for, wait_until
 from tests.support.runs import HEADERS
 from tests.support.servers import PostgresServer, RedisServer
 
@@ -110,3 +113,21 @@ def test_a_database_that_stands_still_stops_nobody_for_longer_than_it_is_waited_
         assert {path for path, (_, seconds) in asked.items() if seconds > 12} == set()
         assert asked["/health"][1] < 2
         assert there.ask("and now?", user="hung").text == "echo: in hand\n\nand now?"
+
+
+def test_a_plain_request_that_is_sent_again_waits_for_the_worker_that_goes_on(
+    cluster: Cluster, here: GatewayProcess, there: GatewayProcess, provider: ScriptedProvider
+) -> None:
+    """Nothing has reached its client, so it does not matter that half an answer is lost with its worker."""
+    provider.plays([text("half"), hang()], says("whole"))
+    key = {"Idempotency-Key": uuid.uuid4().hex, "x-openclaw-session-key": "again"}
+    body = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
+    with ThreadPoolExecutor() as threads, here.stream("hi", headers=key) as stream:
+        read_until(stream, b"half")
+        again = threads.submit(there.request, "POST", "/v1/chat/completions", body, {**HEADERS, **key}, 90)
+        for pid in cluster.worker_pids(here):
+            os.kill(pid, signal.SIGKILL)
+        answer = again.result(100)
+    assert (answer.status, answer.text) == (200, "whole")
+    assert len(provider.requests) == 2
+    wait_until(lambda: len(cluster.worker_pids(here)) == cluster.workers, 60, "the next worker")
