@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.runs.drive import RunSlots, input_of
+from app.runs.earlier import Earlier
 from app.runs.own_run import OwnRun
 from app.runs.run import Run
 from app.runs.stored_request import comes_back, dump_request, may_be_resumed
@@ -51,6 +52,9 @@ class Acceptance:
                     started_at=int(run.started_at * 1000),
                 ),
             )
+            if accepted.has_steps:
+                left = self._store.left(run.id)
+                run.earlier = Earlier(left.input, left.steps, model=left.model)
         except BaseException:
             place.leave()
             raise

@@ -8,20 +8,18 @@ has those of the settled steps, then what happens from here on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from app.agents.answer import AnswerMessage
 from app.errors import GatewayError, InvalidRequest
-from app.events.types import Event, TextDelta, ToolCalled, ToolReturned
+from app.events.types import Event
 from app.logs.lines import log_event
-from app.messages import ToolCall
-from app.runs.earlier import Earlier
+from app.runs.earlier import Earlier, events_of
 from app.runs.run import Run
 from app.runs.service import RunService
 from app.runs.stored_request import counted, rebuild
 from app.sessions.base import Maintenance, RunStore
 from app.sessions.orphans import Orphan
-from app.sessions.stored import AcceptedRun, separator
+from app.sessions.stored import AcceptedRun
 
 logger = logging.getLogger("app.runs")
 
@@ -108,21 +106,3 @@ class Resumption:
 def decide(orphan: Orphan) -> str | None:
     """What is stored of a run that is taken over (see `app.sessions.orphans`)."""
     return counted(orphan.request, has_begun=orphan.has_begun)
-
-
-def events_of(steps: Sequence[AnswerMessage]) -> Iterator[Event]:
-    """What has happened in the settled steps, as a follower from the start would have seen it."""
-    text = ""
-    calls: dict[str, ToolCall] = {}
-    for message, _ in steps:
-        if message.role == "tool":
-            call = calls.pop(message.tool_call_id or "", None)
-            if call is not None:
-                yield ToolCalled(call)
-                yield ToolReturned(call.id, call.name, message.text)
-            continue
-        calls = {call.id: call for call in message.tool_calls}
-        if message.text:
-            between = separator(text, message.text)
-            yield from (TextDelta(one) for one in (between, message.text) if one)
-            text += between + message.text

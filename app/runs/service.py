@@ -22,6 +22,7 @@ from app.events.bus import EventBus
 from app.events.types import Event, RunFailed, RunFinished
 from app.runs.acceptance import Acceptance
 from app.runs.drive import RunSlots, drive
+from app.runs.earlier import events_of
 from app.runs.explain import Explanation
 from app.runs.followers import IsFollowed, by_nobody
 from app.runs.ledger import RunLedger
@@ -138,7 +139,8 @@ class RunService:
         except BaseException:
             self._remove(run)
             raise
-        run.log.append(run.begun)
+        for event in (run.begun, *events_of(run.earlier.steps)):
+            run.log.append(event)
         self.bus.publish(run.id, run.log, run.fence)
         return run, slots
 

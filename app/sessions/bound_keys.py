@@ -6,14 +6,17 @@ whatever workers, one is accepted, and the other finds its run.
     the key's run            the same request again                    another request
     running, finished        KeyInUse: it gets the answer of that run  IdempotencyKeyReused
     cut, or refused          a new run in its place                    a new run
+
+The run in its place goes on behind the last settled step of the one that was cut, if what has ended that may
+pass: what its tools have done is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, or_, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select
 
 from app.errors import IdempotencyKeyReused
 from app.ids import new_run_id
@@ -24,6 +27,8 @@ from app.storage.tables import idempotency_keys, messages, runs
 KEPT_MS = 24 * 3600 * 1000  # how long a key is known
 BINDING = ("running", "finished")  # states of a run that its key stands for
 CUT_PREFIX = "cut_"
+# Errors that the same steps would lead to again: such a turn is run from its beginning.
+FINAL_ERRORS = ("max_turns", "tool_loop", "context_length_exceeded", "approval_required", "tool_choice_unmet")
 
 _keys = idempotency_keys.c
 _FIND = (
@@ -46,6 +51,23 @@ _MARK = (
     .where(messages.c.run_id == bindparam("cut"), messages.c.replaced_by.is_(None))
     .values(replaced_by=bindparam("run"))
 )
+_STEPS = (
+    messages.c.run_id == bindparam("cut"),
+    messages.c.state == "step",
+    messages.c.replaced_by == bindparam("run"),
+)
+_FIRST_STEP = select(func.min(messages.c.position)).where(*_STEPS)
+_KEEP_STEPS = (
+    messages.update()
+    .where(*_STEPS)
+    .values(
+        run_id=bindparam("run"),
+        run_number=bindparam("number"),
+        position=messages.c.position + bindparam("shift"),
+        replaced_by=None,
+    )
+)
+_LENGTH = select(func.count()).where(messages.c.run_id == bindparam("run"))
 _MOVE = messages.update().where(messages.c.run_id == bindparam("run")).values(run_id=bindparam("cut"))
 
 
@@ -65,6 +87,11 @@ class CutRun(NamedTuple):
     id: str
     values: Mapping[str, Any]
     is_same: bool
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether the other run may go on behind its settled steps."""
+        return self.is_same and self.values["error_code"] not in FINAL_ERRORS
 
 
 def bind(connection: Connection, key: RunKey | None, run_id: str, now: int) -> CutRun | None:
@@ -96,8 +123,11 @@ def _find_run(connection: Connection, run_id: str) -> dict[str, Any] | None:
     return None if row is None else {column.key: value for column, value in zip(runs.c, row, strict=True)}
 
 
-def put_in_place(connection: Connection, cut: CutRun, new: Mapping[str, Any]) -> int:
-    """Add the run with the values `new`, in the place of one that was cut. Returns the new run's fence.
+def put_in_place(
+    connection: Connection, cut: CutRun, new: Mapping[str, Any], add_input: Callable[[], object]
+) -> tuple[int, bool]:
+    """Add the run with the values `new`, whose messages `add_input` adds, in the place of one that was cut.
+    Returns the new run's fence, and whether it has the other's settled steps now.
 
     If both have the same id, the one that was cut gets another: what it has used stays known.
     """
@@ -113,7 +143,22 @@ def put_in_place(connection: Connection, cut: CutRun, new: Mapping[str, Any]) ->
         connection.execute(sql.ADD_RUN, new)
     if cut.is_same:
         connection.execute(_MARK, {"cut": old_id, "run": new["id"]})
-    return fence
+    add_input()
+    return fence, cut.may_go_on and _keep_steps(
+        connection, {"cut": old_id, "run": new["id"]}, new["run_number"]
+    )
+
+
+def _keep_steps(connection: Connection, names: Mapping[str, str], number: int) -> bool:
+    """Give the settled steps of the run that was cut to the one in its place, behind its input. False if
+    there are none.
+    """
+    start = connection.execute(_FIRST_STEP, names).scalar()
+    if start is None:
+        return False
+    first = connection.execute(_LENGTH, {"run": names["run"]}).scalar_one()
+    connection.execute(_KEEP_STEPS, {**names, "number": number, "shift": first - start})
+    return True
 
 
 def prune(connection: Connection, now: float) -> int:

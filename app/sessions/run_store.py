@@ -1,13 +1,13 @@
 """The runs of sessions, with the messages that went in and came out.
 
 A run is stored the moment it is accepted, so its input survives whatever happens to the process. Nothing is
-overwritten by a later request: what an edit or a regeneration replaces is marked as replaced, and left out of
-the history from then on.
+overwritten by a later request: what an edit or a regeneration replaces is marked as replaced, and left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -76,9 +76,8 @@ class SqlRunStore(SqlRunPlaces):
         details: NewRun = PLAIN_RUN,
     ) -> AcceptedRun:
         """Store a new run with its input, and its session if there is none. `label` names an unnamed session.
-
-        The session's runs are accepted one after the other: each finds all earlier ones. Raises
-        KeyInUse, IdempotencyKeyReused and SessionBusy (the queue is full).
+        The session's runs are accepted one after the other: each finds all earlier ones. Raises KeyInUse,
+        IdempotencyKeyReused and SessionBusy (the queue is full).
         """
         now, worker = now_ms(), self._worker.id
         started_at = details.started_at or now
@@ -94,9 +93,8 @@ class SqlRunStore(SqlRunPlaces):
             run = {"id": run_id, "session": session, "run_number": number, "worker": worker, "source": source}
             times = {"started_at": started_at, "ended_at": None, "dequeued_at": now if begins else None}
             run |= {"state": "running", "request": details.request, **times}
-            fence = self._add(connection, run, cut)
-            self._add_messages(connection, rows, run_id, session, number)
-            return AcceptedRun(number, fence, before, begins)
+            fence, has_steps = self._add(connection, run, rows, cut)
+            return AcceptedRun(number, fence, before, begins, has_steps)
 
         settled, lane = accepted(session_key, run_id, worker, started_at), f"lane: {session_key}"
         try:
@@ -227,12 +225,17 @@ class SqlRunStore(SqlRunPlaces):
             self._add_label.all(connection, {"session": session, "new_label": values["label"]})
         return session, number, before
 
-    def _add(self, connection: Connection, run: dict[str, Any], cut: bound_keys.CutRun | None) -> int:
-        """Add the run, in the place of the one that was cut, if there is one. Returns its fence."""
+    def _add(
+        self, connection: Connection, run: dict[str, Any], rows: Any, cut: bound_keys.CutRun | None
+    ) -> tuple[int, bool]:
+        """Add the run with its input; see `bound_keys.put_in_place`, if it is for the place of another."""
+        where = run["id"], run["session"], run["run_number"]
+        add_input = partial(self._add_messages, connection, rows, *where)
         if cut is not None:
-            return bound_keys.put_in_place(connection, cut, run)
+            return bound_keys.put_in_place(connection, cut, run, add_input)
         self._add_run.all(connection, run)
-        return 1
+        add_input()
+        return 1, False
 
     def _add_messages(
         self,

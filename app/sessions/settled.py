@@ -47,7 +47,8 @@ def accepted(
         found = connection.execute(_ACCEPTED, names).one_or_none()
         if found is None:
             return None
-        return AcceptedRun(*found, before=1, has_begun=False)  # who was before it is asked again
+        # Who was before it, and what it goes on behind, is asked again.
+        return AcceptedRun(*found, before=1, has_begun=False, has_steps=True)
 
     return look
 

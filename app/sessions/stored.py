@@ -61,13 +61,14 @@ class AcceptedRun(NamedTuple):
     """A run that has been stored: its number in its session, from 1, and the number its writes carry.
 
     `before` is how many of the session's runs had not ended then; `has_begun`: it is stored as out of the
-    queue, as nothing was before it.
+    queue, as nothing was before it. `has_steps`: it goes on behind the settled steps of one that was cut.
     """
 
     number: int
     fence: int = 1
     before: int = 0
     has_begun: bool = True
+    has_steps: bool = False
 
 
 class LeftRun(NamedTuple):

@@ -65,16 +65,21 @@ def test_a_run_that_was_cut_makes_way(store: SessionStore, state: Any) -> None:
     accept(store, "r1")
     store.runs.append("r1", [(Message("assistant", "a step"), "step")])
     store.runs.finish("r1", state, [(Message("assistant", "half"), "partial")])
+    assert accept(store, "r2") == AcceptedRun(2, has_steps=True)
+    assert said(store) == ["hi", "a step"]  # what its tools have done goes on in its place
+    assert [message.text for message, _ in store.runs.left("r2").steps] == ["a step"]
+    finish(store, "r2")
+    assert said(store) == ["hi", "a step", "an answer"]
+    assert store.outcomes.bound("key").run_id == "r2"
+    assert [row.message.text for row in store.outcomes.run("r1").messages] == ["hi", "half"]
+
+
+def test_a_run_that_would_end_the_same_way_again_begins_anew(store: SessionStore) -> None:
+    accept(store, "r1")
+    store.runs.append("r1", [(Message("assistant", "a step"), "step")])
+    store.runs.finish("r1", "failed", [], error_code="max_turns")
     assert accept(store, "r2") == AcceptedRun(2)
     assert said(store) == ["hi"]
-    finish(store, "r2")
-    assert said(store) == ["hi", "an answer"]
-    assert store.outcomes.bound("key").run_id == "r2"
-    assert [one.text for one in (row.message for row in store.outcomes.run("r1").messages)] == [
-        "hi",
-        "a step",
-        "half",
-    ]
 
 
 def test_another_request_with_the_key_of_a_cut_run_is_a_new_one(store: SessionStore) -> None:
