@@ -23,7 +23,10 @@ from app.sessions.stored import AcceptedRun, RunPlace
 
 FIRST_LOOK_SECONDS = 0.05  # after the first look; then twice as long each time
 LOOK_SECONDS = 1.0
-LOST = "The run was taken over by another worker of the gateway, and goes on there."
+LOST = (
+    "Another worker of the gateway has taken the run, as this one was out of touch for too long. "
+    "Ask for the run by its id, or send the request again."
+)
 GONE = "The session was reset or deleted."
 
 
