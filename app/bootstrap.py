@@ -49,6 +49,7 @@ from app.runs.resume import Resumption
 from app.runs.service import RunService
 from app.runs.tasks import TaskBuilder
 from app.runs.whereabouts import Whereabouts
+from app.sessions.agent_lanes import SharedAgentLanes, local_lanes
 from app.sessions.lanes import Lanes
 from app.sessions.shared_lanes import SharedLanes
 from app.sessions.store import SqlSessionStore
@@ -169,8 +170,10 @@ def build_runs(
     watch.add_listener(lambda new: lanes.limit(new.session.queue_cap, new.session.queue_mode))
     tasks = TaskBuilder(lambda: watch.settings, providers, tools, meter.failed_call)
     ledger = RunLedger(limits.ended_runs, limits.ended_run_seconds)
+    agents = local_lanes() if cluster.slots is None else SharedAgentLanes(cluster.slots, cluster.pubsub)
     runs = RunService(
         *(lambda: watch.settings, tasks, store.runs, lanes, cluster.bus, ledger, spawn, meter.ended),
+        agents=agents,
         check=worker.check,
         is_shared=cluster.pubsub.is_shared and is_postgres(watch.settings.storage_url),
     )

@@ -16,6 +16,7 @@ Topic = Literal[
     "lanes",
     "approvals",
     "questions",
+    "agents",  # one of their slots is free
     "sessions",
     "config",
     "credentials",  # wrong ones are counted by all
@@ -46,6 +47,16 @@ class PubSub(Protocol):
     @property
     def is_away(self) -> bool:
         """Whether they cannot be reached now."""
+
+
+class Slots(Protocol):
+    """So many of something at a time, over all workers. All methods raise ClusterUnavailable."""
+
+    def take(self, name: str, limit: int, holder: str) -> bool:
+        """Take one of `limit` slots, until it is given back or this worker dies. False: all are held."""
+
+    def give_back(self, name: str, holder: str) -> None:
+        """Hold it no longer."""
 
 
 class Closable(Protocol):

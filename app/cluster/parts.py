@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from app.cluster.ask import Workers
-from app.cluster.base import Closable, NoOthers, PubSub, Stop
+from app.cluster.base import Closable, NoOthers, PubSub, Slots, Stop
 from app.config.settings import Settings
 from app.events.bus import EventBus, MemoryBus
 
@@ -19,6 +19,7 @@ class ClusterParts:
     pubsub: PubSub
     workers: Workers
     bus: EventBus
+    slots: Slots | None = None
     background: Sequence[Callable[[Stop], object]] = ()
     resources: Sequence[Closable] = ()
 

@@ -7,6 +7,7 @@ from app.cluster.link import RedisLink
 from app.cluster.parts import ClusterParts
 from app.cluster.redis_bus import RedisBus
 from app.cluster.redis_pubsub import RedisPubSub
+from app.cluster.slots import RedisSlots
 from app.cluster.subscriber import Subscriber
 from app.config.settings import Settings
 from app.ids import new_hex
@@ -19,10 +20,12 @@ def build(settings: Settings) -> ClusterParts:
     subscriber = Subscriber(link)
     pubsub = RedisPubSub(link, subscriber)
     bus = RedisBus(link, subscriber, new_hex(), settings.limits.run_stream_bytes)
+    slots = RedisSlots(link)
     return ClusterParts(
         pubsub=pubsub,
         workers=Workers(pubsub),
         bus=bus,
-        background=(subscriber.run,),
+        slots=slots,
+        background=(subscriber.run, slots.run),
         resources=(bus.writer, bus.reader, subscriber, link),
     )

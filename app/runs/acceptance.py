@@ -9,8 +9,9 @@ from app.runs.earlier import Earlier
 from app.runs.own_run import OwnRun
 from app.runs.run import Run
 from app.runs.stored_request import comes_back, dump_request, may_be_resumed
+from app.sessions.agent_lanes import AgentLanes
 from app.sessions.base import RunStore
-from app.sessions.lanes import Lanes, Place, SessionLanes
+from app.sessions.lanes import Place, SessionLanes
 from app.sessions.stored import AcceptedRun, NewRun
 
 
@@ -18,13 +19,19 @@ class Acceptance:
     """`check` and `is_shared` as in `RunService`."""
 
     def __init__(
-        self, store: RunStore, lanes: SessionLanes, check: Callable[[], object], *, is_shared: bool
+        self,
+        store: RunStore,
+        lanes: SessionLanes,
+        agents: AgentLanes,
+        check: Callable[[], object],
+        *,
+        is_shared: bool,
     ) -> None:
         self._store = store
         self._lanes = lanes
         self._check = check
         self._is_shared = is_shared
-        self._agent_lanes = Lanes(cap=1_000_000)  # `max_runs` bounds it
+        self._agent_lanes = agents
 
     def accept(self, run: Run) -> RunSlots:
         """Take the run's place in its session's lane, and store its new messages."""

@@ -32,8 +32,9 @@ from app.runs.own_run import OwnRun
 from app.runs.request import RunRequest
 from app.runs.run import Run
 from app.runs.tasks import BuildTask
+from app.sessions.agent_lanes import AgentLanes, AgentPlace
 from app.sessions.history import reconcile
-from app.sessions.lanes import Lanes, Place, Ticket
+from app.sessions.lanes import Place
 from app.sessions.stored import StoredMessage
 
 logger = logging.getLogger("app.runs")
@@ -49,13 +50,13 @@ class RunSlots(msgspec.Struct, frozen=True):
 
     place: Place | None
     store: OwnRun | None
-    agents: Lanes
+    agents: AgentLanes
 
 
 def drive(run: Run, slots: RunSlots, build_task: BuildTask) -> RunFinished | RunFailed:
     """Brings `run` to its end; the last event, for the caller to publish. Raises nothing of the run's own."""
     request_id.set(run.request.request_id)
-    agent_ticket: Ticket | None = None
+    agent_ticket: AgentPlace | None = None
     end: RunFinished | RunFailed
     try:
         agent_ticket = _wait_in_lanes(run, slots)
@@ -85,7 +86,7 @@ def _forget_frames(error: GatewayError) -> None:
     error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
-def _wait_in_lanes(run: Run, slots: RunSlots) -> Ticket | None:
+def _wait_in_lanes(run: Run, slots: RunSlots) -> AgentPlace | None:
     """Waits for the session's earlier runs, then for one of the agent's slots, if those are limited."""
     if slots.place is not None:
         slots.place.wait(run.cancel)

@@ -33,6 +33,7 @@ from app.runs.request import RunRequest
 from app.runs.run import Run, find_visible
 from app.runs.stopping import hand_over, stop_lost, stop_overdue
 from app.runs.tasks import TaskBuilder
+from app.sessions.agent_lanes import AgentLanes, local_lanes
 from app.sessions.base import RunStore
 from app.sessions.bound_keys import KeyInUse
 from app.sessions.lanes import SessionLanes
@@ -49,9 +50,9 @@ class RunService:
     """Starts runs, knows the active ones, and stops them.
 
     `settings` gives the present settings; a run keeps those it was started with. `lanes` are the sessions'
-    queues. `bus` publishes the events of each run, `ledger` remembers the runs that have ended, and `observe`
-    is called with each of those. `check` raises LeaseLost if this process may begin nothing. `is_shared`:
-    other workers may go on with the runs of this one.
+    queues, `agents` those of agents with a limit. `bus` publishes the events of each run, `ledger` remembers
+    the runs that have ended, and `observe` is called with each of those. `check` raises LeaseLost if this
+    process may begin nothing. `is_shared`: other workers may go on with the runs of this one.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class RunService:
         observe: Callable[[Run], object],
         check: Callable[[], object] = lambda: None,
         is_shared: bool = False,
+        agents: AgentLanes | None = None,
     ) -> None:
         self._settings = settings
         self._tasks = tasks
@@ -74,7 +76,7 @@ class RunService:
         self.ledger = ledger
         self._spawn = spawn
         self._observe = observe
-        self._acceptance = Acceptance(store, lanes, check, is_shared=is_shared)
+        self._acceptance = Acceptance(store, lanes, agents or local_lanes(), check, is_shared=is_shared)
         self._is_shared = is_shared
         self._active: dict[str, Run] = {}
         self._idle = threading.Event()

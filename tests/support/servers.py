@@ -193,10 +193,11 @@ class RedisServer(ServerProcess):
         except redis.ConnectionError:
             return False
 
-    def client(self) -> redis.Redis:
+    def client(self, database: int = 0) -> redis.Redis:
         return redis.Redis(
             host="127.0.0.1",
             port=self.port,
+            db=database,
             socket_timeout=10,
             password=self.settings.get("requirepass"),
         )
