@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -73,11 +72,9 @@ def test_clients_of_all_hosts_see_the_same_events_of_a_run(
     wait_until(lambda: attending() == 0, 60, "leaving of earlier clients")
     with operator(cluster.hosts[0]) as first, operator(cluster.hosts[1]) as second:
         wait_until(lambda: attending() == 2, 60, "subscriptions")
-        for number in range(6):
-            host = cluster.hosts[number % 2]
-            assert host.ask(f"seen {number}", user="watched").text == f"echo: seen {number}"
-        seen = [events_of_runs(client, 6) for client in (first, second)]
-    assert seen[0].keys() == seen[1].keys()
+        answers = [cluster.hosts[number % 2].ask(f"seen {number}", user="watched") for number in range(6)]
+        assert [one.text for one in answers] == [f"echo: seen {number}" for number in range(6)]
+        seen = [events_of_runs(client, [one.json["id"] for one in answers]) for client in (first, second)]
     for run_id, events in seen[0].items():
         assert steps(events) == steps(seen[1][run_id])
 
@@ -92,13 +89,16 @@ def steps(events: list[Frame]) -> list[tuple[str, ...]]:
     return [*told, ("text", text), ("chat", last["state"], str(last["message"]["content"]))]
 
 
-def events_of_runs(client: Operator, count: int) -> dict[str, list[Frame]]:
-    """The payloads of `chat` and `agent` events, by their runs, once so many runs have had their last one."""
-    found: dict[str, list[Frame]] = defaultdict(list)
+def events_of_runs(client: Operator, run_ids: list[str]) -> dict[str, list[Frame]]:
+    """The payloads of `chat` and `agent` events of these runs, once each has had its last one.
+
+    Others may come between: a client that has just connected may still be told of the runs before.
+    """
+    found: dict[str, list[Frame]] = {run_id: [] for run_id in run_ids}
     ends = 0
-    while ends < count:
+    while ends < len(found):
         frame = client.receive(60)
-        if frame.get("event") in ("chat", "agent"):
+        if frame.get("event") in ("chat", "agent") and frame["payload"]["runId"] in found:
             found[frame["payload"]["runId"]].append(frame["payload"])
             ends += frame["payload"].get("state") == "final"
     return found
