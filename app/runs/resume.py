@@ -8,9 +8,10 @@ has those of the settled steps, then what happens from here on.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Collection, Sequence
 
-from app.errors import GatewayError, InvalidRequest
+from app.errors import GatewayError, InvalidRequest, StorageUnavailable
 from app.events.types import Event
 from app.logs.lines import log_event
 from app.runs.earlier import Earlier, events_of
@@ -40,6 +41,8 @@ class Resumption:
         self._store = store
         self._upkeep = upkeep
         self._take_back = take_back
+        self._taken: list[Orphan] = []  # those that are ours, and are not gone on with yet
+        self._lock = threading.Lock()
 
     def look(self) -> int:
         """Take the runs of dead workers over: go on with those with which that is possible.
@@ -48,6 +51,10 @@ class Resumption:
         """
         if self._runs.draining:
             return 0
+        with self._lock:
+            return self._look()
+
+    def _look(self) -> int:
         arriving = self._runs.arriving
 
         def decide_and_note(orphan: Orphan) -> str | None:
@@ -58,16 +65,21 @@ class Resumption:
 
         try:
             found = self._upkeep.take_over(decide_and_note)
-            for orphan in found.taken:
-                self._resume(orphan)
+            self._taken += found.taken
+            while self._taken:
+                self._resume(self._taken[0])  # which is tried again if the database is away
+                del self._taken[0]
         finally:
             arriving.clear()
+            arriving.update(orphan.run_id for orphan in self._taken)
         return found.interrupted
 
     def _resume(self, orphan: Orphan) -> None:
         try:
             run, accepted, events = self._rebuild(orphan)
             self._runs.adopt(run, accepted, events)
+        except StorageUnavailable:
+            raise
         except GatewayError as error:
             log_event(
                 logger,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from app.config.shown.secrets import redact_url
 from app.gateway import Gateway
 from app.model_name import ModelName
 from app.routing.operator import resolve_session_key
 from app.sessions.keys import SPECIAL
 from app.sessions.rows import SPAWNED_BY, StoredSession
+from app.storage.url import is_postgres, shown_place
 from app.ws.call import Call
 
 _LEVELS = (
@@ -109,8 +109,9 @@ def dump_entry(session: StoredSession) -> dict[str, Any]:
 
 
 def store_path(gateway: Gateway) -> str:
-    """Where sessions are kept, for people."""
-    return redact_url(gateway.settings.storage_url)
+    """Where sessions are kept, for people: which database, but not how to get into it."""
+    url = gateway.settings.storage_url
+    return shown_place(url) if is_postgres(url) else url
 
 
 def kind_of(key: str) -> str:
