@@ -26,7 +26,7 @@ Answers that were cut short, or are empty, may be missing from what a client res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.messages import Message
@@ -54,9 +54,21 @@ def reconcile(stored: Sequence[StoredMessage], incoming: Sequence[Message]) -> R
         return Reconciled(ids, (), tuple(incoming))  # nothing is resent, no failed question is repeated
     incoming = [*(message for message in incoming[:-1] if not is_blank(message)), *incoming[-1:]]
     answered, ends = as_answered(stored)
-    same, repeated = _Comparison(answered, incoming).split()
+    same, repeated = max(one.split() for one in _comparisons(answered, incoming))
     keep = ends[same - 1] if same else 0
     return Reconciled(ids[:keep], ids[keep:], tuple(incoming[repeated:]))
+
+
+def _comparisons(stored: Sequence[StoredMessage], incoming: Sequence[Message]) -> Iterator[_Comparison]:
+    """The ways to compare them, of which that one is right which finds more that is known.
+
+    There are two if an answer that was cut short reads like a whole one ("Let me look."), and the request has
+    it: it may be either.
+    """
+    first = _Comparison(stored, incoming)
+    yield first
+    if first.has_ambiguous:
+        yield _Comparison(stored, incoming, counts_ambiguous=False)
 
 
 class _Comparison:
@@ -77,17 +89,30 @@ class _Comparison:
     known, and Q3 is new.
     """
 
-    def __init__(self, stored: Sequence[StoredMessage], incoming: Sequence[Message]) -> None:
+    def __init__(
+        self,
+        stored: Sequence[StoredMessage],
+        incoming: Sequence[Message],
+        *,
+        counts_ambiguous: bool = True,
+    ) -> None:
         numbering = Numbering()
         self._stored, self._incoming = stored, incoming
         self._stored_numbers = numbering.stored((one.message, one.state == "partial") for one in stored)
         self._numbers = numbering.incoming(incoming)
         self._resent = self._numbers[: _start_of_newest(incoming)]
         in_request = set(self._resent)
+        missing = {place for place, one in enumerate(stored) if one.may_be_missing}
+        whole: set[int] = set()  # numbers of messages that were not cut short, if that is of interest
+        if missing:
+            whole = {number for place, number in enumerate(self._stored_numbers) if place not in missing}
+        known = in_request & whole
+        self.has_ambiguous = any(self._stored_numbers[place] in known for place in missing)
+        counted = in_request if counts_ambiguous else in_request - whole
         self._places = [
             place
-            for place, one in enumerate(stored)
-            if not one.may_be_missing or self._stored_numbers[place] in in_request
+            for place, number in enumerate(self._stored_numbers)
+            if place not in missing or number in counted
         ]
         self._visible = [self._stored_numbers[place] for place in self._places]
 

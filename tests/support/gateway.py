@@ -95,6 +95,7 @@ class GatewayProcess:
             **environment,
         )
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_ending = False
         self.log_path = folder / "gateway.log"
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -122,7 +123,7 @@ class GatewayProcess:
             )
 
     def start(self) -> GatewayProcess:
-        self._process = self.spawn()
+        self._process, self._is_ending = self.spawn(), False
         deadline = time.monotonic() + 60
         while True:
             assert self._process.poll() is None, f"the gateway ended:\n{self.log}"
@@ -135,6 +136,7 @@ class GatewayProcess:
 
     def terminate(self) -> None:
         """SIGTERM to the master, without waiting."""
+        self._is_ending = True
         os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
@@ -148,7 +150,7 @@ class GatewayProcess:
         """SIGTERM, and wait. Returns the exit code."""
         if self._process is None:
             return 0
-        if self._process.poll() is None:
+        if self._process.poll() is None and not self._is_ending:  # a second one would end it at once
             self.terminate()
         try:
             code = self._process.wait(40)

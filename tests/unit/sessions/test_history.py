@@ -252,6 +252,16 @@ class TestToolResults:
         assert model_sees(kept, *sent) == sent
 
 
+def test_an_answer_that_was_cut_short_may_read_like_a_whole_one():
+    """A window begins with the whole one, and its client never had the other."""
+    talk = Conversation()
+    talk.run([user("q0")], "a0", "finished")
+    talk.run([assistant("a0"), user("q1")], "", "finished", ["Let me look."])
+    talk.run([assistant("Let me look."), user("q2")], None, "failed", ["Let me look."])
+    seen = talk.seen([assistant("Let me look."), user("q2"), user("q3")])
+    assert [one.text for one in seen if one.role == "user"] == ["q0", "q1", "q2", "q3"]
+
+
 def test_an_assistant_message_at_the_very_end_is_passed_on():
     begun = assistant("Two begins with")
     assert model_sees(stored(U1, A1), U1, A1, U2, begun) == [U1, A1, U2, begun]
