@@ -7,6 +7,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import StartGateway
 from tests.support.documents import blocks
 from tests.support.gateway import GatewayProcess, config_for
@@ -48,6 +50,7 @@ def test_sqlite(start_gateway: StartGateway, provider: ScriptedProvider, tmp_pat
     assert "malformed" not in gateway.log
 
 
+@pytest.mark.slow
 def test_postgresql(tmp_path: Path, provider: ScriptedProvider, postgres: PostgresServer) -> None:
     first, second = postgres.new_database(), postgres.new_database()
     programs = {postgres_programs()}

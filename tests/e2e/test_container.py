@@ -238,6 +238,7 @@ class Dyno(GatewayProcess):
         os.killpg(self.pid, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_dyno_with_both_add_ons_runs_two_workers_and_keeps_sessions(
     tmp_path: Path, provider: ScriptedProvider, postgres: PostgresServer, redis_server: RedisServer
 ) -> None:

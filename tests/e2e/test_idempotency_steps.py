@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.test_tool_sessions import APP, calls, roles
 from tests.support.gateway import TOKEN, Answer, GatewayProcess, agent_config, read_until
 from tests.support.operator import operator
-from tests.support.provider import cut, respond, says, text
+from tests.support.provider import PATIENCE, cut, respond, says, text, wait_until
 from tests.support.strict_provider import StrictProvider
 
 AUTH = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
@@ -94,6 +94,8 @@ def test_a_client_that_left_while_the_tool_was_at_work(
     provider.plays(calls(("c1", "wait", {}), before="At once."), says("Where were we?"))
     with gateway.stream("Count", events="tools", user="left", headers={"Idempotency-Key": key}) as stream:
         read_until(stream, b"tool.update")
+    # Until its leaving is noticed, the same request joins the run.
+    wait_until(lambda: gateway.metric("openclaw_active_runs") == 0, PATIENCE, "the end of the run")
     assert send(gateway, key, user="left").text == "At once.\n\nWhere were we?"
     (result,) = counted(provider)
     assert "may or may not have taken effect" in result

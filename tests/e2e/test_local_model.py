@@ -122,7 +122,7 @@ def test_a_forced_call_reaches_a_real_tool_and_comes_back(gateway: GatewayProces
     """The small model is offered the agent's tools only if one has to be called."""
     choice = {"type": "function", "function": {"name": "ls"}}
     folder = gateway.state / "workspace"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "colours.txt").write_text("red\n")
     answer = ask(gateway, tool_choice=choice, user="ann", max_tokens=60, **PARAMS)
     assert answer.status == 200, answer.body
