@@ -25,7 +25,7 @@ from app.runs.service import RunService
 from app.sessions.base import SessionStore
 from app.sessions.bound_keys import BINDING, KeyInUse, reused
 from app.sessions.keys import is_visible, owned_run_id
-from app.sessions.remembered import BoundRun, StoredRun
+from app.sessions.remembered import BoundRun, RememberedRun
 from app.sessions.stored import RunKey
 
 LOOK_SECONDS = 0.25
@@ -178,7 +178,7 @@ class Repeats:
             # Its worker may be dead: soon another one has it, or it is one that was cut.
             time.sleep(LOOK_SECONDS)
 
-    def _stored(self, run_id: str, owner: str | None) -> StoredRun | None:
+    def _stored(self, run_id: str, owner: str | None) -> RememberedRun | None:
         own = self._outcomes.run(owned_run_id(run_id, owner))
         if own is not None or owner is None:
             return own

@@ -27,7 +27,7 @@ from app.runs.followed_elsewhere import RunElsewhere
 from app.runs.followers import Leaving
 from app.runs.ledger import EndedRun
 from app.runs.run import RunResult
-from app.sessions.remembered import StoredRun
+from app.sessions.remembered import RememberedRun
 from app.sessions.stored import final_answer
 
 PIECE = 16 * 1024  # characters of a text in one event
@@ -89,7 +89,7 @@ def result_of(events: Sequence[Event] | EventLog, end: RunFinished) -> RunResult
     return RunResult("".join(text), end.reason, end.usage, end.tool_calls, "".join(refusal) or None, extra)
 
 
-def replay(stored: StoredRun) -> ReplayedRun:
+def replay(stored: RememberedRun) -> ReplayedRun:
     """A run that finished, with the events that its answer takes. Those of its tools are not kept."""
     started = RunStarted(stored.id, stored.agent_id, stored.session_key, stored.started_at / 1000)
     return replay_events([started, *_answer(stored)])
@@ -102,7 +102,7 @@ def replay_events(events: Sequence[Event]) -> ReplayedRun:
     return ReplayedRun(started, EventLog(events))
 
 
-def _answer(stored: StoredRun) -> Iterator[Event]:
+def _answer(stored: RememberedRun) -> Iterator[Event]:
     text, calls, refusal, extra = final_answer(stored.messages)
     for start in range(0, len(text), PIECE):
         yield TextDelta(text[start : start + PIECE])
@@ -115,7 +115,7 @@ def _answer(stored: StoredRun) -> Iterator[Event]:
     yield RunFinished(stored.finish_reason or "stop", stored.usage or Usage(), calls)  # type: ignore[arg-type]
 
 
-def as_ended(stored: StoredRun) -> EndedRun:
+def as_ended(stored: RememberedRun) -> EndedRun:
     """A run that has ended, as `RunLedger` remembers one."""
     end: RunFinished | RunFailed
     text = ""

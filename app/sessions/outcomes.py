@@ -9,11 +9,12 @@ from sqlalchemy import and_, bindparam, select
 
 from app.clock import now_ms
 from app.messages import Usage
+from app.sessions import statements as sql
 from app.sessions.bound_keys import KEPT_MS
-from app.sessions.remembered import BoundRun, StoredRun
+from app.sessions.remembered import BoundRun, RememberedRun
 from app.sessions.rows import load_stored
 from app.storage.base import Database, Worker
-from app.storage.tables import idempotency_keys, messages, runs, sessions
+from app.storage.tables import idempotency_keys, runs, sessions
 
 _keys = idempotency_keys.c
 _BOUND = (
@@ -48,20 +49,6 @@ _RUN = (
     .join(sessions, sessions.c.id == runs.c.session)
     .where(runs.c.id == bindparam("run"))
 )
-# Also those that something has replaced since: what was answered once is answered again.
-_MESSAGES = (
-    select(
-        messages.c.id,
-        messages.c.run_number,
-        messages.c.role,
-        messages.c.content,
-        messages.c.state,
-        runs.c.state,
-    )
-    .join(runs, runs.c.id == messages.c.run_id)
-    .where(messages.c.run_id == bindparam("run"))
-    .order_by(messages.c.position)
-)
 
 
 class SqlRunOutcomes:
@@ -93,12 +80,14 @@ class SqlRunOutcomes:
         """Whether the worker that has the run is dead."""
         return not self._worker.is_alive(run.worker)
 
-    def run(self, run_id: str) -> StoredRun | None:
+    def run(self, run_id: str) -> RememberedRun | None:
         """All that is stored of a run; None for an unknown one."""
 
         def work(connection: Any) -> tuple[Any, list[Any]]:
             row = connection.execute(_RUN, {"run": run_id}).first()
-            return row, connection.execute(_MESSAGES, {"run": run_id}).all() if row is not None else []
+            return row, connection.execute(
+                sql.MESSAGES_OF_RUN, {"run": run_id}
+            ).all() if row is not None else []
 
         row, rows = self._database.read(work)
         if row is None:
@@ -107,4 +96,4 @@ class SqlRunOutcomes:
         usage = None
         if prompt is not None:
             usage = Usage(prompt, completion or 0, cached or 0, reasoning or 0, bool(estimated))
-        return StoredRun._make((*row[:11], usage, tuple(load_stored(rows))))
+        return RememberedRun._make((*row[:11], usage, tuple(load_stored(rows))))

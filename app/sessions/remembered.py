@@ -21,7 +21,7 @@ class BoundRun(NamedTuple):
     body_hash: str | None = None
 
 
-class StoredRun(NamedTuple):
+class RememberedRun(NamedTuple):
     """A run as it is stored. `usage` is None while that is not known; `messages` are all of its own, those
     that were replaced since included.
     """
@@ -56,5 +56,5 @@ class RunOutcomes(Protocol):
     def is_left(self, run: BoundRun) -> bool:
         """Whether the worker that has the run is dead."""
 
-    def run(self, run_id: str) -> StoredRun | None:
+    def run(self, run_id: str) -> RememberedRun | None:
         """All that is stored of a run; None for an unknown one."""

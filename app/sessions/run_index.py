@@ -23,7 +23,7 @@ from app.sessions.run_rows import (
 )
 from app.sessions.stored import StoredMessage
 from app.storage.base import Database
-from app.storage.tables import idempotency_keys, messages, runs, sessions
+from app.storage.tables import idempotency_keys, runs, sessions
 
 _RUNS = (
     select(
@@ -57,19 +57,6 @@ _ONE = _RUNS.where(runs.c.id == bindparam("run"))
 _UNENDED = _RUNS.where(runs.c.state == "running").order_by(runs.c.session, runs.c.run_number)
 _NEWEST = _RUNS.order_by(runs.c.started_at.desc(), runs.c.id.desc())
 _OF_KEYS = select(idempotency_keys.c.run_id).where(idempotency_keys.c.created_at > bindparam("since"))
-_MESSAGES = (
-    select(
-        messages.c.id,
-        messages.c.run_number,
-        messages.c.role,
-        messages.c.content,
-        messages.c.state,
-        runs.c.state,
-    )
-    .join(runs, runs.c.id == messages.c.run_id)
-    .where(messages.c.run_id == bindparam("run"))
-    .order_by(messages.c.position)
-)
 _END_ORPHAN = (
     runs.update()
     .where(*sql.IS_OWN)
@@ -133,7 +120,7 @@ class SqlRunIndex:
 
     def messages(self, run_id: str) -> Sequence[StoredMessage]:
         """What the run was asked and has said, in order, its calls of tools and their results among it."""
-        statement = _MESSAGES.params(run=run_id)
+        statement = sql.MESSAGES_OF_RUN.params(run=run_id)
         return load_stored(self._database.read(lambda connection: connection.execute(statement).all()))
 
     def end_orphan(self, run: StoredRun, error_code: str, error_message: str) -> bool:

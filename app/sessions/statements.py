@@ -112,6 +112,21 @@ OWN_MESSAGES = (
     .where(messages.c.run_id == bindparam("run"), messages.c.replaced_by.is_(None))
     .order_by(messages.c.position)
 )
+# With those that something has replaced since: what was answered once is answered again.
+# Its rows become `StoredMessage`s with `app.sessions.rows.load_stored`.
+MESSAGES_OF_RUN = (
+    select(
+        messages.c.id,
+        messages.c.run_number,
+        messages.c.role,
+        messages.c.content,
+        messages.c.state,
+        runs.c.state,
+    )
+    .join(runs, runs.c.id == messages.c.run_id)
+    .where(messages.c.run_id == bindparam("run"))
+    .order_by(messages.c.position)
+)
 KNOWN_OF_RUN = select(
     runs.c.model,
     runs.c.prompt_tokens,

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.cluster import Cluster
 from tests.support.gateway import GatewayProcess, config_for
 from tests.support.provider import ScriptedProvider
+from tests.support.servers import PostgresServer, RedisServer
 from tests.support.sessions import delete_sessions
 
 StartGateway = Callable[..., GatewayProcess]
@@ -82,3 +84,27 @@ def start_gateway(tmp_path: Path, provider: ScriptedProvider) -> Iterator[StartG
     yield start
     for gateway in started:
         gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    _shared_provider: ScriptedProvider,
+    postgres: PostgresServer,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Cluster]:
+    """Two hosts of one worker each, with one PostgreSQL and one Redis."""
+    folder = tmp_path_factory.mktemp("cluster")
+    config = config_for(_shared_provider.url)
+    with Cluster(folder, config, postgres, redis_server, workers=1) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def here(cluster: Cluster) -> GatewayProcess:
+    return cluster.hosts[0]
+
+
+@pytest.fixture
+def there(cluster: Cluster) -> GatewayProcess:
+    return cluster.hosts[1]

@@ -14,10 +14,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.gateway import Answer, GatewayProcess, config_for, read_until
+from tests.support.gateway import Answer, GatewayProcess, read_until
 from tests.support.provider import ScriptedProvider, hang, says, text, wait_for, wait_until
 from tests.support.runs import HEADERS
-from tests.support.servers import PostgresServer, RedisServer
 
 # A disk that is full just when runs end.
 NO_ENDS = """
@@ -26,29 +25,6 @@ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$ 
 CREATE TRIGGER no_ends BEFORE UPDATE ON runs FOR EACH ROW WHEN (NEW.state <> 'running')
 EXECUTE FUNCTION refuse()
 """
-
-
-@pytest.fixture(scope="module")
-def cluster(
-    _shared_provider: ScriptedProvider,
-    postgres: PostgresServer,
-    redis_server: RedisServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("cluster")
-    config = config_for(_shared_provider.url)
-    with Cluster(folder, config, postgres, redis_server, workers=1) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def here(cluster: Cluster) -> GatewayProcess:
-    return cluster.hosts[0]
-
-
-@pytest.fixture
-def there(cluster: Cluster) -> GatewayProcess:
-    return cluster.hosts[1]
 
 
 @contextmanager

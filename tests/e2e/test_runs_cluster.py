@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.gateway import GatewayProcess, config_for, read_until
+from tests.support.gateway import GatewayProcess, read_until
 from tests.support.operator import operator
 from tests.support.provider import ScriptedProvider, hang, says, text, wait_for
 from tests.support.runs import (
@@ -24,30 +21,6 @@ from tests.support.runs import (
     shown,
     start,
 )
-from tests.support.servers import PostgresServer, RedisServer
-
-
-@pytest.fixture(scope="module")
-def cluster(
-    _shared_provider: ScriptedProvider,
-    postgres: PostgresServer,
-    redis_server: RedisServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("cluster")
-    config = config_for(_shared_provider.url)
-    with Cluster(folder, config, postgres, redis_server, workers=1) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def here(cluster: Cluster) -> GatewayProcess:
-    return cluster.hosts[0]
-
-
-@pytest.fixture
-def there(cluster: Cluster) -> GatewayProcess:
-    return cluster.hosts[1]
 
 
 def test_a_run_is_shown_and_followed_on_the_other_host(

@@ -2,39 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.e2e.test_sessions_http import call, get, say
-from tests.support.cluster import Cluster
-from tests.support.gateway import GatewayProcess, config_for
+from tests.support.gateway import GatewayProcess
 from tests.support.operator import operator
 from tests.support.provider import PATIENCE, ScriptedProvider, hang, text, wait_until
-from tests.support.servers import PostgresServer, RedisServer
-
-
-@pytest.fixture(scope="module")
-def cluster(
-    _shared_provider: ScriptedProvider,
-    postgres: PostgresServer,
-    redis_server: RedisServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("cluster")
-    config = config_for(_shared_provider.url)
-    with Cluster(folder, config, postgres, redis_server, workers=1) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def here(cluster: Cluster) -> GatewayProcess:
-    return cluster.hosts[0]
-
-
-@pytest.fixture
-def there(cluster: Cluster) -> GatewayProcess:
-    return cluster.hosts[1]
 
 
 def test_followers_on_the_other_host_are_told(here: GatewayProcess, there: GatewayProcess) -> None:
